@@ -1,0 +1,54 @@
+// Package policy holds the search policies, one file each, behind one
+// interface.
+//
+// A policy is given a Problem: the space, a way to evaluate an architecture,
+// the budget and its random streams. It knows nothing of notebooks, jobs or
+// clusters, and it never sees a table: what an evaluation costs and how the
+// best so far is kept is the Problem's business. Names and parameters of all
+// policies are in the registry (Lookup, All).
+package policy
+
+import (
+	"context"
+	"errors"
+
+	"evalnas/nasapi/rng"
+	"evalnas/nasapi/space"
+)
+
+// ErrBudget is returned by Problem.Evaluate when the budget is spent. A policy
+// passes it on (wrapped or not); it ends the search and is no failure.
+var ErrBudget = errors.New("search budget is spent")
+
+// Problem is what a policy searches.
+type Problem struct {
+	Space space.Space
+	// Budget is the number of evaluations allowed, at least 1.
+	Budget int
+	// Evaluate returns the value of an architecture, the higher the better
+	// (an objective that is minimised arrives negated). Each call counts
+	// against the budget, also for an architecture that was evaluated before.
+	Evaluate func(a space.Arch) (float64, error)
+	// Unit says that values lie in 0..1 by their nature (an accuracy);
+	// policies that need a bounded reward scale all others by the range that
+	// they have seen so far.
+	Unit bool
+	// Seed of this run; streams come from rng.New(Seed, policy name, purpose).
+	Seed int64
+	// Log, if not nil, receives diagnostics worth keeping beside the results,
+	// such as a controller's loss. Keys are stable names.
+	Log func(event string, values map[string]float64)
+}
+
+// Rand returns the stream of this run for a policy and a purpose.
+func (p *Problem) Rand(policy, purpose string) *rng.Stream {
+	return rng.New(p.Seed, policy, purpose)
+}
+
+// Policy is one way to search.
+type Policy interface {
+	// Search runs until the budget is spent (ErrBudget from Evaluate), the
+	// context ends or an evaluation fails, and returns that error. It may
+	// return nil earlier when nothing is left to try.
+	Search(ctx context.Context, p *Problem) error
+}
