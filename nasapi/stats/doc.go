@@ -1,0 +1,25 @@
+// Package stats holds the statistics of a comparison of search policies: ranks
+// in a finite space, what random sampling would have reached there, tests and
+// intervals.
+//
+// The ground is Ranking, all values of a finite space in order. It answers
+// where a value stands (Rank, Ties, MidRank, Percentile) and what chance alone
+// does: MeanPercentileNull is the exact distribution of the mean percentile of
+// n uniform draws, BestOf the one of the best of k draws.
+//
+//	r, _ := stats.NewRanking(accuracies, true)
+//	null, _ := r.MeanPercentileNull(10)
+//	p := null.PAtLeast(meanPercentile)   // one-sided, ties counted
+//	d, _ := null.SmallestDetectable(0.05) // what ten runs could have shown
+//
+// Conventions, everywhere in the package:
+//   - rank 1 is the best; a rank is 1 + the number of strictly better cells;
+//     cells of equal value share it and stand on average at their mid-rank;
+//   - percentile = 100 (1 - (midrank - 1) / N), so 100 is a best cell that
+//     shares its value with none;
+//   - what is undefined is an error that says why, never a NaN;
+//   - standard deviations are those of a sample (divided by n - 1) for
+//     measured runs and those of the distribution for exact ones;
+//   - randomness comes from an rng.Stream that the caller names, so an
+//     interval is the same on every run and platform.
+package stats
