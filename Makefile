@@ -1,0 +1,99 @@
+# `make` alone prints what can be made. Nothing here needs more than Go and
+# Python 3 with venv, but `make test`, which says what else it misses.
+
+GO       ?= go
+PYTHON   ?= python3
+PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
+STARTED  := $(shell date +%s)
+NOTEBOOK  = search_versus_random
+DEMO      = build/demo
+
+# -buildvcs=false: the version is stamped by name, and git refuses to be asked in a
+# checkout that belongs to somebody else, as it often does in a container.
+GO_BUILD  = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)"
+PIP       = -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Without it a kernel of the same name in the user's own folder would win over .venv's.
+JUPYTER   = JUPYTER_PREFER_ENV_PATH=1 "$(CURDIR)/.venv/bin/python"
+
+# A missing tool ends make with one line that names it.
+goal      = make $(firstword $(MAKECMDGOALS))
+need_go   = $(if $(shell command -v $(GO)),,$(error $(goal) needs Go 1.26 or newer (the program "$(GO)" is not on the PATH; make GO=/path/to/go names another)))
+need_python = $(if $(shell command -v $(PYTHON)),,$(error $(goal) needs Python 3.11 or newer with venv (the program "$(PYTHON)" is not on the PATH; Debian: apt-get install python3-venv)))
+need_venv = $(need_python)$(if $(filter ok,$(shell $(PYTHON) -c 'import sys, venv, ensurepip; print("ok" if sys.version_info >= (3, 11) else "old")' 2>&1)),,$(error $(goal) needs Python 3.11 or newer with venv ("$(PYTHON)" is older, or lacks it; Debian: apt-get install python3-venv)))
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo lab test quick torture bench bench-peers lint dist clean kernelspec venv-test needs
+
+help:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+build: ## the program, bin/evalnas
+	$(need_go)@$(GO_BUILD) -o bin/evalnas .
+
+demo: kernelspec ## execute the notebook and write its HTML to build/demo (Go and Python 3 only)
+	@mkdir -p $(DEMO)/study
+	@echo "executing notebooks/$(NOTEBOOK).ipynb; its jobs are in build/demo/study"
+	@EVALNAS_STUDY="$(CURDIR)/$(DEMO)/study" $(JUPYTER) -m nbconvert --log-level WARN --to notebook --execute \
+		--output-dir $(DEMO) notebooks/$(NOTEBOOK).ipynb
+	@$(JUPYTER) -m nbconvert --log-level WARN --to html --output-dir $(DEMO) $(DEMO)/$(NOTEBOOK).ipynb
+	@echo "build/demo/$(NOTEBOOK).html is ready after $$(( $$(date +%s) - $(STARTED) )) s; make lab opens the notebook itself"
+
+lab: kernelspec ## open JupyterLab on notebooks/; its jobs are kept in notebooks/.evalnas
+	@cd notebooks && exec env $(JUPYTER) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root)
+
+test: ## every test, what CI runs: at most 20 minutes on two cores
+	$(need_python)@$(PYTHON) tests/run
+
+quick: ## the Go tests alone, under a minute, no network
+	$(need_go)@$(GO) test -short ./...
+
+torture: ## the long tables: whole index, kill points, minutes of fuzzing
+	$(need_python)@EVALNAS_TORTURE=1 $(PYTHON) tests/run
+
+lint: ## format, vet, staticcheck, layering, nothing of one machine in the files
+	$(need_python)@$(PYTHON) tests/run lint staticcheck
+
+bench: bench-peers ## side by side with the peers, one JSON line each (NAME=x for one)
+	$(need_go)@PATH="$(CURDIR)/.venv-bench/bin:$$PATH" $(GO) run ./bench $(NAME)
+
+bench-peers: .venv-bench/.installed ## install the peers of `make bench` once
+	@du -sh .venv-bench | awk '{ print "the peers are in .venv-bench and take " $$1 }'
+
+dist: ## static binaries for linux, darwin and windows, with SHA256SUMS, in dist
+	$(need_go)@rm -rf dist && mkdir -p dist
+	@set -e; for platform in $(PLATFORMS); do \
+		os=$${platform%/*}; arch=$${platform#*/}; \
+		name=evalnas-$(VERSION)-$$os-$$arch; [ $$os != windows ] || name=$$name.exe; \
+		GOOS=$$os GOARCH=$$arch $(GO_BUILD) -o dist/$$name .; echo dist/$$name; \
+	done
+	@cd dist && { command -v sha256sum >/dev/null && sha256sum evalnas-* || shasum -a 256 evalnas-*; } > SHA256SUMS
+
+clean: ## remove everything that was built or installed here; studies stay
+	rm -rf bin build dist .venv .venv-bench tests/browser/node_modules
+
+# Asked before anything is built: a missing Python is not found out a minute later.
+needs:
+	$(need_go)$(need_venv)@:
+
+kernelspec: needs build .venv/.installed
+	@VIRTUAL_ENV="$(CURDIR)/.venv" bin/evalnas install --sys-prefix
+
+venv-test: kernelspec .venv/.installed-test
+
+.venv/.installed: requirements.txt constraints.txt
+	@echo "installing JupyterLab, nbconvert and nbclient into .venv"
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python $(PIP) -r requirements.txt
+	@touch $@
+
+.venv/.installed-test: .venv/.installed requirements-test.txt
+	@.venv/bin/python $(PIP) -r requirements-test.txt
+	@touch $@
+
+.venv-bench/.installed: requirements-bench.txt constraints.txt
+	$(need_venv)@echo "installing the peers into .venv-bench"
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python $(PIP) -r requirements-bench.txt
+	@touch $@
