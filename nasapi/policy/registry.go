@@ -1,0 +1,57 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"evalnas/nasapi/space"
+)
+
+// Info describes one policy: what help shows, what it takes, how it is made.
+type Info struct {
+	Name    string
+	Summary string // one line
+	Doc     string // what it does, step by step, and which choices were made
+	Source  string // the publication
+	Params  []Param
+	// Needs returns nil for a space that the policy can search, else an error
+	// that says what the space lacks and which spaces have it.
+	Needs func(space.Space) error
+	// EncodingBaseline says that the policy draws from the space's sequence
+	// encoding, which reaches another set of architectures with other
+	// probabilities than uniform sampling: its fair random baseline draws from
+	// the encoding too (SampleSequence).
+	EncodingBaseline bool
+
+	check func(Config) error  // relations between keywords
+	build func(Config) Policy // from a completed Config
+}
+
+// New makes the policy; cfg is completed first.
+func (i *Info) New(cfg Config) (Policy, error) {
+	c, err := i.Complete(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return i.build(c), nil
+}
+
+// infos is in the order of All: the baseline first.
+var infos = []*Info{randomInfo, evolutionInfo, localSearchInfo}
+
+// All returns every policy, the baseline first. The entries must not be
+// changed.
+func All() []*Info { return slices.Clone(infos) }
+
+// Lookup returns the policy of that name.
+func Lookup(name string) (*Info, error) {
+	var names []string
+	for _, i := range infos {
+		if i.Name == name {
+			return i, nil
+		}
+		names = append(names, i.Name)
+	}
+	return nil, fmt.Errorf("unknown policy %q%s; policies: %s", name, didYouMean(name, names), strings.Join(names, ", "))
+}

@@ -1,0 +1,122 @@
+package policy
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+)
+
+func TestLookup(t *testing.T) {
+	for _, info := range All() {
+		got, err := Lookup(info.Name)
+		if err != nil || got != info {
+			t.Errorf("Lookup(%q) = %v, %v", info.Name, got, err)
+		}
+		if info.Summary == "" || info.Doc == "" || info.Source == "" {
+			t.Errorf("%s: summary, doc and source must be there for help", info.Name)
+		}
+		for _, p := range info.Params {
+			if p.Doc == "" {
+				t.Errorf("%s: keyword %s has no doc", info.Name, p.Name)
+			}
+		}
+		if _, err := info.New(nil); err != nil {
+			t.Errorf("%s with defaults: %v", info.Name, err)
+		}
+	}
+	_, err := Lookup("evolutoin")
+	if err == nil || !strings.Contains(err.Error(), `did you mean "evolution"?`) {
+		t.Errorf("Lookup of a misspelt name: %v", err)
+	}
+	for _, info := range All() {
+		if !strings.Contains(err.Error(), info.Name) {
+			t.Errorf("error does not list %s: %v", info.Name, err)
+		}
+	}
+	if _, err = Lookup("zzzzzzzzzz"); err == nil || strings.Contains(err.Error(), "did you mean") {
+		t.Errorf("a name near nothing must not be corrected: %v", err)
+	}
+}
+
+func TestCompleteRefuses(t *testing.T) {
+	for _, c := range []struct {
+		policy string
+		cfg    Config
+		want   string
+	}{
+		{"evolution", Config{"populaton": 5}, `unknown keyword "populaton" (did you mean "population"?); allowed: population, tournament`},
+		{"random", Config{"k": 5}, `unknown keyword "k"; random takes no keywords`},
+		{"evolution", Config{"population": 0}, "population must be an integer from 1 to 1000000, not 0"},
+		{"evolution", Config{"population": 2.5}, "population must be an integer from 1 to 1000000, not 2.5"},
+		{"evolution", Config{"population": "many"}, `not "many"`},
+		{"evolution", Config{"population": true}, "not true"},
+		{"evolution", Config{"population": nil}, "not None"},
+		{"evolution", Config{"population": []int{1}}, "not a value of type []int"},
+		{"evolution", Config{"population": math.NaN()}, "not NaN"},
+		{"evolution", Config{"population": math.Inf(1)}, "not +Inf"},
+		{"evolution", Config{"population": int64(1) << 60}, "must be an integer from 1 to 1000000"},
+		{"evolution", Config{"population": 5}, "tournament=10 is larger than population=5"},
+		{"local_search", Config{"move": "bset"}, `move must be one of best, first, not "bset" (did you mean "best"?)`},
+		{"local_search", Config{"move": 3}, "not 3"},
+	} {
+		info, err := Lookup(c.policy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = info.Complete(c.cfg)
+		if err == nil || !strings.HasPrefix(err.Error(), c.policy+": ") || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s %v: error %v, want %q", c.policy, c.cfg, err, c.want)
+		}
+		if _, err := info.New(c.cfg); err == nil {
+			t.Errorf("%s %v: New accepts what Complete refuses", c.policy, c.cfg)
+		}
+	}
+}
+
+// A configuration that went through JSON completes to the same bytes: the job
+// id hashes them.
+func TestCompleteIsCanonical(t *testing.T) {
+	for _, info := range All() {
+		full, err := info.Complete(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := json.Marshal(full)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back Config
+		if err := json.Unmarshal(raw, &back); err != nil {
+			t.Fatal(err)
+		}
+		again, err := info.Complete(back)
+		if err != nil {
+			t.Fatalf("%s: %v", info.Name, err)
+		}
+		if raw2, _ := json.Marshal(again); string(raw2) != string(raw) {
+			t.Errorf("%s: %s became %s", info.Name, raw, raw2)
+		}
+	}
+	info, _ := Lookup("evolution")
+	for _, v := range []any{20, int64(20), 20.0, json.Number("20")} {
+		full, err := info.Complete(Config{"population": v})
+		if err != nil {
+			t.Fatalf("population of type %T: %v", v, err)
+		}
+		if raw, _ := json.Marshal(full); string(raw) != `{"population":20,"tournament":10}` {
+			t.Errorf("population of type %T: %s", v, raw)
+		}
+	}
+}
+
+func TestEditDistance(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"", "abc", 3}, {"kitten", "sitting", 3}, {"ab", "ba", 2}, {"enas", "enas", 0}} {
+		if got := editDistance(c.a, c.b); got != c.want {
+			t.Errorf("editDistance(%q, %q) = %d, want %d", c.a, c.b, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,316 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
+
+	"evalnas/nasapi/rng"
+	"evalnas/nasapi/space"
+)
+
+// spaces are those that every policy is tested on.
+func spaces() map[string]space.Space {
+	return map[string]space.Space{"fake": fakeSpace{nodes: 4, ops: 3}}
+}
+
+func eachPolicyAndSpace(t *testing.T, f func(t *testing.T, info *Info, s space.Space)) {
+	for _, info := range All() {
+		for name, s := range spaces() {
+			if info.Needs(s) == nil {
+				t.Run(info.Name+"/"+name, func(t *testing.T) { f(t, info, s) })
+			}
+		}
+	}
+}
+
+// rugged is an objective in 0..1 with many local optima and hardly a tie.
+func rugged(a space.Arch) float64 {
+	h := fnv.New64a()
+	h.Write([]byte(a.Hash()))
+	return rng.New(int64(h.Sum64()), "rugged").Float64()
+}
+
+func runOn(t testing.TB, name string, cfg Config, s space.Space, seed int64, budget int, objective func(space.Arch) float64) *run {
+	t.Helper()
+	p, r := problem(s, seed, budget, objective)
+	return search(t, name, cfg, p, r)
+}
+
+func TestBudgetIsSpentExactly(t *testing.T) {
+	eachPolicyAndSpace(t, func(t *testing.T, info *Info, s space.Space) {
+		for _, budget := range []int{1, 2, 9, 49, 50, 51, 83} {
+			r := runOn(t, info.Name, nil, s, 1268, budget, rugged)
+			if len(r.values) != budget || !errors.Is(r.err, ErrBudget) {
+				t.Errorf("budget %d: %d evaluations, error %v", budget, len(r.values), r.err)
+			}
+		}
+	})
+}
+
+func TestSeedDecidesTheTrace(t *testing.T) {
+	eachPolicyAndSpace(t, func(t *testing.T, info *Info, s space.Space) {
+		a := runOn(t, info.Name, nil, s, 1268, 120, rugged)
+		b := runOn(t, info.Name, nil, s, 1268, 120, rugged)
+		c := runOn(t, info.Name, nil, s, 1269, 120, rugged)
+		if !slices.Equal(a.hashes, b.hashes) || !slices.Equal(a.events, b.events) {
+			t.Error("one seed gave two traces")
+		}
+		if slices.Equal(a.hashes, c.hashes) {
+			t.Error("two seeds gave one trace")
+		}
+	})
+}
+
+// Two policies under one seed must not start from the same draws (objection 8
+// of the evaluation notes).
+func TestPoliciesShareNoDraws(t *testing.T) {
+	s := fakeSpace{nodes: 4, ops: 3}
+	seen := make(map[string]string)
+	for _, info := range All() {
+		start := strings.Join(runOn(t, info.Name, nil, s, 1268, 3, rugged).hashes, " ")
+		if other, ok := seen[start]; ok {
+			t.Errorf("%s and %s begin with the same three draws", info.Name, other)
+		}
+		seen[start] = info.Name
+	}
+}
+
+func TestContextEndsTheSearchBetweenEvaluations(t *testing.T) {
+	eachPolicyAndSpace(t, func(t *testing.T, info *Info, s space.Space) {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		p, r := problem(s, 1, 1000, rugged)
+		evaluate := p.Evaluate
+		p.Evaluate = func(a space.Arch) (float64, error) {
+			if len(r.values) == 62 {
+				cancel()
+			}
+			return evaluate(a)
+		}
+		pol, err := info.New(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pol.Search(ctx, p); !errors.Is(err, context.Canceled) || len(r.values) != 63 {
+			t.Errorf("cancelled in evaluation 63: %d evaluations, error %v", len(r.values), err)
+		}
+	})
+}
+
+func TestEvaluationErrorIsPassedOn(t *testing.T) {
+	broken := errors.New("trainer broke")
+	eachPolicyAndSpace(t, func(t *testing.T, info *Info, s space.Space) {
+		for at := range 70 {
+			n := 0
+			p := &Problem{Space: s, Budget: 100, Seed: 3, Evaluate: func(a space.Arch) (float64, error) {
+				if n++; n > at {
+					return 0, broken
+				}
+				return rugged(a), nil
+			}}
+			pol, err := info.New(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := pol.Search(context.Background(), p); !errors.Is(err, broken) || n != at+1 {
+				t.Fatalf("failure of evaluation %d: error %v after %d", at+1, err, n)
+			}
+		}
+	})
+}
+
+func TestNaNIsRefused(t *testing.T) {
+	eachPolicyAndSpace(t, func(t *testing.T, info *Info, s space.Space) {
+		p, _ := problem(s, 3, 100, func(space.Arch) float64 { return math.NaN() })
+		pol, err := info.New(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pol.Search(context.Background(), p); err == nil || !strings.Contains(err.Error(), "not a number") {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+func TestSpaceWithoutTheAbility(t *testing.T) {
+	bare := plainSpace{fakeSpace{nodes: 2, ops: 3}}
+	for _, info := range All() {
+		err := info.Needs(bare)
+		if info.Name == "random" {
+			if err != nil {
+				t.Errorf("random needs nothing, yet: %v", err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), "fake_space(nodes=2)") || !strings.Contains(err.Error(), "nasbench101(") {
+			t.Errorf("%s: the error must name the space and those that do: %v", info.Name, err)
+			continue
+		}
+		p, r := problem(bare, 1, 10, rugged)
+		pol, newErr := info.New(nil)
+		if newErr != nil {
+			t.Fatal(newErr)
+		}
+		if got := pol.Search(context.Background(), p); got == nil || got.Error() != err.Error() || len(r.values) != 0 {
+			t.Errorf("%s: Search says %v after %d evaluations, Needs says %v", info.Name, got, len(r.values), err)
+		}
+	}
+}
+
+// chiSquareP is the probability of counts at least as uneven as these under
+// equal chances.
+func chiSquareP(counts []float64) float64 {
+	want := make([]float64, len(counts))
+	for i := range want {
+		for _, c := range counts {
+			want[i] += c / float64(len(counts))
+		}
+	}
+	return distuv.ChiSquared{K: float64(len(counts) - 1)}.Survival(stat.ChiSquare(counts, want))
+}
+
+func TestRandomIsUniform(t *testing.T) {
+	all := fakeSpace{nodes: 2, ops: 3}.all()
+	index := make(map[string]int)
+	for i, a := range all {
+		index[a.Hash()] = i
+	}
+	counts := make([]float64, len(all))
+	for _, h := range runOn(t, "random", nil, fakeSpace{nodes: 2, ops: 3}, 1268, 200*len(all), params).hashes {
+		counts[index[h]]++
+	}
+	if p := chiSquareP(counts); p < 1e-3 || p > 1-1e-3 {
+		t.Errorf("draws over %d architectures: chi-square p = %g", len(all), p)
+	}
+}
+
+// With the tournament as large as the population, the parent is the best of
+// the last population evaluations, whatever was found before: the oldest died.
+func TestEvolutionOldestDies(t *testing.T) {
+	s := fakeSpace{nodes: 4, ops: 3}
+	const population = 7
+	byHash := make(map[string]space.Arch)
+	p, r := problem(s, 5, 300, func(a space.Arch) float64 {
+		byHash[a.Hash()] = a
+		return rugged(a)
+	})
+	search(t, "evolution", Config{"population": population, "tournament": population}, p, r)
+	lost := false
+	for i := population; i < len(r.hashes); i++ {
+		parent := i - population
+		for j := i - population; j < i; j++ {
+			if r.values[j] > r.values[parent] {
+				parent = j
+			}
+		}
+		if !slices.ContainsFunc(s.Neighbours(byHash[r.hashes[parent]]), func(a space.Arch) bool { return a.Hash() == r.hashes[i] }) {
+			t.Fatalf("evaluation %d is no mutation of the best of the %d before it", i, population)
+		}
+		lost = lost || slices.Max(r.values[:i]) > r.values[parent]
+	}
+	if !lost {
+		t.Error("the best ever never died of age in 300 evaluations: the test shows nothing")
+	}
+}
+
+func TestTournamentIsWithoutReplacement(t *testing.T) {
+	e := &evolution{population: 5, tournament: 5}
+	var alive []member
+	for i := range 5 {
+		alive = append(alive, member{fakeArch{i}, float64(i)})
+	}
+	for seed := range int64(200) {
+		if got := e.parent(alive, rng.New(seed, "t")); got.Hash() != "[4]" {
+			t.Fatalf("seed %d: a tournament of everyone was won by %s", seed, got)
+		}
+	}
+}
+
+// advantage is the mean over seeds of how much better the best of a policy is
+// than that of random search, with its 95 % t interval.
+func advantage(t testing.TB, name string, s space.Space, budget int, objective func(space.Arch) float64) (mean, half float64) {
+	const seeds = 20
+	var d []float64
+	for seed := int64(1268); seed < 1268+seeds; seed++ {
+		d = append(d, runOn(t, name, nil, s, seed, budget, objective).best-runOn(t, "random", nil, s, seed, budget, objective).best)
+	}
+	mean, sd := stat.MeanStdDev(d, nil)
+	return mean, distuv.StudentsT{Sigma: 1, Nu: seeds - 1}.Quantile(.975) * sd / math.Sqrt(seeds)
+}
+
+func TestGuidedPoliciesBeatRandomOnASmoothObjective(t *testing.T) {
+	s := fakeSpace{nodes: 5, ops: 5}
+	for _, name := range []string{"evolution", "local_search"} {
+		if mean, half := advantage(t, name, s, 150, params); mean-half <= 0 {
+			t.Errorf("%s minus random at 150 evaluations: %.3g +- %.3g", name, mean, half)
+		}
+	}
+}
+
+func TestLocalSearchEndsInLocalOptima(t *testing.T) {
+	s := fakeSpace{nodes: 3, ops: 3}
+	for _, move := range []string{"best", "first"} {
+		optima := 0
+		byValue := make(map[float64]space.Arch)
+		p, r := problem(s, 11, 1<<30, func(a space.Arch) float64 {
+			byValue[rugged(a)] = a
+			return rugged(a)
+		})
+		p.Log = func(event string, values map[string]float64) {
+			if event != "local_optimum" {
+				t.Fatalf("unknown event %q", event)
+			}
+			optima++
+			for _, n := range s.Neighbours(byValue[values["value"]]) {
+				if rugged(n) > values["value"] {
+					t.Errorf("move=%s: %g is reported as an optimum beside %g", move, values["value"], rugged(n))
+				}
+			}
+		}
+		if search(t, "local_search", Config{"move": move}, p, r); r.err != nil {
+			t.Errorf("move=%s: the whole space is evaluated, yet error %v", move, r.err)
+		}
+		slices.Sort(r.hashes)
+		if n := len(slices.Compact(r.hashes)); n != len(r.values) || n != len(s.all()) {
+			t.Errorf("move=%s: %d evaluations of %d architectures in a space of %d", move, len(r.values), n, len(s.all()))
+		}
+		if optima < 2 {
+			t.Errorf("move=%s: %d optima in a rugged landscape", move, optima)
+		}
+	}
+}
+
+func TestSampleSequence(t *testing.T) {
+	s := fakeSpace{nodes: 2, ops: 3, outside: func(seq []int) bool { return seq[3] == seq[1] }}
+	counts := make(map[string]float64)
+	r := rng.New(1, "sequence")
+	for range 6000 {
+		a, err := SampleSequence(s, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Contains(a); err != nil {
+			t.Fatal(err)
+		}
+		counts[a.Hash()]++
+	}
+	var list []float64
+	for _, c := range counts {
+		list = append(list, c)
+	}
+	if p := chiSquareP(list); len(list) != 12 || p < 1e-3 {
+		t.Errorf("%d of 12 architectures drawn, chi-square p = %g", len(list), p)
+	}
+	s.outside = func([]int) bool { return true }
+	if _, err := SampleSequence(s, r); err == nil || !strings.Contains(err.Error(), "fake_space(nodes=2)") {
+		t.Errorf("a space without any sequence: error %v", err)
+	}
+}
