@@ -18,7 +18,8 @@ type Interval struct {
 	Point, Low, High float64
 	Level            float64 // confidence, such as 0.95
 	Resamples        int
-	// Method is "BCa bootstrap", "percentile bootstrap" (where the bias
+	// Method is "BCa bootstrap" (means), "percentile bootstrap" (medians, whose
+	// acceleration the jackknife cannot estimate, and means for which the
 	// correction is undefined) or "no variation".
 	Method string
 }
@@ -53,33 +54,41 @@ func (b Bootstrap) check(op string) (Bootstrap, error) {
 
 // MeanOf is the interval of the mean of a.
 func (b Bootstrap) MeanOf(a []float64) (Interval, error) {
-	return b.run("bootstrap of the mean", mean, a)
+	return b.run("bootstrap of the mean", meanStatistic, a)
 }
 
 // MedianOf is the interval of the median of a.
 func (b Bootstrap) MedianOf(a []float64) (Interval, error) {
-	return b.run("bootstrap of the median", medianOf, a)
+	return b.run("bootstrap of the median", medianStatistic, a)
 }
 
 // MeanDifference is the interval of mean(a) - mean(b), the samples resampled
 // apart.
 func (b Bootstrap) MeanDifference(a, c []float64) (Interval, error) {
-	return b.run("bootstrap of the difference of means", mean, a, c)
+	return b.run("bootstrap of the difference of means", meanStatistic, a, c)
 }
 
 // MedianDifference is the interval of median(a) - median(c).
 func (b Bootstrap) MedianDifference(a, c []float64) (Interval, error) {
-	return b.run("bootstrap of the difference of medians", medianOf, a, c)
+	return b.run("bootstrap of the difference of medians", medianStatistic, a, c)
 }
 
-// medianOf sorts its argument, which is always a scratch copy here.
-func medianOf(v []float64) float64 {
-	slices.Sort(v)
-	return quantile(v, 0.5)
+// statistic is what is resampled; of may reorder its argument, which is a copy.
+type statistic struct {
+	of     func([]float64) float64
+	smooth bool // the jackknife estimates its acceleration
 }
+
+var (
+	meanStatistic   = statistic{of: mean, smooth: true}
+	medianStatistic = statistic{of: func(v []float64) float64 {
+		slices.Sort(v)
+		return quantile(v, 0.5)
+	}}
+)
 
 // run makes the interval of stat(first) - stat(second), or of stat(first).
-func (b Bootstrap) run(op string, stat func([]float64) float64, samples ...[]float64) (Interval, error) {
+func (b Bootstrap) run(op string, stat statistic, samples ...[]float64) (Interval, error) {
 	b, err := b.check(op)
 	if err != nil {
 		return Interval{}, err
@@ -93,9 +102,9 @@ func (b Bootstrap) run(op string, stat func([]float64) float64, samples ...[]flo
 		}
 	}
 	estimate := func(draw func(sample []float64) []float64) float64 {
-		d := stat(draw(samples[0]))
+		d := stat.of(draw(samples[0]))
 		if len(samples) == 2 {
-			d -= stat(draw(samples[1]))
+			d -= stat.of(draw(samples[1]))
 		}
 		return d
 	}
@@ -112,14 +121,18 @@ func (b Bootstrap) run(op string, stat func([]float64) float64, samples ...[]flo
 		})
 	}
 	slices.Sort(dist)
-	lo, hi, method := bcaLevels(dist, res.Point, b.Level, jackknife(stat, samples))
+	lo, hi, method := intervalLevels(dist, res, jackknife(stat, samples))
 	res.Low, res.High, res.Method = quantile(dist, lo), quantile(dist, hi), method
 	return res, nil
 }
 
-// jackknife returns the estimates with one value left out, centred so that a
-// higher one raises the difference, for each sample in turn.
-func jackknife(stat func([]float64) float64, samples [][]float64) [][]float64 {
+// jackknife returns the estimates with one value left out, for each sample in
+// turn and with the sign that the sample has in the difference; none for a
+// statistic that is not smooth.
+func jackknife(stat statistic, samples [][]float64) [][]float64 {
+	if !stat.smooth {
+		return nil
+	}
 	out := make([][]float64, len(samples))
 	for k, s := range samples {
 		sign := 1.0
@@ -128,28 +141,28 @@ func jackknife(stat func([]float64) float64, samples [][]float64) [][]float64 {
 		}
 		for i := range s {
 			rest := append(slices.Clone(s[:i]), s[i+1:]...)
-			out[k] = append(out[k], sign*stat(rest))
+			out[k] = append(out[k], sign*stat.of(rest))
 		}
 	}
 	return out
 }
 
-// bcaLevels returns the levels of the bootstrap distribution that bound the
+// intervalLevels returns the levels of the bootstrap distribution that bound the
 // interval: bias-corrected and accelerated (Efron 1987; for several samples as
 // in Efron and Tibshirani 1993, chapter 14), or the plain percentiles where
 // the correction is undefined.
-func bcaLevels(dist []float64, point, level float64, jack [][]float64) (lo, hi float64, method string) {
-	tail := (1 - level) / 2
+func intervalLevels(dist []float64, est Interval, jack [][]float64) (lo, hi float64, method string) {
+	tail := (1 - est.Level) / 2
 	if dist[0] == dist[len(dist)-1] {
 		return tail, 1 - tail, "no variation"
 	}
 	below := 0.0
 	for _, d := range dist {
 		switch {
-		case d < point:
+		case d < est.Point:
 			below++
-		case d == point:
-			below += 0.5 // ties are common with medians
+		case d == est.Point:
+			below += 0.5 // ties are common with few distinct values
 		}
 	}
 	share := below / float64(len(dist))
