@@ -5,7 +5,7 @@ GO       ?= go
 PYTHON   ?= python3
 PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
+VERSION  := $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null || echo unversioned)
 STARTED  := $(shell date +%s)
 NOTEBOOK  = search_versus_random
 DEMO      = build/demo

@@ -1,0 +1,94 @@
+// The notebook as a person meets it: opened in JupyterLab, all cells run, the
+// live tables watched, completion and documentation asked for.
+//
+//     CHROMIUM=/usr/bin/chromium PYTHON=../../.venv/bin/python node --test lab.test.mjs
+
+import assert from "node:assert/strict";
+import { copyFile, mkdir, readFile, rm, stat } from "node:fs/promises";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import * as lab from "./lab.mjs";
+
+const project = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
+const results = path.join(project, "build/test");
+const scratch = path.join(results, "browser");
+const name = "search_versus_random.ipynb";
+const minutes = 60000;
+
+let server, browser, page, shown;
+
+before(async () => {
+  await rm(scratch, { recursive: true, force: true });
+  const root = path.join(scratch, "notebooks");
+  await mkdir(root, { recursive: true });
+  await copyFile(path.join(project, "notebooks", name), path.join(root, name));
+  server = await lab.startLab({
+    python: process.env.PYTHON || path.join(project, ".venv/bin/python"),
+    root,
+    scratch,
+    // A new study: jobs that were finished before would leave nothing to watch.
+    environment: { EVALNAS_STUDY: path.join(scratch, "study") },
+  });
+  browser = await lab.launchChromium();
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+test("the notebook opens with its own kernel", async () => {
+  page = await lab.openNotebook(browser, server.address, name);
+  assert.match(await page.textContent(".jp-Toolbar-kernelName"), /evalnas/i);
+});
+
+test("all cells run", async () => {
+  shown = await lab.recordOutputs(page, "table");
+  await lab.runAll(page, 10 * minutes);
+  const errors = await page.$$eval('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]', (outputs) => outputs.map((o) => o.textContent));
+  assert.deepEqual(errors, []);
+});
+
+test("the live tables moved, and ended with every seed done", async () => {
+  const moving = Object.values(await shown()).filter((texts) => texts.some((text) => /running|waiting|queued/.test(text)));
+  assert.ok(moving.length > 0, "no table was seen before its jobs were done");
+  assert.ok(moving.some((texts) => new Set(texts).size >= 5), "no table showed as many as five different states");
+  const last = await page.$$eval(".jp-OutputArea-output table", (tables) => tables.map((table) => table.textContent));
+  const live = last.filter((text) => /1268/.test(text) && /\bdone/.test(text));
+  assert.ok(live.length >= moving.length, `${live.length} tables show finished seeds, ${moving.length} were seen moving`);
+  for (const text of live) assert.equal(text.match(/done/g).length, 10, `not ten seeds done: ${text}`);
+});
+
+test("the figures are drawn", async () => {
+  const widths = await page.$$eval(".jp-OutputArea-output.jp-RenderedSVG img", (pictures) => pictures.map((picture) => picture.naturalWidth));
+  assert.ok(widths.length >= 4, `${widths.length} figures`);
+  for (const width of widths) assert.ok(width > 100, `a figure is ${width} pixels wide`);
+});
+
+test("Tab completes and Shift-Tab documents", async () => {
+  await lab.screenshot(page, path.join(results, "notebook.png"));
+  await lab.newLastCell(page);
+  await page.keyboard.type("nasbench");
+  assert.match(await lab.ask(page, "Tab", ".jp-Completer"), /nasbench101/);
+  await page.screenshot({ path: path.join(results, "completion.png") });
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("Control+a");
+  await page.keyboard.type("search(");
+  assert.match(await lab.ask(page, "Shift+Tab", ".jp-Tooltip"), /policy.*space.*objective.*seeds/s);
+  await page.screenshot({ path: path.join(results, "tooltip.png") });
+  await page.keyboard.press("Escape");
+});
+
+test("the saved notebook shows the same", async () => {
+  const file = path.join(scratch, "notebooks", name);
+  const { mtimeMs } = await stat(file);
+  await lab.menu(page, "File", "Save Notebook");
+  await lab.until(async () => (await stat(file)).mtimeMs > mtimeMs, "the notebook is saved", 30000);
+  const saved = await lab.until(() => readFile(file, "utf8").then(JSON.parse).catch(() => null), "the saved file is whole", 10000);
+  const outputs = saved.cells.flatMap((cell) => cell.outputs ?? []);
+  assert.ok(outputs.every((output) => output.output_type !== "error"));
+  const tables = outputs.map((output) => [output.data?.["text/html"] ?? ""].flat().join("")).filter((html) => /1268/.test(html) && /\bdone/.test(html));
+  assert.ok(tables.length > 0, "no live table was saved");
+  for (const html of tables) assert.doesNotMatch(html, /\brunning\b|\bqueued\b|\bwaiting\b/);
+});
