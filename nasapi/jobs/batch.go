@@ -1,0 +1,375 @@
+package jobs
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Batch is what one request submits: as a rule a search, a job for each seed.
+type Batch struct {
+	Title  string          // for people
+	Config json.RawMessage // what the request was, kept for whoever attaches later
+	Specs  []Spec
+	// Fresh runs finished jobs again. Their old results are set aside. Jobs
+	// that are pending or running are joined as they are.
+	Fresh bool
+}
+
+// BatchHandle is a batch in a study.
+type BatchHandle struct {
+	ID      string
+	Title   string
+	Config  json.RawMessage
+	Created time.Time
+	// Err says why the batch's file cannot be used, nil if it can.
+	Err error
+
+	study *Study
+	jobs  []*Job
+}
+
+type batchFile struct {
+	Schema  int             `json:"schema"`
+	ID      string          `json:"id"`
+	Title   string          `json:"title"`
+	Config  json.RawMessage `json:"config,omitempty"`
+	Created time.Time       `json:"created"`
+	Jobs    []string        `json:"jobs"`
+}
+
+// Submit makes the jobs that do not exist, sets failed and cancelled ones
+// pending again, joins all others, and sees to it that a runner is there. It
+// returns at once. Where all jobs are done it writes nothing, so that finished
+// searches can be read from a folder that is read-only.
+func (st *Study) Submit(b Batch) (*BatchHandle, error) {
+	ids, err := checkSpecs(b.Specs)
+	if err != nil {
+		return nil, err
+	}
+	var queue [][]byte
+	h := &BatchHandle{Title: b.Title, Config: b.Config, study: st}
+	for i, spec := range b.Specs {
+		j, waiting, err := st.submitJob(spec, ids[i], b.Fresh)
+		if err != nil {
+			return nil, err
+		}
+		if waiting {
+			queue = append(queue, []byte(j.ID))
+		}
+		h.jobs = append(h.jobs, j)
+	}
+	if err := st.keepBatch(h, ids); err != nil {
+		return nil, err
+	}
+	if len(queue) == 0 {
+		return h, nil
+	}
+	if err := appendLines(st.disk, st.Paths.Queue(), queue...); err != nil {
+		return nil, err
+	}
+	return h, st.startRunner()
+}
+
+func checkSpecs(specs []Spec) ([]string, error) {
+	if len(specs) == 0 {
+		return nil, errors.New("nothing to submit: give at least one job")
+	}
+	ids := make([]string, len(specs))
+	seen := map[string]int{}
+	for i, s := range specs {
+		data, err := s.Canonical()
+		if err != nil {
+			return nil, err
+		}
+		ids[i] = hash(data, 20)
+		if first, ok := seen[ids[i]]; ok {
+			return nil, fmt.Errorf("jobs %d and %d of the batch are the same (kind %s, seed %d): give each its own seed or configuration", first, i, s.Kind, s.Seed)
+		}
+		seen[ids[i]] = i
+	}
+	return ids, nil
+}
+
+// submitJob makes or finds a job; waiting says that a runner must look at it.
+func (st *Study) submitJob(spec Spec, id string, fresh bool) (j *Job, waiting bool, err error) {
+	j = st.job(id)
+	if j.Err != nil {
+		if j, err = st.writeSpec(spec, id); err != nil {
+			return nil, false, err
+		}
+	}
+	switch s := j.Status().State; {
+	case s == Failed, s == Cancelled, s == Done && fresh:
+		if err := j.requeue(s == Done); err != nil {
+			return nil, false, err
+		}
+		return j, true, nil
+	case s == Done:
+		return j, false, nil
+	}
+	return j, true, nil
+}
+
+// writeSpec writes job.json, the first time or over a damaged one. Two that do
+// so at once write the same, and a power failure that empties the file is
+// mended here: there is no need to wait for the disk.
+func (st *Study) writeSpec(spec Spec, id string) (*Job, error) {
+	text, err := spec.file()
+	if err != nil {
+		return nil, err
+	}
+	paths := st.Paths.Job(id)
+	if err := st.disk.MkdirAll(paths.Dir, 0o755); err != nil {
+		return nil, writeError("make the folder", paths.Dir, err)
+	}
+	if err := writeAtomic(st.disk, paths.Spec(), text, false); err != nil {
+		return nil, err
+	}
+	j := st.job(id)
+	return j, j.Err
+}
+
+// requeue sets a job that ended pending again. If somebody else has just done
+// so, or runs it already, there is nothing to do.
+func (j *Job) requeue(fresh bool) error {
+	lock, err := takeLock(context.Background(), j.Paths.Lock(), lockPatience)
+	if errors.Is(err, errLocked) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(j.requeueLocked(fresh), lock.release())
+}
+
+func (j *Job) requeueLocked(fresh bool) error {
+	h, err := j.observe(true)
+	if err != nil {
+		return err
+	}
+	if !mayMove(h.state, evQueued) || h.state == Done && !fresh {
+		return nil
+	}
+	if err := j.clearCancel(); err != nil {
+		return err
+	}
+	if err := j.record(evQueued, nil); err != nil {
+		return err
+	}
+	if fresh {
+		return j.setAside(h.attempt, j.Paths.Result(), j.Paths.Checkpoint())
+	}
+	return nil
+}
+
+// setAside moves files of an older attempt out of the way.
+func (j *Job) setAside(attempt int, files ...string) error {
+	dir := j.Paths.Attempt(attempt)
+	for _, file := range files {
+		if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := j.disk.MkdirAll(dir, 0o755); err != nil {
+			return writeError("make the folder", dir, err)
+		}
+		if err := j.disk.Rename(file, filepath.Join(dir, filepath.Base(file))); err != nil {
+			return writeError("set aside", file, err)
+		}
+	}
+	return nil
+}
+
+// keepBatch writes the batch's file unless it says the same already.
+func (st *Study) keepBatch(h *BatchHandle, ids []string) error {
+	key, err := json.Marshal([]any{h.Title, h.Config, ids})
+	if err != nil {
+		return fmt.Errorf("batch %q: %w", h.Title, err)
+	}
+	h.ID = hash(key, 12)
+	if old, err := st.readBatch(h.ID); err == nil {
+		h.Created = old.Created
+		return nil
+	}
+	h.Created = time.Now().UTC().Truncate(time.Millisecond)
+	text, err := json.MarshalIndent(batchFile{Schema, h.ID, h.Title, h.Config, h.Created, ids}, "", "  ")
+	if err != nil {
+		return fmt.Errorf("batch %q: %w", h.Title, err)
+	}
+	return writeAtomic(st.disk, st.Paths.Batch(h.ID), append(text, '\n'), false)
+}
+
+func (st *Study) readBatch(id string) (batchFile, error) {
+	var f batchFile
+	data, err := os.ReadFile(st.Paths.Batch(id))
+	if err != nil {
+		return f, err
+	}
+	if err := json.Unmarshal(data, &f); err != nil {
+		return f, fmt.Errorf("%s is damaged (%w): submit the same again to write it anew", st.Paths.Batch(id), err)
+	}
+	if f.Schema > Schema {
+		return f, fmt.Errorf("%s has schema %d: %w", st.Paths.Batch(id), f.Schema, errNewer)
+	}
+	for _, job := range f.Jobs {
+		if !isID(job) {
+			return f, fmt.Errorf("%s is damaged (%q is no job id): submit the same again to write it anew", st.Paths.Batch(id), job)
+		}
+	}
+	if f.ID != id || len(f.Jobs) == 0 {
+		return f, fmt.Errorf("%s is damaged: submit the same again to write it anew", st.Paths.Batch(id))
+	}
+	return f, nil
+}
+
+// Batches returns all batches, the oldest first. Damaged ones are among them,
+// with Err set.
+func (st *Study) Batches() ([]*BatchHandle, error) {
+	entries, err := os.ReadDir(st.Paths.Batches())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the batches of %s: %w", st.Paths.Dir, err)
+	}
+	var all []*BatchHandle
+	for _, e := range entries {
+		id, ok := strings.CutSuffix(e.Name(), ".json")
+		if !ok || strings.HasPrefix(id, ".") {
+			continue
+		}
+		f, err := st.readBatch(id)
+		h := &BatchHandle{ID: id, Title: f.Title, Config: f.Config, Created: f.Created, Err: err, study: st}
+		if err == nil {
+			for _, job := range f.Jobs {
+				h.jobs = append(h.jobs, st.job(job))
+			}
+		}
+		all = append(all, h)
+	}
+	slices.SortStableFunc(all, func(a, b *BatchHandle) int {
+		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
+	})
+	return all, nil
+}
+
+// Study is where the batch lives.
+func (h *BatchHandle) Study() *Study { return h.study }
+
+// Jobs returns the jobs in the order of the Specs.
+func (h *BatchHandle) Jobs() []*Job { return slices.Clone(h.jobs) }
+
+// Statuses returns the jobs' states in the order of Jobs. Where something is
+// to be run or repaired it sees to it that a runner is there; that this did
+// not succeed is the error, the states are valid all the same.
+func (h *BatchHandle) Statuses() ([]Status, error) {
+	all := make([]Status, len(h.jobs))
+	needed := false
+	for i, j := range h.jobs {
+		all[i] = j.Status()
+		needed = needed || all[i].State == Pending || all[i].State == Lost
+	}
+	if needed {
+		return all, h.study.ensure()
+	}
+	return all, nil
+}
+
+// Wait returns when every job is done, failed or cancelled, or ctx ends; then
+// it returns ctx's error and the jobs go on. A failed job is no error of Wait:
+// ask its Status.
+func (h *BatchHandle) Wait(ctx context.Context) error {
+	delay := 5 * time.Millisecond
+	for {
+		all, err := h.Statuses()
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(all, func(s Status) bool { return !s.State.Final() }) {
+			return nil
+		}
+		if err := pause(ctx, delay); err != nil {
+			return err
+		}
+		delay = min(delay*5/4, 100*time.Millisecond+time.Duration(len(all))*time.Millisecond)
+	}
+}
+
+// Cancel keeps pending jobs from starting and asks running ones to stop. It
+// does not wait for them.
+func (h *BatchHandle) Cancel() error {
+	var errs []error
+	for _, j := range h.jobs {
+		errs = append(errs, j.Cancel())
+	}
+	return errors.Join(errs...)
+}
+
+// Retry sets the jobs that failed, were cancelled or lost pending again.
+func (h *BatchHandle) Retry() error { return h.study.Retry(h.jobs...) }
+
+// Retry sets jobs that failed, were cancelled or lost pending again and starts
+// a runner. Others stay as they are.
+func (st *Study) Retry(jobs ...*Job) error {
+	var queue [][]byte
+	for _, j := range jobs {
+		if j.Err != nil {
+			return fmt.Errorf("job %s cannot be run: %w", j.ID, j.Err)
+		}
+		if err := j.requeue(false); err != nil {
+			return err
+		}
+		if !j.Status().State.Final() {
+			queue = append(queue, []byte(j.ID))
+		}
+	}
+	if len(queue) == 0 {
+		return nil
+	}
+	if err := appendLines(st.disk, st.Paths.Queue(), queue...); err != nil {
+		return err
+	}
+	return st.startRunner()
+}
+
+// Cancel keeps a pending job from starting, or asks its worker to stop and
+// returns without waiting for that. A job that ended stays as it is.
+func (j *Job) Cancel() error {
+	if j.Err != nil || j.Status().State.Final() {
+		return nil
+	}
+	if err := writeAtomic(j.disk, j.Paths.Cancel(), nil, false); err != nil {
+		return err
+	}
+	// Short: a worker has the lock for long, a reader for microseconds.
+	lock, err := takeLock(context.Background(), j.Paths.Lock(), 5*time.Millisecond)
+	if errors.Is(err, errLocked) {
+		return nil // its worker finds the request
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(j.cancelLocked(), lock.release())
+}
+
+func (j *Job) cancelLocked() error {
+	h, err := j.observe(true)
+	if err != nil {
+		return err
+	}
+	if !mayMove(h.state, evCancelled) {
+		return j.clearCancel() // it ended just now
+	}
+	if err := j.record(evCancelled, nil); err != nil {
+		return err
+	}
+	return j.clearCancel()
+}

@@ -1,0 +1,79 @@
+// Package jobs runs work outside the process that asked for it, one process a
+// job, and keeps everything about a job in a folder of plain files. It knows
+// nothing of notebooks, policies or networks: a job is a Spec (what to run, as
+// canonical JSON), and a Handler, found by the Spec's kind, runs it.
+//
+//	study, err := jobs.OpenStudy(jobs.DefaultStudy(notebookDir))
+//	batch, err := study.Submit(jobs.Batch{Title: "spos", Specs: specs}) // returns at once
+//	err = batch.Wait(ctx)
+//	for _, job := range batch.Jobs() {
+//		status := job.Status()
+//		result, err := job.Result()
+//	}
+//
+// Submitting the same Spec again finds the same job, because a job's id is the
+// hash of its Spec: finished, running, or to be run again if it had failed.
+//
+// # A study
+//
+// A study is a folder. Paths names the files of a job, StudyPaths the others.
+//
+//	study.json            the version that wrote it
+//	queue.log             ids in the order in which they were submitted
+//	runner.lock           held by the study's runner
+//	runner.log            what the runner had to say
+//	batches/<id>.json     which jobs were submitted together
+//	jobs/<id>/job.json    the Spec
+//	         events.jsonl what happened, one JSON object a line, append-only
+//	         result.json  the result and where it came from, written once
+//	         checkpoint   what a handler saved to go on from
+//	         stderr.log   what the worker printed, bounded
+//	         cancel       somebody wants it stopped
+//	         lock         held by the one process that may write here
+//	         attempts/<n> results that a fresh attempt set aside
+//
+// # Processes
+//
+// The worker (Work, Worker) runs one job. It takes a slot of the host, then
+// the job's lock, and holds both until it ends, so that both are free when it
+// is killed. The runner (RunStudy) starts a study's workers and ends when
+// nothing is left to do. It may die at any time: its workers go on, and the
+// next command that looks at the study starts another (Study.Ensure). Workers
+// and runner have sessions of their own and outlive whoever submitted.
+//
+// # States
+//
+// A job's state is what its files say: the last event that moves it, a
+// result.json of the current attempt, and whether the lock is held. Only the
+// holder of the job's lock appends events. Nobody writes the move from running
+// to lost: a job is lost when it has started, has no result, and its lock is
+// free. These are all the moves:
+//
+//	(new)     -> pending    job.json     Submit
+//	pending   -> running    start        worker
+//	pending   -> failed     failed       worker (no handler), runner (worker cannot start)
+//	pending   -> cancelled  cancelled    Cancel, worker
+//	running   -> done       done         worker
+//	running   -> failed     failed       worker
+//	running   -> cancelled  cancelled    worker
+//	running   -> pending    interrupted  worker (told to terminate)
+//	running   -> lost       crashed      worker (the handler panicked)
+//	lost      -> running    start        worker (started by hand)
+//	lost      -> pending    retry        runner
+//	lost      -> failed     failed       runner (died too often)
+//	lost      -> cancelled  cancelled    Cancel, runner
+//	lost      -> pending    queued       Submit, Retry
+//	failed    -> pending    queued       Submit, Retry
+//	cancelled -> pending    queued       Submit, Retry
+//	done      -> pending    queued       Submit (fresh)
+//
+// An attempt is one try at a job. Queued, retry and interrupted begin the next
+// one; events and results of older attempts no longer count.
+//
+// # Traps
+//
+// A reader may see the last line of events.jsonl half written: it is left for
+// the next read. Damaged lines are skipped and counted. A job.json that was
+// damaged is replaced when its Spec is submitted again. Locks are flock's: they
+// hold on a local disk and between Linux hosts on NFS.
+package jobs
