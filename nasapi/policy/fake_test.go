@@ -40,7 +40,16 @@ func (f fakeSpace) Spec() space.Spec { return space.Spec{Name: "fake", Nodes: f.
 func (f fakeSpace) String() string   { return fmt.Sprintf("fake_space(nodes=%d)", f.nodes) }
 func (f fakeSpace) Measure() string  { return "sequences" }
 
-func (f fakeSpace) Size() *big.Int { return big.NewInt(int64(len(f.all()))) }
+func (f fakeSpace) Size() *big.Int {
+	if f.outside != nil {
+		return big.NewInt(int64(len(f.all())))
+	}
+	n := int64(1)
+	for _, c := range f.Choices() {
+		n *= int64(c.N)
+	}
+	return big.NewInt(n)
+}
 
 func (f fakeSpace) all() []space.Arch {
 	var list []space.Arch

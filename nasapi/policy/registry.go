@@ -38,7 +38,7 @@ func (i *Info) New(cfg Config) (Policy, error) {
 }
 
 // infos is in the order of All: the baseline first.
-var infos = []*Info{randomInfo, evolutionInfo, localSearchInfo}
+var infos = []*Info{randomInfo, evolutionInfo, localSearchInfo, enasInfo}
 
 // All returns every policy, the baseline first. The entries must not be
 // changed.

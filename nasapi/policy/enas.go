@@ -1,0 +1,276 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"evalnas/nasapi/rng"
+	"evalnas/nasapi/space"
+)
+
+var enasInfo = &Info{
+	Name:    "enas",
+	Summary: "an LSTM controller that is trained by REINFORCE to emit good sequences",
+	Doc: `The controller of ENAS in the form that the reference uses on NASBench-101, with
+the objective itself as reward (no shared weights: the reference's
+enas-groundtruth). It draws sequences of the space's encoding, node by node: which
+earlier state to read (attention), then which operation. After each batch of
+evaluations one Adam step moves it along the gradient of the mean of
+nll * (reward - baseline).
+
+Reward: the objective where it lies in 0..1 by nature (an accuracy), else its
+place in the range of values seen so far in this run, so that early rewards are
+on a narrower range than late ones; plus entropy_weight times the entropy.
+Baseline: the first reward, then moved by baseline_rate towards each reward
+before that reward is compared with it, and kept for the whole run (the
+reference forgets it every epoch).
+
+A sequence outside the space is drawn again and costs nothing; how often this
+happened is in the log. Ten thousand in a row are an error. A batch that the
+budget cuts short is evaluated but not learnt from. The logits are bounded
+(tanh_constant), so the controller prefers architectures but never collapses
+onto one.`,
+	Source: "Pham, Guan, Zoph, Le, Dean, Efficient Neural Architecture Search via Parameter Sharing, ICML 2018; settings of Yu et al., ICLR 2020",
+	Params: []Param{
+		{Name: "hidden", Default: 64, Min: 1, Max: 4096, Doc: "size of the LSTM state and of the embeddings"},
+		{Name: "learning_rate", Default: 0.0035, Min: 0, Max: 10, Doc: "of Adam (betas 0.1 and 0.999, eps 0.001)"},
+		{Name: "batch", Default: 10, Min: 1, Max: 1e6, Doc: "evaluations an update"},
+		{Name: "entropy_weight", Default: 1e-4, Min: -1e6, Max: 1e6, Doc: "entropy of a sequence, in nats, is added to its reward with this weight"},
+		{Name: "baseline_rate", Default: 0.01, Min: 0, Max: 1, Doc: "share of each reward in the moving baseline"},
+		{Name: "temperature", Default: 5.0, Min: 1e-3, Max: 1e6, Doc: "divides the logits before tanh"},
+		{Name: "tanh_constant", Default: 1.10, Min: 0, Max: 1e3, Doc: "bound of the index logits, after tanh"},
+		{Name: "op_tanh_constant", Default: 0.44, Min: 0, Max: 1e3, Doc: "bound of the operation logits, after tanh"},
+		{Name: "op_bias", Default: 0.25, Min: -1e3, Max: 1e3, Doc: "fixed: added to the first two operations' logits, taken from the others'"},
+	},
+	Needs:            needsSequences,
+	EncodingBaseline: true,
+	build: func(c Config) Policy {
+		return &enas{
+			shape: controllerShape{
+				hidden:      c.integer("hidden"),
+				temperature: c.number("temperature"),
+				indexTanh:   c.number("tanh_constant"),
+				opTanh:      c.number("op_tanh_constant"),
+				opBias:      c.number("op_bias"),
+			},
+			batch:         c.integer("batch"),
+			learningRate:  c.number("learning_rate"),
+			entropyWeight: c.number("entropy_weight"),
+			baselineRate:  c.number("baseline_rate"),
+		}
+	},
+}
+
+func needsSequences(s space.Space) error {
+	seq, ok := s.(space.Sequences)
+	if !ok {
+		return fmt.Errorf("enas: %s has no sequence encoding; nasbench101(max_vertices=4..7) has", s)
+	}
+	_, err := newLayout(seq)
+	return err
+}
+
+type enas struct {
+	shape         controllerShape // its layout comes with the space
+	batch         int
+	learningRate  float64
+	entropyWeight float64
+	baselineRate  float64
+}
+
+func (e *enas) Search(ctx context.Context, p *Problem) (err error) {
+	if err := needsSequences(p.Space); err != nil {
+		return err
+	}
+	r := &enasRun{
+		enas: e, p: p, space: p.Space.(space.Sequences), shape: e.shape,
+		samples:  p.Rand("enas", "sample"),
+		baseline: baseline{rate: e.baselineRate},
+		reward:   rewardScale{unit: p.Unit},
+	}
+	if r.shape.layout, err = newLayout(r.space); err != nil {
+		return err
+	}
+	r.learner, err = newLearner(&r.shape, r.shape.initial(p.Rand("enas", "init")), e.batch, e.learningRate)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.learner.close()) }()
+	for update := 1; ; update++ {
+		if err := r.update(ctx, update); err != nil {
+			return err
+		}
+	}
+}
+
+// enasRun is the state of one search.
+type enasRun struct {
+	*enas
+	p        *Problem
+	space    space.Sequences
+	shape    controllerShape
+	learner  *learner
+	samples  *rng.Stream
+	baseline baseline
+	reward   rewardScale
+	outside  int // sequences so far that were outside the space
+}
+
+// update draws and evaluates one batch and learns from it.
+func (r *enasRun) update(ctx context.Context, number int) error {
+	var entropy, reward float64
+	w := r.shape.cut(r.learner.packed)
+	share := 1 / float64(r.batch)
+	for b := range r.batch {
+		roll, arch, err := r.draw(ctx, w)
+		if err != nil {
+			return err
+		}
+		v, err := evaluate(ctx, r.p, arch)
+		if err != nil {
+			return err
+		}
+		if math.IsInf(v, 0) {
+			return fmt.Errorf("enas: the objective of %s is %v; a reward must be finite", arch, v)
+		}
+		got := r.reward.of(v) + float64(r.entropyWeight*roll.entropy)
+		r.learner.set(b, roll.seq, float64(share*(got-r.baseline.after(got))))
+		reward += float64(share * got)
+		entropy += float64(share * roll.entropy)
+	}
+	loss, err := r.learner.step()
+	if err != nil {
+		return fmt.Errorf("enas: update %d: %w", number, err)
+	}
+	r.p.log("controller", map[string]float64{
+		"update": float64(number), "loss": loss, "reward": reward, "baseline": r.baseline.value,
+		"entropy": entropy, "outside": float64(r.outside),
+	})
+	return nil
+}
+
+// maxOutsideController is how many sequences in a row a controller may draw
+// outside the space before the search fails: some seconds of nothing.
+const maxOutsideController = 10_000
+
+func (r *enasRun) draw(ctx context.Context, w *weights) (*rollout, space.Arch, error) {
+	for range maxOutsideController {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		roll := r.shape.run(w, sampling(r.samples))
+		a, err := r.space.Decode(roll.seq)
+		if err == nil {
+			return roll, a, nil
+		}
+		if !errors.Is(err, space.ErrOutside) {
+			return nil, nil, fmt.Errorf("enas: sequence %v of %s: %w", roll.seq, r.space, err)
+		}
+		r.outside++
+	}
+	return nil, nil, fmt.Errorf("enas: the controller drew %d sequences in a row outside %s; lower tanh_constant, op_tanh_constant or learning_rate",
+		maxOutsideController, r.space)
+}
+
+// baseline is the moving average that rewards are compared with.
+type baseline struct {
+	rate, value float64
+	started     bool
+}
+
+// after moves the baseline towards a reward and returns it.
+func (b *baseline) after(reward float64) float64 {
+	if !b.started {
+		b.value, b.started = reward, true
+	}
+	b.value -= float64(b.rate * (b.value - reward))
+	return b.value
+}
+
+// rewardScale brings objective values to 0..1.
+type rewardScale struct {
+	unit      bool
+	low, high float64
+	started   bool
+}
+
+// of returns v itself where values lie in 0..1 by nature, else its place in the
+// range seen so far, v included; while there is no range, the middle.
+func (s *rewardScale) of(v float64) float64 {
+	if s.unit {
+		return v
+	}
+	if !s.started {
+		s.low, s.high, s.started = v, v, true
+	}
+	s.low, s.high = math.Min(s.low, v), math.Max(s.high, v)
+	if s.low == s.high {
+		return 0.5
+	}
+	// Halves, because the difference of two large values may overflow.
+	return (v/2 - s.low/2) / (s.high/2 - s.low/2)
+}
+
+// learner is the Gorgonia side: the graph of loss and gradient, the machine
+// that runs it and the solver. The batch is filled by set and used by step.
+type learner struct {
+	packed       []float64 // the weights; shared with the graph's node
+	sequences    []int
+	coefficients []float64
+	length       int
+
+	weights *G.Node
+	loss    G.Value
+	machine G.VM
+	solver  G.Solver
+}
+
+func newLearner(shape *controllerShape, packed []float64, batch int, rate float64) (*learner, error) {
+	l := &learner{
+		packed: packed, sequences: make([]int, batch*shape.length), coefficients: make([]float64, batch), length: shape.length,
+		solver: &adam{rate: rate, beta1: 0.1, beta2: 0.999, eps: 1e-3},
+	}
+	graph := G.NewGraph()
+	l.weights = G.NewVector(graph, tensor.Float64, G.WithName("weights"), G.WithShape(len(packed)),
+		G.WithValue(tensor.New(tensor.WithShape(len(packed)), tensor.WithBacking(l.packed))))
+	sequences := G.NewMatrix(graph, tensor.Int, G.WithName("sequences"), G.WithShape(batch, shape.length),
+		G.WithValue(tensor.New(tensor.WithShape(batch, shape.length), tensor.WithBacking(l.sequences))))
+	coefficients := G.NewVector(graph, tensor.Float64, G.WithName("coefficients"), G.WithShape(batch),
+		G.WithValue(tensor.New(tensor.WithShape(batch), tensor.WithBacking(l.coefficients))))
+	loss, err := G.ApplyOp(lossOp{shape}, l.weights, sequences, coefficients)
+	if err != nil {
+		return nil, fmt.Errorf("enas: the loss does not fit its inputs: %w", err)
+	}
+	G.Read(loss, &l.loss)
+	if _, err := G.Grad(loss, l.weights); err != nil {
+		return nil, fmt.Errorf("enas: the gradient of the loss: %w", err)
+	}
+	l.machine = G.NewTapeMachine(graph, G.BindDualValues(l.weights))
+	return l, nil
+}
+
+// set puts one sequence with its coefficient into the batch.
+func (l *learner) set(b int, seq []int, coefficient float64) {
+	copy(l.sequences[b*l.length:(b+1)*l.length], seq)
+	l.coefficients[b] = coefficient
+}
+
+// step moves the weights once and returns the loss before the move.
+func (l *learner) step() (float64, error) {
+	if err := l.machine.RunAll(); err != nil {
+		return 0, err
+	}
+	defer l.machine.Reset()
+	loss, ok := l.loss.Data().(float64)
+	if !ok {
+		return 0, fmt.Errorf("the loss is %T, not a float64", l.loss.Data())
+	}
+	return loss, l.solver.Step([]G.ValueGrad{l.weights})
+}
+
+func (l *learner) close() error { return l.machine.Close() }

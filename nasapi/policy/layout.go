@@ -1,0 +1,76 @@
+package policy
+
+import (
+	"fmt"
+
+	"evalnas/nasapi/space"
+)
+
+// layout is the sequence encoding of a space in the order in which ENAS's
+// controller decides: node by node, the indices of a node first, then its
+// operations.
+type layout struct {
+	inputs int // cell inputs, to which an index may point too
+	ops    int
+	length int // of a sequence
+	nodes  []nodeChoices
+}
+
+// nodeChoices holds the positions in the sequence that a node decides.
+type nodeChoices struct{ indices, ops []int }
+
+// newLayout checks that the encoding is one that the controller can speak: an
+// index of node i points to an input or to one of the i nodes before it.
+func newLayout(s space.Sequences) (*layout, error) {
+	choices := s.Choices()
+	if len(choices) == 0 {
+		return nil, fmt.Errorf("enas: %s leaves nothing to decide; nasbench101(max_vertices=4..7) does", s)
+	}
+	l := &layout{ops: len(s.Operations()), length: len(choices)}
+	for at, c := range choices {
+		switch c.Node {
+		case len(l.nodes):
+			l.nodes = append(l.nodes, nodeChoices{})
+		case len(l.nodes) - 1:
+		default:
+			return nil, l.refuse(s, at, c)
+		}
+		n := &l.nodes[c.Node]
+		if !c.Index {
+			n.ops = append(n.ops, at)
+			if c.N != l.ops {
+				return nil, l.refuse(s, at, c)
+			}
+			continue
+		}
+		if n.indices = append(n.indices, at); at == 0 {
+			l.inputs = c.N
+		}
+		if c.N != l.inputs+c.Node || c.N < 1 {
+			return nil, l.refuse(s, at, c)
+		}
+	}
+	return l, nil
+}
+
+func (l *layout) refuse(s space.Space, at int, c space.Choice) error {
+	return fmt.Errorf("enas: choice %d of %s is %+v; the controller needs nodes in order, each choosing among %d operations and, as index, among the cell inputs and the nodes before it",
+		at, s, c, l.ops)
+}
+
+// checkTokens refuses a sequence with an option that a choice does not have.
+func (l *layout) checkTokens(seq []int) error {
+	for i, n := range l.nodes {
+		for _, at := range n.indices {
+			if seq[at] < 0 || seq[at] >= l.inputs+i {
+				return fmt.Errorf("index %d at position %d is outside 0..%d", seq[at], at, l.inputs+i-1)
+			}
+		}
+		for _, at := range n.ops {
+			if seq[at] < 0 || seq[at] >= l.ops {
+				return fmt.Errorf("operation %d at position %d is outside 0..%d", seq[at], at, l.ops-1)
+			}
+		}
+	}
+	return nil
+}
