@@ -1,0 +1,125 @@
+package kernel
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+)
+
+// Connection is a Jupyter connection file: where the kernel listens, and the
+// key that signs messages. With the transport "tcp" a port of 0 lets the
+// system choose; Config.Ready then tells which.
+type Connection struct {
+	Transport       string `json:"transport"` // "tcp" (the default) or "ipc"
+	IP              string `json:"ip"`        // with ipc the sockets' path is IP-PORT
+	ShellPort       int    `json:"shell_port"`
+	ControlPort     int    `json:"control_port"`
+	IOPubPort       int    `json:"iopub_port"`
+	StdinPort       int    `json:"stdin_port"`
+	HBPort          int    `json:"hb_port"`
+	Key             string `json:"key"`              // empty: messages are not signed
+	SignatureScheme string `json:"signature_scheme"` // "hmac-sha256"
+	KernelName      string `json:"kernel_name,omitempty"`
+	CurvePublicKey  string `json:"curve_publickey,omitempty"`
+}
+
+// ReadConnection reads and checks a connection file.
+func ReadConnection(path string) (Connection, error) {
+	var c Connection
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return c, fmt.Errorf("connection file: %w", err)
+	}
+	if err := json.Unmarshal(data, &c); err != nil {
+		return c, fmt.Errorf("connection file %s: %w", path, err)
+	}
+	c.EnsureDefaults()
+	if err := c.Validate(); err != nil {
+		return c, fmt.Errorf("connection file %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// EnsureDefaults fills the fields that old clients leave out.
+func (c *Connection) EnsureDefaults() {
+	if c.Transport == "" {
+		c.Transport = "tcp"
+	}
+	if c.IP == "" && c.Transport == "tcp" {
+		c.IP = "127.0.0.1"
+	}
+	if c.SignatureScheme == "" {
+		c.SignatureScheme = "hmac-sha256"
+	}
+}
+
+// Validate says what is wrong with c, if anything is.
+func (c Connection) Validate() error {
+	if c.Transport != "tcp" && c.Transport != "ipc" {
+		return fmt.Errorf("transport is %q; tcp and ipc are supported", c.Transport)
+	}
+	if c.SignatureScheme != "hmac-sha256" {
+		return fmt.Errorf("signature_scheme is %q; hmac-sha256 is supported", c.SignatureScheme)
+	}
+	if c.CurvePublicKey != "" {
+		return errors.New("curve_publickey is set, but this kernel does not encrypt; use plain tcp on this host, or ipc")
+	}
+	if c.Transport == "ipc" && c.IP == "" {
+		return errors.New("ip is empty; with the transport ipc it is the sockets' path without -PORT")
+	}
+	return c.validatePorts()
+}
+
+func (c Connection) validatePorts() error {
+	owner := make(map[int]string)
+	for _, ch := range c.channels() {
+		port := *ch.port
+		if port < 0 || port > 65535 {
+			return fmt.Errorf("%s_port is %d; 0 to 65535 are allowed", ch.name, port)
+		}
+		if other, taken := owner[port]; taken && port != 0 {
+			return fmt.Errorf("%s_port and %s_port are both %d; they must differ", other, ch.name, port)
+		}
+		if c.Transport == "ipc" && port == 0 {
+			return fmt.Errorf("%s_port is 0; with the transport ipc a number is needed", ch.name)
+		}
+		owner[port] = ch.name
+	}
+	return nil
+}
+
+// channel is one of the five ports of a connection.
+type channel struct {
+	name string
+	port *int
+}
+
+func (c *Connection) channels() []channel {
+	return []channel{
+		{"shell", &c.ShellPort}, {"control", &c.ControlPort}, {"iopub", &c.IOPubPort},
+		{"stdin", &c.StdinPort}, {"hb", &c.HBPort},
+	}
+}
+
+// Address is where a port of c is listened at, as package net has it.
+func (c Connection) Address(port int) (network, addr string) {
+	if c.Transport == "ipc" {
+		return "unix", c.IP + "-" + strconv.Itoa(port)
+	}
+	host := c.IP
+	if host == "*" {
+		host = ""
+	}
+	return "tcp", net.JoinHostPort(host, strconv.Itoa(port))
+}
+
+// boundPort is the port that a listener got; paths keep the number they have.
+func boundPort(addr net.Addr, asked int) int {
+	if tcp, ok := addr.(*net.TCPAddr); ok {
+		return tcp.Port
+	}
+	return asked
+}

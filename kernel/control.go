@@ -1,0 +1,65 @@
+package kernel
+
+import (
+	"encoding/json"
+
+	"evalnas/kernel/wire"
+)
+
+// handleControl answers a control request at once, beside a running cell.
+func (s *server) handleControl(m *message) {
+	switch msgType := m.header.MsgType; msgType {
+	case "kernel_info_request":
+		s.answer(s.control, m, (*server).kernelInfo)
+	case "interrupt_request":
+		s.answer(s.control, m, (*server).interruptReply)
+	case "shutdown_request":
+		s.handleShutdown(s.control, m)
+	default:
+		s.log.Debug("unknown request ignored", "type", msgType, "channel", "control")
+	}
+}
+
+func (s *server) interruptReply(*message) (object, error) {
+	s.running.interrupt()
+	return object{}, nil
+}
+
+// handleShutdown answers and then ends the kernel. From the control channel
+// the running cell is given its end first, so that its reply comes before.
+func (s *server) handleShutdown(r *wire.Router, m *message) {
+	var content struct {
+		Restart bool `json:"restart"`
+	}
+	if err := decode(m, &content); err != nil {
+		s.log.Warn("shutdown_request without a readable restart flag", "error", err)
+	}
+	s.busy(m)
+	if r == s.control {
+		s.stopExecutor()
+	}
+	reply := object{"status": "ok", "restart": content.Restart}
+	s.reply(r, m, nil, reply)
+	// The other clients hear of it too.
+	s.iopub.state("shutdown_reply", m.rawHeader, reply)
+	s.idle(m)
+	s.requestStop()
+}
+
+// handleComm takes part in comms only so far as to say that there are none.
+func (s *server) handleComm(m *message) {
+	s.busy(m)
+	defer s.idle(m)
+	if m.header.MsgType != "comm_open" {
+		s.log.Debug("message for an unknown comm ignored", "type", m.header.MsgType)
+		return
+	}
+	var content struct {
+		ID string `json:"comm_id"`
+	}
+	if err := decode(m, &content); err != nil {
+		s.log.Warn("comm_open ignored", "error", err)
+		return
+	}
+	s.iopub.state("comm_close", m.rawHeader, object{"comm_id": content.ID, "data": json.RawMessage("{}")})
+}

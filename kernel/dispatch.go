@@ -1,0 +1,129 @@
+package kernel
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+
+	"evalnas/kernel/wire"
+)
+
+// handler answers one request with the content of the reply.
+type handler func(s *server, m *message) (object, error)
+
+// shellHandlers are the requests that only ask; execute_request and messages
+// without a reply are apart.
+var shellHandlers = map[string]handler{
+	"kernel_info_request": (*server).kernelInfo,
+	"connect_request":     (*server).connectInfo,
+	"complete_request":    (*server).complete,
+	"inspect_request":     (*server).inspect,
+	"is_complete_request": (*server).isComplete,
+	"history_request":     (*server).historyReply,
+	"comm_info_request":   (*server).commInfo,
+}
+
+// handleShell runs one request of the shell channel, on the executor.
+func (s *server) handleShell(ctx context.Context, r request) {
+	switch msgType := r.header.MsgType; msgType {
+	case "execute_request":
+		s.handleExecute(ctx, r)
+	case "shutdown_request":
+		s.handleShutdown(s.shell, r.message)
+	case "comm_open", "comm_msg", "comm_close":
+		s.handleComm(r.message)
+	default:
+		handle, known := shellHandlers[msgType]
+		if !known {
+			s.log.Debug("unknown request ignored", "type", msgType, "channel", "shell")
+			return
+		}
+		s.answer(s.shell, r.message, handle)
+	}
+}
+
+// answer runs a handler between busy and idle.
+func (s *server) answer(r *wire.Router, m *message, handle handler) {
+	s.busy(m)
+	content, err := s.guard(m, handle)
+	if err != nil {
+		content = errorContent(asCellError(err))
+	} else if _, set := content["status"]; !set {
+		content["status"] = "ok"
+	}
+	s.reply(r, m, nil, content)
+	s.idle(m)
+}
+
+// guard turns a panic into an error; the stack goes to the log.
+func (s *server) guard(m *message, handle handler) (content object, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = s.panicked(m.header.MsgType, p)
+		}
+	}()
+	return handle(s, m)
+}
+
+func (s *server) panicked(where string, p any) error {
+	s.log.Error("panic", "in", where, "panic", p, "stack", string(debug.Stack()))
+	return &CellError{
+		Name:      "InternalError",
+		Value:     fmt.Sprintf("%s: %v", where, p),
+		Traceback: []string{fmt.Sprintf("InternalError: %s: %v", where, p), "This is a fault of the kernel; its log has the stack."},
+	}
+}
+
+func (s *server) busy(m *message) {
+	s.iopub.state("status", m.rawHeader, object{"execution_state": "busy"})
+}
+
+func (s *server) idle(m *message) {
+	s.iopub.state("status", m.rawHeader, object{"execution_state": "idle"})
+}
+
+// reply answers m on its own channel. A client that has left is no fault.
+func (s *server) reply(r *wire.Router, m *message, metadata json.RawMessage, content object) {
+	msgType := strings.TrimSuffix(m.header.MsgType, "_request") + "_reply"
+	frames, err := s.session.frames(msgType, m.rawHeader, metadata, content)
+	if err != nil {
+		s.log.Error("reply not sent", "type", msgType, "error", err)
+		return
+	}
+	s.sendTo(r, m.ids, msgType, frames)
+}
+
+func (s *server) sendTo(r *wire.Router, ids [][]byte, msgType string, frames [][]byte) {
+	routed := append(append([][]byte{}, ids...), frames...)
+	if err := r.Send(routed); err != nil {
+		s.log.Debug("message not sent", "type", msgType, "error", err)
+	}
+}
+
+// asCellError is what a client is told of any error.
+func asCellError(err error) *CellError {
+	var cell *CellError
+	if errors.As(err, &cell) {
+		return cell
+	}
+	return &CellError{Name: "InternalError", Value: err.Error(), Traceback: []string{"InternalError: " + err.Error()}}
+}
+
+func errorContent(e *CellError) object {
+	traceback := e.Traceback
+	if traceback == nil {
+		traceback = []string{e.Error()}
+	}
+	return object{"status": "error", "ename": e.Name, "evalue": e.Value, "traceback": traceback}
+}
+
+// decode reads a request's content; the error is for the client.
+func decode(m *message, into any) error {
+	if err := json.Unmarshal(m.content, into); err != nil {
+		return &CellError{Name: "ProtocolError", Value: fmt.Sprintf("%s: %v", m.header.MsgType, err)}
+	}
+	return nil
+}

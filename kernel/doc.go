@@ -1,0 +1,30 @@
+// Package kernel is the Jupyter side: it serves the Jupyter messaging protocol
+// and hands cells to a Language (language.go), of which it knows nothing else.
+//
+//	err := kernel.Run(ctx, kernel.Config{
+//		ConnectionFile: os.Args[1],
+//		Language:       lang,
+//		Version:        "1.0",
+//		OwnProcess:     true, // signals and the parent process
+//	})
+//
+// How a request runs through the files:
+//
+//	connection.go  where to listen, and the key
+//	wire/          ZeroMQ sockets that a bad peer cannot harm
+//	message.go     frames <-> messages, signatures
+//	server.go      Run: sockets, goroutines, shutdown
+//	queue.go       what the shell socket received and nobody ran yet
+//	dispatch.go    message types -> handlers, busy and idle around each
+//	execute.go     cells; introspect.go the questions about code;
+//	history.go, info.go, input.go, display.go, control.go what their names say
+//	iopub.go       everything that is published, in order
+//
+// Traps:
+//   - Output order is what iopub's queue has: updates, then the reply, then
+//     idle. Clients take idle for "all output is here".
+//   - Only the executor goroutine runs handlers of the shell channel. Control
+//     requests run beside it and must not touch what it owns.
+//   - An execute_request's parent header is echoed as the bytes that came, so
+//     that fields we do not know survive.
+package kernel

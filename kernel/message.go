@@ -1,0 +1,155 @@
+package kernel
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// delimiter stands between the routing identities and the message.
+var delimiter = []byte("<IDS|MSG>")
+
+// protocolVersion is 5.5: IOPub welcomes its subscribers, and kernel_info is
+// answered on the control channel too.
+const protocolVersion = "5.5"
+
+// header identifies a message.
+type header struct {
+	MsgID    string `json:"msg_id"`
+	Session  string `json:"session"`
+	Username string `json:"username"`
+	Date     string `json:"date"` // ISO 8601
+	MsgType  string `json:"msg_type"`
+	Version  string `json:"version"`
+}
+
+// message is one message as it was received.
+type message struct {
+	ids       [][]byte // ids[0] is the peer's key, see package wire
+	header    header
+	rawHeader json.RawMessage // as it came, to be echoed as the parent
+	metadata  json.RawMessage
+	content   json.RawMessage
+}
+
+// emptyObject is a header, metadata or content without fields. null would
+// break clients.
+var emptyObject = json.RawMessage("{}")
+
+// signer computes signatures; with an empty key they are empty.
+type signer struct{ key []byte }
+
+// parts are the four signed frames: header, parent header, metadata, content.
+func (s signer) sign(parts [][]byte) []byte {
+	if len(s.key) == 0 {
+		return nil
+	}
+	sum := s.mac(parts)
+	return hex.AppendEncode(nil, sum)
+}
+
+func (s signer) mac(parts [][]byte) []byte {
+	mac := hmac.New(sha256.New, s.key)
+	for _, part := range parts {
+		mac.Write(part)
+	}
+	return mac.Sum(nil)
+}
+
+var errSignature = errors.New("the signature does not match the connection's key")
+
+// verify takes as long for any wrong signature of the right length.
+func (s signer) verify(signature []byte, parts [][]byte) error {
+	if len(s.key) == 0 {
+		return nil
+	}
+	given := make([]byte, hex.DecodedLen(len(signature)))
+	if _, err := hex.Decode(given, signature); err != nil {
+		return errSignature
+	}
+	if !hmac.Equal(given, s.mac(parts)) {
+		return errSignature
+	}
+	return nil
+}
+
+// parseMessage reads and checks a message. Its parts share memory with frames.
+func parseMessage(frames [][]byte, s signer) (*message, error) {
+	at := -1
+	for i, frame := range frames {
+		if bytes.Equal(frame, delimiter) {
+			at = i
+			break
+		}
+	}
+	if at < 0 {
+		return nil, fmt.Errorf("message of %d frames has no delimiter %s", len(frames), delimiter)
+	}
+	rest := frames[at+1:]
+	if len(rest) < 5 {
+		return nil, fmt.Errorf("message has %d frames after the delimiter, 5 are the least: signature, header, parent header, metadata, content", len(rest))
+	}
+	parts := rest[1:5]
+	if err := s.verify(rest[0], parts); err != nil {
+		return nil, err
+	}
+	return decodeMessage(frames[:at], parts)
+}
+
+func decodeMessage(ids, parts [][]byte) (*message, error) {
+	names := [...]string{"header", "parent header", "metadata", "content"}
+	for i, part := range parts {
+		if !isObject(part) {
+			return nil, fmt.Errorf("message %s is not a JSON object", names[i])
+		}
+	}
+	m := &message{ids: ids, rawHeader: parts[0], metadata: parts[2], content: parts[3]}
+	if err := json.Unmarshal(parts[0], &m.header); err != nil {
+		return nil, fmt.Errorf("message header: %w", err)
+	}
+	if m.header.MsgType == "" {
+		return nil, errors.New("message header has no msg_type")
+	}
+	return m, nil
+}
+
+func isObject(b []byte) bool {
+	b = bytes.TrimLeft(b, " \t\r\n")
+	return len(b) > 0 && b[0] == '{' && json.Valid(b)
+}
+
+// encodeMessage builds the frames from the delimiter on.
+func encodeMessage(s signer, h header, parent, metadata, content json.RawMessage) ([][]byte, error) {
+	head, err := encodeJSON(h)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", h.MsgType, err)
+	}
+	parts := [][]byte{head, orEmpty(parent), orEmpty(metadata), orEmpty(content)}
+	return append([][]byte{delimiter, s.sign(parts)}, parts...), nil
+}
+
+func orEmpty(b json.RawMessage) json.RawMessage {
+	if len(b) == 0 {
+		return emptyObject
+	}
+	return b
+}
+
+// encodeJSON is json.Marshal without the escaping of < > &, which makes HTML
+// output a third longer.
+func encodeJSON(v any) (json.RawMessage, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// object is the content of a message that we send.
+type object map[string]any

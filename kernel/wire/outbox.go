@@ -1,0 +1,130 @@
+package wire
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// writeChunk is the most that one deadline covers, so that a slow peer that
+// still reads is told from one that does not.
+const writeChunk = 128 << 10
+
+// keepBuffer is the largest buffer that is used again.
+const keepBuffer = 1 << 20
+
+// outbox is the queue of whole messages to one peer. Its goroutine writes
+// everything that waits in one call.
+type outbox struct {
+	raw    net.Conn
+	limits Limits
+
+	mu      sync.Mutex
+	changed *sync.Cond // any field below
+	queued  []byte
+	writing int // bytes that the goroutine has taken and not yet written
+	waiting int // callers of put that wait for room
+	closed  bool
+}
+
+func newOutbox(raw net.Conn, limits Limits) *outbox {
+	o := &outbox{raw: raw, limits: limits}
+	o.changed = sync.NewCond(&o.mu)
+	return o
+}
+
+// put queues one message. It waits for room; the goroutine's deadlines bound
+// that wait.
+func (o *outbox) put(message []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for !o.closed && o.pending() > 0 && o.pending()+len(message) > o.limits.Queue {
+		o.waiting++
+		o.changed.Wait()
+		o.waiting--
+	}
+	if o.closed {
+		return net.ErrClosed
+	}
+	o.queued = append(o.queued, message...)
+	o.changed.Broadcast()
+	return nil
+}
+
+func (o *outbox) pending() int { return len(o.queued) + o.writing }
+
+// run writes until close, or until the peer is gone or stalled, which it
+// returns as an error.
+func (o *outbox) run() error {
+	var buffer []byte
+	for {
+		o.mu.Lock()
+		for len(o.queued) == 0 && !o.closed {
+			o.changed.Wait()
+		}
+		if o.closed {
+			o.mu.Unlock()
+			return nil
+		}
+		buffer, o.queued = o.queued, buffer[:0]
+		o.writing = len(buffer)
+		o.mu.Unlock()
+
+		if err := o.write(buffer); err != nil {
+			return err
+		}
+		if cap(buffer) > keepBuffer {
+			buffer = nil
+		}
+	}
+}
+
+func (o *outbox) write(b []byte) error {
+	stalls := 0
+	for len(b) > 0 {
+		if err := o.raw.SetWriteDeadline(time.Now().Add(o.limits.Stall)); err != nil {
+			return err
+		}
+		n, err := o.raw.Write(b[:min(len(b), writeChunk)])
+		b = b[n:]
+		full := o.wrote(n)
+		switch {
+		case err == nil || n > 0 && errors.Is(err, os.ErrDeadlineExceeded):
+			stalls = 0
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return err
+		default:
+			stalls++
+			if full || stalls >= patience {
+				return errors.New("the peer has stopped reading")
+			}
+		}
+	}
+	return nil
+}
+
+// wrote accounts for n written bytes and says whether a caller waits for room.
+func (o *outbox) wrote(n int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.writing -= n
+	o.changed.Broadcast()
+	return o.waiting > 0
+}
+
+func (o *outbox) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	o.queued, o.writing = nil, 0
+	o.changed.Broadcast()
+}
+
+// idle says whether nothing waits to be written.
+func (o *outbox) idle() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.closed || o.pending() == 0
+}
