@@ -188,6 +188,55 @@ func TestVectors(t *testing.T) {
 	}
 }
 
+// The matrix forms are faster ways to the very bits of the plain loops.
+func TestMatrixForms(t *testing.T) {
+	s := rng.New(4, "detmath", "matrix")
+	random := func(n int) []float64 {
+		x := make([]float64, n)
+		for i := range x {
+			x[i] = s.Float64() - 0.5
+		}
+		return x
+	}
+	for rows := range 18 {
+		for cols := range 11 {
+			m, x, a := random(rows*cols), random(cols), random(rows)
+			got, want := make([]float64, rows), make([]float64, rows)
+			MatVec(m, x, got)
+			for i := range m {
+				want[i/cols] += float64(m[i] * x[i%cols])
+			}
+			equalBits(t, "MatVec", rows, cols, got, want)
+
+			got = random(cols)
+			want = append([]float64(nil), got...)
+			AddTransposed(m, a, got)
+			for i, v := range a {
+				for j := range want {
+					want[j] += float64(v * m[i*cols+j])
+				}
+			}
+			equalBits(t, "AddTransposed", rows, cols, got, want)
+
+			got = append([]float64(nil), m...)
+			AddOuter(a, x, got)
+			for i := range m {
+				m[i] += float64(a[i/cols] * x[i%cols])
+			}
+			equalBits(t, "AddOuter", rows, cols, got, m)
+		}
+	}
+}
+
+func equalBits(t *testing.T, name string, rows, cols int, got, want []float64) {
+	t.Helper()
+	for i := range want {
+		if math.Float64bits(got[i]) != math.Float64bits(want[i]) {
+			t.Errorf("%s of %d x %d: element %d is %v, want %v", name, rows, cols, i, got[i], want[i])
+		}
+	}
+}
+
 func BenchmarkFunctions(b *testing.B) {
 	for _, c := range []struct {
 		name string
@@ -208,9 +257,21 @@ func BenchmarkFunctions(b *testing.B) {
 	}
 }
 
-func BenchmarkDot64(b *testing.B) {
-	x, y := make([]float64, 64), make([]float64, 64)
-	for b.Loop() {
-		x[0] += Dot(x, y)
+func BenchmarkVectors(b *testing.B) {
+	m, x, y := make([]float64, 256*64), make([]float64, 64), make([]float64, 256)
+	for _, c := range []struct {
+		name string
+		f    func()
+	}{
+		{"MatVec", func() { MatVec(m, x, y) }},
+		{"AddTransposed", func() { AddTransposed(m, y, x) }},
+		{"AddOuter", func() { AddOuter(y, x, m) }},
+	} {
+		b.Run(c.name+"/256x64", func(b *testing.B) {
+			for b.Loop() {
+				c.f()
+			}
+			b.ReportMetric(float64(b.N)*256*64/b.Elapsed().Seconds()/1e9, "Gmul-add/s")
+		})
 	}
 }

@@ -129,7 +129,7 @@ func (s *controllerShape) run(w *weights, choose chooser) *rollout {
 	f := &forward{
 		controllerShape: s, w: w, choose: choose,
 		rollout: &rollout{seq: make([]int, s.length)},
-		zero:    make([]float64, s.hidden), query: make([]float64, s.hidden),
+		zero:    make([]float64, s.hidden), query: make([]float64, s.hidden), recurrent: make([]float64, 4*s.hidden),
 	}
 	f.row = startToken
 	for range s.inputs {
@@ -162,13 +162,14 @@ type forward struct {
 	choose      chooser
 	row, anchor int // input of the next step
 	zero, query []float64
+	recurrent   []float64 // the hidden state's part of the gates
 }
 
 func (f *forward) makeAnchor() {
 	last := len(f.steps) - 1
 	st := &f.steps[last]
 	st.key = make([]float64, f.hidden)
-	matVec(f.w.keyHid, st.hid, st.key)
+	detmath.MatVec(f.w.keyHid, st.hid, st.key)
 	f.anchors = append(f.anchors, last)
 }
 
@@ -178,9 +179,10 @@ func (f *forward) step() {
 	buf := make([]float64, 7*h)
 	st := lstmStep{row: f.row, anchor: f.anchor, gates: buf[:4*h], cell: buf[4*h : 5*h], tanh: buf[5*h : 6*h], hid: buf[6*h:]}
 	before, cellBefore := f.stateBefore(len(f.steps), f.zero)
-	matVec(f.w.inputHid, f.inputOf(f.rollout, f.w, &st, f.zero), st.gates)
+	detmath.MatVec(f.w.inputHid, f.inputOf(f.rollout, f.w, &st, f.zero), st.gates)
+	detmath.MatVec(f.w.hidHid, before, f.recurrent)
 	for i := range st.gates {
-		sum := st.gates[i] + detmath.Dot(f.w.hidHid[i*h:(i+1)*h], before) + (f.w.biasInput[i] + f.w.biasHid[i])
+		sum := (st.gates[i] + f.recurrent[i]) + (f.w.biasInput[i] + f.w.biasHid[i])
 		if i/h == 2 {
 			st.gates[i] = detmath.Tanh(sum)
 		} else {
@@ -225,7 +227,7 @@ func (s *controllerShape) inputOf(r *rollout, w *weights, st *lstmStep, zero []f
 func (f *forward) decideIndex(at int) int {
 	n, h := len(f.anchors), f.hidden
 	d := decision{index: true, hiddens: make([]float64, n*h), squash: make([]float64, n)}
-	matVec(f.w.queryHid, f.steps[len(f.steps)-1].hid, f.query)
+	detmath.MatVec(f.w.queryHid, f.steps[len(f.steps)-1].hid, f.query)
 	for j, a := range f.anchors {
 		th := d.hiddens[j*h : (j+1)*h]
 		for i, k := range f.steps[a].key {
@@ -243,7 +245,7 @@ func (f *forward) decideIndex(at int) int {
 func (f *forward) decideOp(at int) int {
 	d := decision{squash: make([]float64, f.ops)}
 	logits := make([]float64, f.ops)
-	matVec(f.w.opHid, f.steps[len(f.steps)-1].hid, logits)
+	detmath.MatVec(f.w.opHid, f.steps[len(f.steps)-1].hid, logits)
 	for i, b := range f.w.opBias {
 		d.squash[i] = detmath.Tanh((logits[i] + b) / f.temperature)
 		logits[i] = float64(f.opTanh * d.squash[i])
@@ -269,11 +271,4 @@ func (f *forward) decide(at int, d *decision, logits []float64) int {
 	f.nll += norm - logits[d.chosen]
 	f.decisions = append(f.decisions, *d)
 	return d.chosen
-}
-
-// matVec sets y to m x, where m is len(y) x len(x).
-func matVec(m, x, y []float64) {
-	for i := range y {
-		y[i] = detmath.Dot(m[i*len(x):(i+1)*len(x)], x)
-	}
 }

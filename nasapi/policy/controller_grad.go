@@ -46,8 +46,8 @@ func (b *backwardPass) rowOf(m []float64, i int) []float64 { return m[i*b.hidden
 // throughAnchor is reached when every later use of the anchor has been.
 func (b *backwardPass) throughAnchor(j int) {
 	st := &b.steps[b.anchors[j]]
-	addOuter(b.rowOf(b.keys, j), st.hid, b.g.keyHid)
-	addTransposed(b.w.keyHid, b.rowOf(b.keys, j), b.hid)
+	detmath.AddOuter(b.rowOf(b.keys, j), st.hid, b.g.keyHid)
+	detmath.AddTransposed(b.w.keyHid, b.rowOf(b.keys, j), b.hid)
 	detmath.Axpy(1, b.rowOf(b.states, j), b.hid)
 }
 
@@ -73,8 +73,8 @@ func (b *backwardPass) throughDecision(d *decision, coefficient float64) {
 		detmath.Axpy(logit, b.rowOf(b.w.opHid, j), b.hid)
 	}
 	if d.index {
-		addOuter(b.query, hid, b.g.queryHid)
-		addTransposed(b.w.queryHid, b.query, b.hid)
+		detmath.AddOuter(b.query, hid, b.g.queryHid)
+		detmath.AddTransposed(b.w.queryHid, b.query, b.hid)
 	}
 }
 
@@ -105,9 +105,9 @@ func (b *backwardPass) throughCell(t int) {
 	}
 	detmath.Axpy(1, b.gates, b.g.biasInput)
 	detmath.Axpy(1, b.gates, b.g.biasHid)
-	addOuter(b.gates, before, b.g.hidHid)
+	detmath.AddOuter(b.gates, before, b.g.hidHid)
 	clear(b.hid)
-	addTransposed(b.w.hidHid, b.gates, b.hid)
+	detmath.AddTransposed(b.w.hidHid, b.gates, b.hid)
 	b.throughInput(st)
 }
 
@@ -122,20 +122,6 @@ func (b *backwardPass) throughInput(st *lstmStep) {
 	default:
 		to = b.rowOf(b.states, st.anchor)
 	}
-	addOuter(b.gates, b.inputOf(b.rollout, b.w, st, b.zero), b.g.inputHid)
-	addTransposed(b.w.inputHid, b.gates, to)
-}
-
-// addOuter adds a b^T to m, which is len(a) x len(b).
-func addOuter(a, b, m []float64) {
-	for i, v := range a {
-		detmath.Axpy(v, b, m[i*len(b):(i+1)*len(b)])
-	}
-}
-
-// addTransposed adds m^T a to y, where m is len(a) x len(y).
-func addTransposed(m, a, y []float64) {
-	for i, v := range a {
-		detmath.Axpy(v, m[i*len(y):(i+1)*len(y)], y)
-	}
+	detmath.AddOuter(b.gates, b.inputOf(b.rollout, b.w, st, b.zero), b.g.inputHid)
+	detmath.AddTransposed(b.w.inputHid, b.gates, to)
 }
