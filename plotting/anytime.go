@@ -1,0 +1,484 @@
+package plotting
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+	"strings"
+)
+
+// Trace is the incumbent of one run: after Evaluations[i] evaluations the best
+// so far was Values[i], and so it stays until the next change.
+type Trace struct {
+	Evaluations []float64 // ascending, positive
+	Values      []float64 // as many
+	// End is where the run ended, at or after the last change; default there.
+	End float64
+}
+
+// at is the incumbent after x evaluations; ok is false before the first.
+func (t Trace) at(x float64) (v float64, ok bool) {
+	i := sort.SearchFloat64s(t.Evaluations, math.Nextafter(x, math.Inf(1)))
+	if i == 0 {
+		return 0, false
+	}
+	return t.Values[i-1], true
+}
+
+// TraceGroup is the runs of one policy, one a seed.
+type TraceGroup struct {
+	Name   string
+	Runs   []Trace
+	Random bool // a baseline: grey
+	Oracle bool // guided by what is plotted
+}
+
+// AnytimeData is what Anytime draws.
+type AnytimeData struct {
+	Title, Subtitle string
+	// Metric is the label of the y axis; XLabel that of the x axis, default
+	// "evaluations of the objective".
+	Metric, XLabel string
+	// Scale is what values are multiplied by to be shown; default 1.
+	Scale         float64
+	LowerIsBetter bool
+	Groups        []TraceGroup
+	// Optimum is the best value of the space, nil if unknown.
+	Optimum *float64
+	// Regret draws the distance to the optimum on a logarithmic axis instead
+	// of the value; it needs Optimum.
+	Regret    bool
+	Watermark string
+	Caption   string
+}
+
+const (
+	anytimeHeight = 330.0
+	legendWidth   = 168.0
+)
+
+// Anytime draws the median and the inter-quartile band of each group's
+// incumbents against evaluations, on a logarithmic axis.
+func Anytime(data AnytimeData) (*Figure, error) {
+	a, err := newAnytime(data)
+	if err != nil {
+		return nil, fmt.Errorf("anytime figure: %w", err)
+	}
+	return a.figure(), nil
+}
+
+// band is a group's quartiles at the places where one of its runs changes.
+type band struct {
+	x              []float64 // one more than the others: the end of the last step
+	q1, median, q3 []float64
+}
+
+func (b band) last() float64 { return b.median[len(b.median)-1] }
+
+type anytime struct {
+	data     AnytimeData
+	factor   float64
+	heading  heading
+	bands    []band
+	styles   []seriesStyle
+	x, y     scale
+	xs, ys   []tick
+	zero     float64 // where a regret of 0 is drawn; 0 if none is
+	decimals int
+	caption  []string
+}
+
+func newAnytime(data AnytimeData) (*anytime, error) {
+	if len(data.Groups) == 0 {
+		return nil, fmt.Errorf("no groups; give at least one")
+	}
+	factor, err := factorOf(data.Scale)
+	if err != nil {
+		return nil, err
+	}
+	if data.Regret && data.Optimum == nil {
+		return nil, fmt.Errorf("regret needs the optimum of the space; give it, or draw values")
+	}
+	if data.Optimum != nil {
+		if err := finite("optimum", []float64{*data.Optimum}); err != nil {
+			return nil, err
+		}
+	}
+	a := &anytime{data: data, factor: factor}
+	random := make([]bool, len(data.Groups))
+	for i, g := range data.Groups {
+		b, err := a.band(g)
+		if err != nil {
+			return nil, fmt.Errorf("group %q: %w", g.Name, err)
+		}
+		a.bands = append(a.bands, b)
+		random[i] = g.Random
+		if g.Oracle && a.data.Watermark == "" {
+			a.data.Watermark = DefaultWatermark
+		}
+	}
+	a.styles = seriesStyles(random)
+	a.heading = heading{a.data.Watermark, data.Title, data.Subtitle}
+	a.layout()
+	return a, nil
+}
+
+// check says what is wrong with a trace.
+func (t Trace) check() error {
+	switch {
+	case len(t.Evaluations) != len(t.Values):
+		return fmt.Errorf("%d evaluations and %d values; each value needs its evaluation", len(t.Evaluations), len(t.Values))
+	case len(t.Values) == 0:
+		return fmt.Errorf("no values; a run needs at least one")
+	}
+	if err := finite("values", t.Values); err != nil {
+		return err
+	}
+	if err := finite("evaluations", append(slices.Clone(t.Evaluations), t.End)); err != nil {
+		return err
+	}
+	for i, x := range t.Evaluations {
+		if x <= 0 {
+			return fmt.Errorf("evaluation %v; a logarithmic axis needs positive ones", x)
+		}
+		if i > 0 && x <= t.Evaluations[i-1] {
+			return fmt.Errorf("evaluations %v and %v; they must ascend", t.Evaluations[i-1], x)
+		}
+	}
+	if last := t.Evaluations[len(t.Evaluations)-1]; t.End != 0 && t.End < last {
+		return fmt.Errorf("the run ends at %v, before its last change at %v", t.End, last)
+	}
+	return nil
+}
+
+// maxChanges bounds the points of a curve: more than a pixel has no room for
+// are thinned, evenly on the logarithmic axis.
+const maxChanges = 600
+
+// band makes the quartiles of a group in display units, from where all its
+// runs have begun to where the first one ends.
+func (a *anytime) band(g TraceGroup) (band, error) {
+	if len(g.Runs) == 0 {
+		return band{}, fmt.Errorf("no runs; each group needs at least one")
+	}
+	begin, end := 0.0, math.Inf(1)
+	var changes []float64
+	for i, r := range g.Runs {
+		if err := r.check(); err != nil {
+			return band{}, fmt.Errorf("run %d of %d: %w", i+1, len(g.Runs), err)
+		}
+		begin = max(begin, r.Evaluations[0])
+		end = min(end, max(r.End, r.Evaluations[len(r.Evaluations)-1]))
+		changes = append(changes, r.Evaluations...)
+	}
+	if begin > end {
+		return band{}, fmt.Errorf("a run ends at %v before another begins at %v", end, begin)
+	}
+	slices.Sort(changes)
+	changes = slices.Compact(changes)
+	changes = slices.DeleteFunc(changes, func(x float64) bool { return x < begin || x > end })
+	b := band{}
+	values := make([]float64, len(g.Runs))
+	for _, x := range thin(changes, maxChanges) {
+		for i, r := range g.Runs {
+			v, _ := r.at(x)
+			values[i] = a.shown(v)
+		}
+		slices.Sort(values)
+		b.x = append(b.x, x)
+		b.q1 = append(b.q1, quantileOf(values, 0.25))
+		b.median = append(b.median, quantileOf(values, 0.5))
+		b.q3 = append(b.q3, quantileOf(values, 0.75))
+	}
+	b.x = append(b.x, end)
+	return b, nil
+}
+
+// shown is a value, or its regret, in display units.
+func (a *anytime) shown(v float64) float64 {
+	if !a.data.Regret {
+		return v * a.factor
+	}
+	d := (*a.data.Optimum - v) * a.factor
+	if a.data.LowerIsBetter {
+		d = -d
+	}
+	return max(d, 0)
+}
+
+// thin keeps the last of the points that fall together when the logarithmic
+// axis is cut into n pieces, and the first point.
+func thin(xs []float64, n int) []float64 {
+	if len(xs) <= n {
+		return xs
+	}
+	lo, hi := math.Log(xs[0]), math.Log(xs[len(xs)-1])
+	out := []float64{xs[0]}
+	for i, x := range xs[1:] {
+		cell := func(v float64) int { return int(float64(n-2) * (math.Log(v) - lo) / (hi - lo)) }
+		if i+2 == len(xs) || cell(x) != cell(xs[i+2]) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+func (a *anytime) layout() {
+	lo, hi := math.Inf(1), 0.0
+	for _, b := range a.bands {
+		lo, hi = min(lo, b.x[0]), max(hi, b.x[len(b.x)-1])
+	}
+	if hi <= lo {
+		hi = 10 * lo
+	}
+	a.x = scale{lo: lo, hi: hi, log: true, from: padding + 64, to: figureWidth - padding - legendWidth}
+	a.xs = logTicks(lo, hi)
+	if a.data.Regret {
+		a.regretAxis()
+	} else {
+		a.valueAxis()
+	}
+	top := a.heading.height()
+	a.y.from, a.y.to = top+anytimeHeight, top
+	sentences := []string{"Lines: median of the incumbents over seeds; bands: interquartile range"}
+	if a.zero > 0 {
+		sentences = append(sentences, "0 marks a regret of zero, the optimum")
+	}
+	a.caption = captionLines(figureWidth, append(sentences, a.clipNote(), a.data.Caption)...)
+}
+
+// valueAxis covers the optimum and the bands, but for their first, steepest
+// part: the worst twentieth of the (logarithmic) axis is left to be clipped.
+func (a *anytime) valueAxis() {
+	var worst, best []float64
+	for _, b := range a.bands {
+		bad, good := b.q1, b.q3
+		if a.data.LowerIsBetter {
+			bad, good = b.q3, b.q1
+		}
+		for k := range 64 {
+			x := a.x.lo * math.Pow(a.x.hi/a.x.lo, float64(k)/63)
+			if x < b.x[0] || x > b.x[len(b.x)-1] {
+				continue
+			}
+			i := min(sort.SearchFloat64s(b.x, math.Nextafter(x, math.Inf(1))), len(good)) - 1
+			worst = append(worst, bad[i])
+		}
+		best = append(best, good...)
+		worst = append(worst, b.last())
+	}
+	if a.data.Optimum != nil {
+		best = append(best, a.shown(*a.data.Optimum))
+	}
+	slices.Sort(worst)
+	lo, hi := quantileOf(worst, 0.05), slices.Max(best)
+	if a.data.LowerIsBetter {
+		lo, hi = slices.Min(best), quantileOf(worst, 0.95)
+	}
+	lo, hi = widen(min(lo, hi), max(lo, hi))
+	air := 0.05 * (hi - lo)
+	a.y = scale{lo: lo - air, hi: hi + air}
+	a.ys = linearTicks(a.y.lo, a.y.hi, 6)
+	a.decimals = decimalsFor(math.Pow10(int(math.Floor(math.Log10((a.y.hi - a.y.lo) / 500)))))
+}
+
+func (a *anytime) regretAxis() {
+	smallest, largest, zeros := math.Inf(1), 0.0, false
+	for _, b := range a.bands {
+		for _, q := range [][]float64{b.q1, b.median, b.q3} {
+			for _, v := range q {
+				if v > 0 {
+					smallest = min(smallest, v)
+				} else {
+					zeros = true
+				}
+				largest = max(largest, v)
+			}
+		}
+	}
+	if largest == 0 {
+		smallest, largest = 0.1, 1 // all at the optimum from the start
+	}
+	a.y = scale{lo: smallest / 1.15, hi: largest * 1.15, log: true}
+	a.ys = logTicks(a.y.lo, a.y.hi)
+	a.decimals = 3
+	if zeros {
+		a.zero = smallest / 2.5
+		a.y.lo = a.zero / 1.2
+		a.ys = append(a.ys, tick{a.zero, "0"})
+		a.ys = slices.DeleteFunc(a.ys, func(t tick) bool { return t.v < smallest/1.16 && t.v != a.zero })
+	}
+}
+
+// clipNote names the groups that start outside the axis.
+func (a *anytime) clipNote() string {
+	var names []string
+	for i, b := range a.bands {
+		for _, q := range [][]float64{b.q1, b.median, b.q3} {
+			if (q[0] < a.y.lo || q[0] > a.y.hi) && a.zero == 0 {
+				names = append(names, a.data.Groups[i].Name)
+				break
+			}
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "Beginning outside the axis: " + strings.Join(names, ", ")
+}
+
+// pixel is the height of a value, a zero regret at its own place.
+func (a *anytime) pixel(v float64) float64 {
+	if a.zero > 0 && v <= 0 {
+		v = a.zero
+	}
+	return a.y.clamped(v)
+}
+
+func (a *anytime) figure() *Figure {
+	top := a.heading.height()
+	base := top + anytimeHeight
+	caption := base + 62
+	return &Figure{
+		width: figureWidth, height: int(math.Ceil(caption + captionLine*float64(len(a.caption)-1) + padding)),
+		title: a.data.Title, desc: a.describe(),
+		draw: func(p *pen) {
+			a.heading.draw(p, figureWidth)
+			a.axes(p, top, base)
+			stamp(p, a.data.Watermark, a.x.from, top, a.x.to-a.x.from, base-top)
+			for i := range a.bands {
+				a.drawBand(p, i)
+			}
+			a.drawOptimum(p)
+			for i := range a.bands {
+				a.drawMedian(p, i)
+			}
+			a.legend(p, top)
+			drawCaption(p, caption, a.caption)
+		},
+	}
+}
+
+func (a *anytime) axes(p *pen, top, base float64) {
+	p.leftAxis(a.y, a.ys, a.x.from, a.x.to)
+	p.bottomAxis(a.x, a.xs, top, base)
+	label := a.data.XLabel
+	if label == "" {
+		label = "evaluations of the objective"
+	}
+	p.text((a.x.from+a.x.to)/2, base+38, label, labelText, centre)
+	metric := a.data.Metric
+	if a.data.Regret && metric != "" {
+		metric = "regret: " + metric
+	}
+	p.turned(padding+6, (top+base)/2, math.Pi/2, labelText.fit(metric, anytimeHeight), labelText)
+}
+
+// steps turns one quartile into a right-continuous step curve.
+func (a *anytime) steps(b band, q []float64) []xy {
+	var pts []xy
+	for i, v := range q {
+		y := a.pixel(v)
+		pts = append(pts, xy{a.x.at(b.x[i]), y}, xy{a.x.at(b.x[i+1]), y})
+	}
+	return pts
+}
+
+func (a *anytime) drawBand(p *pen, i int) {
+	b := a.bands[i]
+	outline := a.steps(b, b.q3)
+	lower := a.steps(b, b.q1)
+	slices.Reverse(lower)
+	p.group("band", a.data.Groups[i].Name, func() {
+		p.fill(append(outline, lower...), withAlpha(a.styles[i].color, 0x2c))
+	})
+}
+
+func (a *anytime) drawMedian(p *pen, i int) {
+	p.group("median", a.data.Groups[i].Name, func() {
+		p.polyline(a.steps(a.bands[i], a.bands[i].median), 2.2, a.styles[i].color, a.styles[i].dash)
+	})
+}
+
+func (a *anytime) drawOptimum(p *pen) {
+	if a.data.Optimum == nil || a.data.Regret {
+		return
+	}
+	v := a.shown(*a.data.Optimum)
+	y := a.y.at(v)
+	p.group("optimum", "", func() {
+		p.polyline([]xy{{a.x.from, y}, {a.x.to, y}}, 1.4, inkColor, dashes[1])
+		p.text(a.x.from+8, y-5, "optimum of the space "+fixed(v, a.decimals), tickText.in(inkColor), left)
+	})
+}
+
+// legend lists the groups by their final median, best first, each as near to
+// the end of its curve as there is room.
+func (a *anytime) legend(p *pen, top float64) {
+	order := make([]int, len(a.bands))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		return int(math.Copysign(1, a.pixel(a.bands[i].last())-a.pixel(a.bands[j].last())))
+	})
+	const line = 34.0
+	want := make([]float64, len(order))
+	for k, i := range order {
+		want[k] = a.pixel(a.bands[i].last())
+	}
+	x := a.x.to + 14
+	for k, y := range spreadOut(want, line, top+12, top+anytimeHeight-10) {
+		i := order[k]
+		g, s := a.data.Groups[i], a.styles[i]
+		p.group("legend", g.Name, func() {
+			p.polyline([]xy{{x, y}, {x + 20, y}}, 3, s.color, s.dash)
+			width := figureWidth - padding - x - 26
+			p.middle(x+26, y-1, strongText.fit(g.Name, width), strongText.in(s.color), left)
+			note := fixed(a.bands[i].last(), a.decimals) + ", " + plural(len(g.Runs), "seed")
+			style := tickText
+			if g.Oracle {
+				note, style = note+", oracle", tickText.in(alarmColor)
+			}
+			p.middle(x+26, y+13, style.fit(note, width), style, left)
+		})
+	}
+}
+
+// spreadOut moves ascending positions as little as needed to be gap apart and
+// within lo..hi (closer together where there is no room).
+func spreadOut(want []float64, gap, lo, hi float64) []float64 {
+	if n := len(want); n > 1 {
+		gap = min(gap, (hi-lo)/float64(n-1))
+	}
+	out := slices.Clone(want)
+	for i := range out {
+		out[i] = max(out[i], lo)
+		if i > 0 {
+			out[i] = max(out[i], out[i-1]+gap)
+		}
+	}
+	for i := len(out) - 1; i >= 0; i-- {
+		limit := hi
+		if i < len(out)-1 {
+			limit = out[i+1] - gap
+		}
+		out[i] = min(out[i], limit)
+	}
+	return out
+}
+
+func (a *anytime) describe() string {
+	what := a.data.Metric
+	if a.data.Regret {
+		what = "regret: " + what
+	}
+	parts := []string{a.data.Watermark, what}
+	for i, g := range a.data.Groups {
+		b := a.bands[i]
+		parts = append(parts, fmt.Sprintf("%s: median %s after %s evaluations, %s", g.Name,
+			fixed(b.last(), a.decimals), fixed(b.x[len(b.x)-1], 0), plural(len(g.Runs), "seed")))
+	}
+	return joinSentences(parts...)
+}

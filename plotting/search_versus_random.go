@@ -1,0 +1,410 @@
+package plotting
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// DefaultClip is the percentile of the space at which axes start where none is
+// given: a few failed cells would otherwise squash everything else.
+const DefaultClip = 2
+
+// DefaultWatermark is drawn where a group is an oracle and the data name no
+// other text.
+const DefaultWatermark = "ORACLE: guided by the test column; a benchmark of optimisers, no accuracy result"
+
+// SeedGroup is the results of one policy, one value a seed.
+type SeedGroup struct {
+	Name   string
+	Values []float64
+	// Random marks a baseline: drawn grey and hollow.
+	Random bool
+	// Oracle marks a search that was guided by what is plotted.
+	Oracle bool
+	// Note is a short text under the group's median, such as
+	// "98.2nd percentile". Optional.
+	Note string
+}
+
+// SearchVersusRandomData is what SearchVersusRandom draws.
+type SearchVersusRandomData struct {
+	Title, Subtitle string
+	// Metric is the label of the axis, such as
+	// "test accuracy (%), 108 epochs, first repeat".
+	Metric string
+	// Scale is what values are multiplied by to be shown, 100 for accuracies
+	// in percent; default 1.
+	Scale float64
+	// LowerIsBetter is true for errors, losses and perplexities.
+	LowerIsBetter bool
+	// Space holds the values of the whole space; it may be absent.
+	Space []float64
+	// SpaceName labels its distribution; default "search space".
+	SpaceName string
+	Groups    []SeedGroup
+	// Clip is the percentile of the space at which the axis starts; default
+	// DefaultClip, negative for the whole range.
+	Clip float64
+	// Watermark is drawn over everything if not empty.
+	Watermark string
+	// Caption is added below.
+	Caption string
+}
+
+const (
+	rowHeight   = 50.0
+	histHeight  = 92.0
+	dotRadius   = 4.6
+	valueColumn = 122.0
+)
+
+// SearchVersusRandom draws the results of each group, one point a seed, under
+// the distribution of the space. At least one group is needed and each needs
+// a value.
+func SearchVersusRandom(data SearchVersusRandomData) (*Figure, error) {
+	v, err := newVersus(data)
+	if err != nil {
+		return nil, fmt.Errorf("figure of search versus random: %w", err)
+	}
+	return v.figure(), nil
+}
+
+// versus is the figure in display units.
+type versus struct {
+	data     SearchVersusRandomData
+	heading  heading
+	space    distribution
+	groups   []distribution
+	styles   []seriesStyle
+	x        scale
+	decimals int
+	caption  []string
+}
+
+func newVersus(data SearchVersusRandomData) (*versus, error) {
+	if len(data.Groups) == 0 {
+		return nil, fmt.Errorf("no groups; give at least one")
+	}
+	factor, err := factorOf(data.Scale)
+	if err != nil {
+		return nil, err
+	}
+	v := &versus{data: data}
+	if v.space, err = newDistribution("space", data.Space, factor, data.LowerIsBetter); err != nil {
+		return nil, err
+	}
+	random := make([]bool, len(data.Groups))
+	for i, g := range data.Groups {
+		if len(g.Values) == 0 {
+			return nil, fmt.Errorf("group %q has no values; each needs at least one", g.Name)
+		}
+		d, err := newDistribution(fmt.Sprintf("group %q", g.Name), g.Values, factor, data.LowerIsBetter)
+		if err != nil {
+			return nil, err
+		}
+		v.groups = append(v.groups, d)
+		random[i] = g.Random
+		if g.Oracle && v.data.Watermark == "" {
+			v.data.Watermark = DefaultWatermark
+		}
+	}
+	v.styles = seriesStyles(random)
+	v.heading = heading{v.data.Watermark, data.Title, data.Subtitle}
+	v.layout()
+	return v, nil
+}
+
+// factorOf checks a display scale; 0 means 1.
+func factorOf(scale float64) (float64, error) {
+	if scale == 0 {
+		return 1, nil
+	}
+	if !(scale > 0) || math.IsInf(scale, 0) {
+		return 0, fmt.Errorf("scale %v; it must be positive, such as 100 for percent", scale)
+	}
+	return scale, nil
+}
+
+// layout chooses the axis and says in the caption what it leaves out.
+func (v *versus) layout() {
+	lo, hi := v.extent()
+	labels := 0.0
+	for _, g := range v.data.Groups {
+		labels = max(labels, strongText.width(g.Name))
+	}
+	if v.space.n() > 0 {
+		labels = max(labels, strongText.width(v.spaceName()), tickText.width(percentileLabel))
+	}
+	start := padding + min(max(labels, 90), 210) + 16
+	v.x = scale{lo: lo, hi: hi, from: start, to: figureWidth - padding - valueColumn}
+	v.decimals = decimalsFor(math.Pow10(int(math.Floor(math.Log10((hi - lo) / 500)))))
+	sentences := []string{"One point is one seed, the bar is the median, the thin line the interquartile range"}
+	if v.hasRandom() {
+		sentences = append(sentences, "Hollow points: random baselines")
+	}
+	if v.space.n() > 0 {
+		sentences = append(sentences, "Dotted lines: median and best of the space")
+	}
+	sentences = append(sentences, v.clipNote(), v.data.Caption)
+	v.caption = captionLines(figureWidth, sentences...)
+}
+
+func (v *versus) hasRandom() bool {
+	return slices.ContainsFunc(v.data.Groups, func(g SeedGroup) bool { return g.Random })
+}
+
+func (v *versus) spaceName() string {
+	if v.data.SpaceName == "" {
+		return "search space"
+	}
+	return v.data.SpaceName
+}
+
+// extent is the range of the axis. A group whose median lies outside the
+// clipped space moves the end: its results are what the figure is for.
+func (v *versus) extent() (lo, hi float64) {
+	clip := v.data.Clip
+	if clip == 0 {
+		clip = DefaultClip
+	}
+	all := v.space
+	if all.n() == 0 {
+		all.lower = v.data.LowerIsBetter
+		for _, g := range v.groups {
+			all.sorted = append(all.sorted, g.sorted...)
+		}
+		slices.Sort(all.sorted)
+		clip = min(clip, 0) // few values: show them all
+	}
+	lo, hi = all.clipRange(max(clip, 0))
+	for _, g := range v.groups {
+		edge := g.at(25)
+		lo, hi = min(lo, edge), max(hi, edge)
+		if best := g.best(); all.lower {
+			lo = min(lo, best)
+		} else {
+			hi = max(hi, best)
+		}
+	}
+	if v.space.n() == 0 {
+		air := 0.03 * (hi - lo)
+		return lo - air, hi + air
+	}
+	return lo, hi
+}
+
+// clipNote says how much lies outside the axis, or nothing.
+func (v *versus) clipNote() string {
+	var parts []string
+	if v.space.n() > 0 {
+		if below, above := v.space.outside(v.x.lo, v.x.hi); below+above > 0 {
+			parts = append(parts, share(below+above, v.space.n())+" architectures of the space")
+		}
+	}
+	out, total := 0, 0
+	for _, g := range v.groups {
+		below, above := g.outside(v.x.lo, v.x.hi)
+		out += below + above
+		total += g.n()
+	}
+	if out > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %s (arrows)", out, plural(total, "result")))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	end := fmt.Sprintf("The axis starts at %s", fixed(v.x.lo, v.decimals))
+	if v.data.LowerIsBetter {
+		end = fmt.Sprintf("The axis ends at %s", fixed(v.x.hi, v.decimals))
+	}
+	return end + "; outside lie " + strings.Join(parts, " and ")
+}
+
+func (v *versus) figure() *Figure {
+	top := v.heading.height()
+	panel := top
+	if v.space.n() > 0 {
+		top += 24 // the percentile axis
+		panel = top + histHeight
+	}
+	base := panel + 8 + rowHeight*float64(len(v.groups))
+	caption := base + 62
+	height := caption + captionLine*float64(len(v.caption)-1) + padding
+	return &Figure{
+		width: figureWidth, height: int(math.Ceil(height)),
+		title: v.data.Title, desc: v.describe(),
+		draw: func(p *pen) {
+			v.heading.draw(p, figureWidth)
+			p.bottomAxis(v.x, linearTicks(v.x.lo, v.x.hi, 7), top, base)
+			p.text((v.x.from+v.x.to)/2, base+38, v.data.Metric, labelText, centre)
+			if v.space.n() > 0 {
+				v.drawSpace(p, top, panel, base)
+			}
+			stamp(p, v.data.Watermark, v.x.from, top, v.x.to-v.x.from, base-top)
+			p.text(figureWidth-padding, top-8, "median", tickText, right)
+			for i := range v.groups {
+				v.drawRow(p, i, panel+8+rowHeight*(float64(i)+0.5))
+			}
+			drawCaption(p, caption, v.caption)
+		},
+	}
+}
+
+func (v *versus) drawSpace(p *pen, top, floor, base float64) {
+	p.group("space", v.spaceName(), func() {
+		p.fill(v.space.bins(v.x.lo, v.x.hi, 140).outline(v.x, floor, histHeight-8), fillColor)
+		p.line(v.x.from, floor, v.x.to, floor, 1, axisColor)
+		label := v.x.from - 16
+		p.text(label, floor-histHeight/2, strongText.fit(v.spaceName(), label-padding), strongText, right)
+		p.text(label, floor-histHeight/2+15, plural(v.space.n(), "architecture"), tickText, right)
+		p.text(figureWidth-padding, floor-histHeight/2, fixed(v.space.at(50), v.decimals), strongText, right)
+		p.text(figureWidth-padding, floor-histHeight/2+15, "best "+fixed(v.space.best(), v.decimals), tickText, right)
+	})
+	drawPercentiles(p, v.x, v.space, top)
+	for _, mark := range []float64{v.space.at(50), v.space.best()} {
+		if x := v.x.at(mark); mark >= v.x.lo && mark <= v.x.hi {
+			p.polyline([]xy{{x, top}, {x, base}}, 1, mutedColor, dashes[2])
+		}
+	}
+}
+
+const percentileLabel = "percentile of the space"
+
+// drawPercentiles draws the second axis above a panel.
+func drawPercentiles(p *pen, x scale, d distribution, top float64) {
+	p.group("axis percentile-axis", "", func() {
+		p.line(x.from, top, x.to, top, 1, axisColor)
+		for _, t := range percentileTicks(x, d, 34) {
+			at := x.at(t.v)
+			p.line(at, top-5, at, top, 1, axisColor)
+			p.text(at, top-8, t.label, tickText, centre)
+		}
+		p.text(x.from-16, top-8, percentileLabel, tickText, right)
+	})
+}
+
+func (v *versus) drawRow(p *pen, i int, y float64) {
+	g, style := v.data.Groups[i], v.styles[i]
+	p.group("group", g.Name, func() {
+		p.line(v.x.from, y+rowHeight/2, v.x.to, y+rowHeight/2, 1, gridColor)
+		label := v.x.from - 16
+		p.text(label, y-1, strongText.fit(g.Name, label-padding), strongText.in(style.color), right)
+		p.text(label, y+14, rowNote(g), tickText, right)
+		if g.Oracle {
+			p.text(label, y+14, "oracle", textStyle{size: 11, bold: true, color: alarmColor}, right)
+		}
+		d := v.groups[i]
+		v.drawMedian(p, d, y, style)
+		v.drawPoints(p, d, y, style)
+		median := quantileOf(d.sorted, 0.5)
+		p.text(figureWidth-padding, y-1, fixed(median, v.decimals), strongText, right)
+		p.text(figureWidth-padding, y+14, tickText.fit(g.Note, valueColumn-10), tickText, right)
+	})
+}
+
+func rowNote(g SeedGroup) string {
+	switch {
+	case g.Oracle:
+		return ""
+	case g.Random:
+		return "random, " + plural(len(g.Values), "seed")
+	}
+	return plural(len(g.Values), "seed")
+}
+
+func (v *versus) drawMedian(p *pen, d distribution, y float64, style seriesStyle) {
+	median := quantileOf(d.sorted, 0.5)
+	q1, q3 := v.x.clamped(quantileOf(d.sorted, 0.25)), v.x.clamped(quantileOf(d.sorted, 0.75))
+	p.line(q1, y, q3, y, 2, withAlpha(style.color, 0x90))
+	if median >= v.x.lo && median <= v.x.hi {
+		x := v.x.at(median)
+		p.line(x, y-18, x, y+18, 3, style.color)
+	}
+}
+
+// drawPoints stacks points that would cover each other, and turns those
+// outside the axis into arrows at its end.
+func (v *versus) drawPoints(p *pen, d distribution, y float64, style seriesStyle) {
+	inside := make([]float64, 0, d.n())
+	below, above := 0, 0
+	for _, value := range d.sorted {
+		switch {
+		case value < v.x.lo:
+			below++
+		case value > v.x.hi:
+			above++
+		default:
+			inside = append(inside, v.x.at(value))
+		}
+	}
+	for i, dy := range swarm(inside, dotRadius, rowHeight/2-dotRadius-2) {
+		p.dot(inside[i], y+dy, dotRadius, style)
+	}
+	p.outliers(v.x.from, y, -1, below, style)
+	p.outliers(v.x.to, y, 1, above, style)
+}
+
+// outliers draws an arrow at the end of an axis, and how many points it
+// stands for.
+func (p *pen) outliers(x, y, direction float64, n int, style seriesStyle) {
+	if n == 0 {
+		return
+	}
+	tip := x + 2*direction
+	p.fill([]xy{{tip, y}, {tip - 9*direction, y - 5}, {tip - 9*direction, y + 5}}, style.color)
+	a := left
+	if direction > 0 {
+		a = right
+	}
+	if n > 1 {
+		p.text(tip-12*direction, y+4, "×"+count(n), tickText.in(style.color), a)
+	}
+}
+
+// swarm gives each point (sorted by x) an offset at which it touches no other,
+// the smallest first; past limit the points overlap.
+func swarm(xs []float64, r, limit float64) []float64 {
+	out := make([]float64, len(xs))
+	for i, x := range xs {
+		best, covered := 0.0, math.Inf(1)
+		for k := 0; k < 2*int(limit)+1; k++ {
+			dy := float64((k + 1) / 2)
+			if k%2 == 1 {
+				dy = -dy
+			}
+			overlap := 0.0
+			for j := i - 1; j >= 0 && x-xs[j] < 2*r; j-- {
+				overlap += max(0, 2*r-math.Hypot(x-xs[j], dy-out[j]))
+			}
+			if overlap < covered {
+				best, covered = dy, overlap
+			}
+			if overlap == 0 {
+				break
+			}
+		}
+		out[i] = best
+	}
+	return out
+}
+
+func (v *versus) describe() string {
+	parts := []string{v.data.Watermark, v.data.Metric}
+	for i, g := range v.data.Groups {
+		parts = append(parts, fmt.Sprintf("%s: median %s over %s", g.Name,
+			fixed(quantileOf(v.groups[i].sorted, 0.5), v.decimals), plural(len(g.Values), "seed")))
+	}
+	return joinSentences(parts...)
+}
+
+// quantileOf interpolates between the values of a sorted sample (type 7).
+func quantileOf(sorted []float64, q float64) float64 {
+	h := q * float64(len(sorted)-1)
+	i := int(h)
+	if i >= len(sorted)-1 {
+		return sorted[len(sorted)-1]
+	}
+	return sorted[i] + (h-float64(i))*(sorted[i+1]-sorted[i])
+}
