@@ -1,0 +1,665 @@
+package nasapi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"evalnas/nasapi/jobs"
+	"evalnas/nasapi/objective"
+	"evalnas/nasapi/policy"
+	"evalnas/nasapi/rng"
+	"evalnas/nasapi/space"
+	"evalnas/nasapi/stats"
+)
+
+// ComparisonSchema is the version of a Comparison's JSON form, whose MIME type
+// is ComparisonMIME.
+const (
+	ComparisonSchema = 1
+	ComparisonMIME   = "application/vnd.evalnas.result.v1+json"
+)
+
+// significance is the one-sided level of verdicts and detectable differences.
+const significance = 0.05
+
+// Comparison is the answer of Compare: every group judged under one final
+// evaluation, against random sampling of the same space.
+type Comparison struct {
+	Schema   int    `json:"schema"`
+	Version  string `json:"version"`
+	Numerics int    `json:"numerics"`
+	// By is the final evaluation; Metric says it in words.
+	By     objective.Spec `json:"by"`
+	Metric string         `json:"metric"`
+	// Space is the searched space, N its size. N is 0 where the space cannot
+	// be listed: then there are no ranks, percentiles or null.
+	Space string `json:"space"`
+	N     int    `json:"n"`
+	// Best is the best value of the space under By.
+	Best    *float64   `json:"best,omitempty"`
+	Oracle  bool       `json:"oracle"` // some group was guided by a test column
+	Notes   []string   `json:"notes,omitempty"`
+	Rows    []GroupRow `json:"groups"`
+	Drawn   string     `json:"drawn,omitempty"` // the group that stands for one draw a seed
+	Unequal bool       `json:"unequal,omitempty"`
+
+	values  []float64 // of the space, nil where it cannot be listed
+	ranking *stats.Ranking
+	groups  []Group
+	by      *objective.Objective
+}
+
+// GroupRow is one group's line.
+type GroupRow struct {
+	Name      string    `json:"name"`
+	Kind      GroupKind `json:"kind"`
+	Policy    string    `json:"policy"`
+	Objective string    `json:"objective,omitempty"` // what guided it
+	Budget    int       `json:"budget,omitempty"`
+	Measure   string    `json:"measure,omitempty"`
+	Oracle    bool      `json:"oracle,omitempty"`
+
+	Runs   int            `json:"runs"` // seeds that were asked for
+	States map[string]int `json:"states"`
+	Values *Summary       `json:"values,omitempty"` // of the done runs, nil if there is none
+
+	Percentiles *Summary `json:"percentiles,omitempty"`
+	// PNull is the chance that n uniform draws reach the group's mean
+	// mid-rank percentile or more (exact null of the finite table); PNullHolm
+	// the same, adjusted over the compared searches.
+	PNull     *float64 `json:"p_null,omitempty"`
+	PNullHolm *float64 `json:"p_null_holm,omitempty"`
+	// PNullLower is the chance that random does as badly or worse.
+	PNullLower *float64 `json:"p_null_lower,omitempty"`
+	// Detectable is the smallest lead of the mean percentile over random's
+	// expectation that this number of runs can show (one-sided 5 %).
+	Detectable *float64 `json:"smallest_detectable,omitempty"`
+	Verdict    string   `json:"verdict,omitempty"`
+
+	BestRank    int     `json:"best_rank,omitempty"`
+	BestTies    int     `json:"best_ties,omitempty"`
+	BestMidRank float64 `json:"best_mid_rank,omitempty"`
+	// PBeatsRandom is the paper's (1 - r/N)^n. Under random search it is
+	// uniform on 0..1: PBand holds 90 % of what a random policy would show.
+	PBeatsRandom *float64    `json:"p_beats_random,omitempty"`
+	PBand        *[2]float64 `json:"p_null_band,omitempty"`
+	// PEqualBudget is (1 - r/N)^(n k), only where the policy was guided by the
+	// metric of the final evaluation itself.
+	PEqualBudget *float64 `json:"p_equal_budget,omitempty"`
+
+	// Differences of the mean under By, with 95 % bootstrap intervals.
+	VersusDraw     *Difference `json:"versus_draw,omitempty"`
+	VersusEncoding *Difference `json:"versus_encoding_draw,omitempty"`
+	// VersusRandomSearch is against search("random", ...) under the same
+	// objective and budget, where it is among the groups.
+	VersusRandomSearch *Difference `json:"versus_random_search,omitempty"`
+	RelativeToDraw     *float64    `json:"relative_improvement_percent,omitempty"`
+
+	MannWhitney *RankTest `json:"mann_whitney,omitempty"` // against the draws
+	CliffsDelta *float64  `json:"cliffs_delta,omitempty"` // against the draws
+
+	Seeds []SeedRow `json:"seeds"`
+}
+
+// SeedRow is one seed's line.
+type SeedRow struct {
+	Seed       *int64     `json:"seed,omitempty"`
+	State      jobs.State `json:"state"`
+	Error      string     `json:"error,omitempty"`
+	Hash       string     `json:"hash,omitempty"`
+	Arch       space.Arch `json:"architecture,omitempty"`
+	Value      *float64   `json:"value,omitempty"`
+	Rank       int        `json:"rank,omitempty"` // 1 + number strictly better
+	Ties       int        `json:"ties,omitempty"` // architectures that share the value
+	Percentile *float64   `json:"percentile,omitempty"`
+	Params     int64      `json:"params,omitempty"`
+	FLOPs      int64      `json:"flops,omitempty"`
+}
+
+// CompareOptions says how groups are judged.
+type CompareOptions struct {
+	// By is the final evaluation, the same for every group.
+	By *objective.Objective
+	// Unequal allows searches of different budgets beside each other.
+	Unequal bool
+	// Resamples of the bootstrap, default 10,000.
+	Resamples int
+}
+
+// Compare judges groups under one final evaluation. Searches of different
+// spaces, and of different budgets unless Unequal, are refused; draws of
+// SampleRandom never are.
+func Compare(groups []Group, o CompareOptions) (*Comparison, error) {
+	if o.By == nil {
+		return nil, errors.New(`compare: by is missing: it is the final evaluation, such as by=nasbench101_table().metric("test")`)
+	}
+	if len(groups) == 0 {
+		return nil, errors.New("compare: there is nothing to compare: give searches, lists of architectures or results")
+	}
+	if o.Resamples == 0 {
+		o.Resamples = 10_000
+	}
+	groups = slices.Clone(groups)
+	nameGroups(groups)
+	sp, err := commonSpace(groups)
+	if err != nil {
+		return nil, err
+	}
+	c := &Comparison{
+		Schema: ComparisonSchema, Version: Version, Numerics: Numerics,
+		By: o.By.Spec(), Metric: o.By.Spec().Describe(), groups: groups, by: o.By, Unequal: o.Unequal,
+	}
+	if err := c.checkBudgets(); err != nil {
+		return nil, err
+	}
+	if err := c.rank(sp); err != nil {
+		return nil, err
+	}
+	for _, g := range groups {
+		row, err := c.row(g)
+		if err != nil {
+			return nil, err
+		}
+		c.Oracle = c.Oracle || g.Oracle
+		c.Rows = append(c.Rows, row)
+	}
+	if err := c.judge(); err != nil {
+		return nil, err
+	}
+	if err := c.contrast(sp, o.Resamples); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// commonSpace is the space that the searches share. Draws and architectures of
+// a smaller sub-space are judged in it.
+func commonSpace(groups []Group) (space.Space, error) {
+	var sp space.Space
+	var owner Group
+	for _, g := range groups {
+		if g.Kind != Searched {
+			continue
+		}
+		if sp != nil && g.Space.Spec() != sp.Spec() {
+			return nil, fmt.Errorf("compare: %q searched %s and %q searched %s: searches are compared in one space", owner.Name, sp, g.Name, g.Space)
+		}
+		sp, owner = g.Space, g
+	}
+	if sp != nil {
+		return sp, nil
+	}
+	// Nothing was searched here: the largest space that a group is known to be from.
+	for _, g := range groups {
+		if g.Space != nil && (sp == nil || g.Space.Size().Cmp(sp.Size()) > 0) {
+			sp = g.Space
+		}
+	}
+	if sp == nil {
+		return space.NASBench101(7)
+	}
+	return sp, nil
+}
+
+func (c *Comparison) checkBudgets() error {
+	var first *Group
+	for i := range c.groups {
+		g := &c.groups[i]
+		if g.Kind != Searched || g.Budget == 0 {
+			continue
+		}
+		if first == nil {
+			first = g
+		}
+		if g.Budget != first.Budget && !c.Unequal {
+			return fmt.Errorf("compare: %q had %d evaluations a seed and %q had %d: searches that are compared share their budget (unequal=True compares them all the same, and says so)",
+				first.Name, first.Budget, g.Name, g.Budget)
+		}
+		if g.Budget != first.Budget {
+			c.note("UNEQUAL BUDGETS: the searches did not have the same number of evaluations.")
+		}
+	}
+	return nil
+}
+
+func (c *Comparison) note(text string) {
+	if !slices.Contains(c.Notes, text) {
+		c.Notes = append(c.Notes, text)
+	}
+}
+
+// rank reads the whole space under By, where it can be listed.
+func (c *Comparison) rank(sp space.Space) error {
+	c.Space = sp.String()
+	finite, ok := sp.(space.Finite)
+	if !ok {
+		c.note(fmt.Sprintf("%s cannot be listed: there are no ranks, percentiles or exact null.", sp))
+		return nil
+	}
+	values, err := c.by.Column(finite)
+	if err != nil {
+		return fmt.Errorf("compare: %w", err)
+	}
+	ranking, err := stats.NewRanking(values, !c.By.Minimise)
+	if err != nil {
+		return fmt.Errorf("compare: %w", err)
+	}
+	best := ranking.Best()
+	c.N, c.Best, c.values, c.ranking = ranking.N(), &best, values, ranking
+	return nil
+}
+
+func (c *Comparison) row(g Group) (GroupRow, error) {
+	row := GroupRow{
+		Name: g.Name, Kind: g.Kind, Policy: g.Policy, Budget: g.Budget, Measure: g.Measure, Oracle: g.Oracle,
+		Runs: len(g.Runs), States: map[string]int{},
+	}
+	if g.Objective != nil {
+		row.Objective = g.Objective.String()
+		if g.Objective.Minimise {
+			row.Objective += ", minimised"
+		}
+	}
+	for _, r := range g.Runs {
+		seed, err := c.seedRow(g, r)
+		if err != nil {
+			return row, err
+		}
+		row.States[string(seed.State)]++
+		row.Seeds = append(row.Seeds, seed)
+	}
+	values := row.values()
+	if len(values) == 0 {
+		return row, nil
+	}
+	var err error
+	if row.Values, err = summarise(values); err != nil {
+		return row, fmt.Errorf("compare: %s: %w", g.Name, err)
+	}
+	return row, c.rankRow(&row, values)
+}
+
+func (c *Comparison) seedRow(g Group, r GroupRun) (SeedRow, error) {
+	s := SeedRow{State: r.State, Error: r.Error, Arch: r.Arch, Value: r.Value}
+	if r.HasSeed {
+		seed := r.Seed
+		s.Seed = &seed
+	}
+	if r.Arch != nil {
+		s.Hash, s.Params, s.FLOPs = r.Arch.Hash(), r.Arch.Params(), r.Arch.FLOPs()
+		if s.Value == nil {
+			v, err := c.by.Value(r.Arch)
+			if err != nil {
+				return s, fmt.Errorf("compare: %s, seed %d: %w", g.Name, r.Seed, err)
+			}
+			s.Value = &v
+		}
+	}
+	if s.Value != nil && c.By.Kind == objective.Table && (*s.Value < 0 || *s.Value > 1) {
+		return s, fmt.Errorf("compare: %s, seed %d: value %v: accuracies are fractions in 0..1 (93.1 %% is 0.931)", g.Name, r.Seed, *s.Value)
+	}
+	if s.Value != nil && c.ranking != nil {
+		p := c.ranking.Percentile(*s.Value)
+		s.Rank, s.Ties, s.Percentile = c.ranking.Rank(*s.Value), c.ranking.Ties(*s.Value), &p
+	}
+	return s, nil
+}
+
+func (r *GroupRow) values() []float64 {
+	var out []float64
+	for _, s := range r.Seeds {
+		if s.Value != nil {
+			out = append(out, *s.Value)
+		}
+	}
+	return out
+}
+
+// rankRow adds what follows from the ranks of a group's values.
+func (c *Comparison) rankRow(row *GroupRow, values []float64) error {
+	if c.ranking == nil {
+		return nil
+	}
+	percentiles := make([]float64, len(values))
+	best := values[0]
+	for i, v := range values {
+		percentiles[i] = c.ranking.Percentile(v)
+		if c.ranking.Rank(v) < c.ranking.Rank(best) {
+			best = v
+		}
+	}
+	var err error
+	if row.Percentiles, err = summarise(percentiles); err != nil {
+		return err
+	}
+	row.BestRank, row.BestTies, row.BestMidRank = c.ranking.Rank(best), c.ranking.Ties(best), c.ranking.MidRank(best)
+	p, err := stats.PBeatsRandom(row.BestRank, c.N, len(values))
+	if err != nil {
+		return err
+	}
+	row.PBeatsRandom = &p
+	lo, hi, err := stats.PBeatsRandomBand(0.9)
+	if err != nil {
+		return err
+	}
+	row.PBand = &[2]float64{lo, hi}
+	if row.Kind == Searched && row.Budget > 0 && row.Objective == c.By.String() {
+		p, err := stats.PBeatsRandomBudget(row.BestRank, c.N, len(values), row.Budget)
+		if err != nil {
+			return err
+		}
+		row.PEqualBudget = &p
+	}
+	return nil
+}
+
+// judge tests every group against the exact null of the finite table.
+func (c *Comparison) judge() error {
+	if c.ranking == nil {
+		return nil
+	}
+	nulls := map[int]*stats.Null{}
+	var tested []*GroupRow
+	for i := range c.Rows {
+		row := &c.Rows[i]
+		if row.Percentiles == nil {
+			continue
+		}
+		n := row.Percentiles.N
+		if nulls[n] == nil {
+			null, err := c.ranking.MeanPercentileNull(n)
+			if err != nil {
+				return err
+			}
+			nulls[n] = null
+		}
+		upper, lower := nulls[n].PAtLeast(row.Percentiles.Mean), nulls[n].PAtMost(row.Percentiles.Mean)
+		row.PNull, row.PNullLower = &upper, &lower
+		if d, err := nulls[n].SmallestDetectable(significance); err == nil {
+			row.Detectable = &d.Difference
+		}
+		if row.Kind != Drawn {
+			tested = append(tested, row)
+		}
+	}
+	return holm(tested)
+}
+
+func holm(rows []*GroupRow) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	ps := make([]float64, len(rows))
+	for i, r := range rows {
+		ps[i] = *r.PNull
+	}
+	adjusted, err := stats.Holm(ps)
+	if err != nil {
+		return err
+	}
+	for i, r := range rows {
+		r.PNullHolm = &adjusted[i]
+		r.Verdict = verdict(r)
+	}
+	return nil
+}
+
+// verdict says in words what the exact test shows, and what it could have.
+func verdict(r *GroupRow) string {
+	switch {
+	case *r.PNullHolm <= significance:
+		return "better than random sampling"
+	case *r.PNullLower <= significance:
+		return "worse than random sampling"
+	case r.Detectable == nil:
+		return "too few runs to tell from random sampling"
+	}
+	return fmt.Sprintf("not told from random sampling by %d runs (a lead under %.1f points cannot be)", r.Percentiles.N, *r.Detectable)
+}
+
+// contrast adds the differences from the baselines: one draw a seed, one draw
+// in the policy's own encoding, and random search at equal cost.
+func (c *Comparison) contrast(sp space.Space, resamples int) error {
+	drawn := c.drawnRow()
+	if drawn != nil {
+		c.Drawn = drawn.Name
+	}
+	for i := range c.Rows {
+		row := &c.Rows[i]
+		values := row.values()
+		if row.Kind == Drawn || len(values) == 0 {
+			continue
+		}
+		draws, err := c.draws(drawn, sp, row, MeasureUnique)
+		if err != nil {
+			return err
+		}
+		if err := c.againstDraws(row, values, draws, resamples); err != nil {
+			return err
+		}
+		if err := c.againstEncoding(sp, row, values, resamples); err != nil {
+			return err
+		}
+		if err := c.againstRandomSearch(row, values, resamples); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Comparison) drawnRow() *GroupRow {
+	for i := range c.Rows {
+		if r := &c.Rows[i]; r.Kind == Drawn && r.Measure == MeasureUnique && r.Values != nil {
+			return r
+		}
+	}
+	return nil
+}
+
+// draws are the values of one draw a seed: those of the compared draws, else
+// fresh ones under the group's own seeds.
+func (c *Comparison) draws(drawn *GroupRow, sp space.Space, row *GroupRow, measure string) ([]float64, error) {
+	if drawn != nil && measure == MeasureUnique {
+		return drawn.values(), nil
+	}
+	var seeds []int64
+	for i, s := range row.Seeds {
+		if s.Seed != nil {
+			seeds = append(seeds, *s.Seed)
+		} else {
+			seeds = append(seeds, int64(i))
+		}
+	}
+	slices.Sort(seeds)
+	found, err := SampleRandom(sp, slices.Compact(seeds), measure)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]float64, len(found))
+	for i, f := range found {
+		if out[i], err = c.by.Value(f.Arch); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (c *Comparison) difference(row *GroupRow, values, baseline []float64, label string, resamples int) (*Difference, error) {
+	d, err := stats.Bootstrap{Resamples: resamples, Stream: rng.New(0, "compare", "bootstrap", row.Name, label)}.MeanDifference(values, baseline)
+	if errors.Is(err, stats.ErrUndefined) {
+		c.note(fmt.Sprintf("The interval of %s against %s is undefined: it needs two runs on either side.", row.Name, label))
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("compare: %s against %s: %w", row.Name, label, err)
+	}
+	return &Difference{Mean: d.Point, Low: d.Low, High: d.High, Level: d.Level, Method: d.Method, Runs: len(values), BaselineRuns: len(baseline)}, nil
+}
+
+func (c *Comparison) againstDraws(row *GroupRow, values, draws []float64, resamples int) error {
+	var err error
+	if row.VersusDraw, err = c.difference(row, values, draws, "one draw a seed", resamples); err != nil {
+		return err
+	}
+	mean, err := stats.Mean(draws)
+	if err != nil {
+		return err
+	}
+	if rel, err := stats.RelativeImprovement(row.Values.Mean, mean, !c.By.Minimise); err == nil { // undefined where random's mean is 0
+		row.RelativeToDraw = &rel
+	}
+	mw, err := stats.MannWhitney(values, draws)
+	if err != nil {
+		return err
+	}
+	row.MannWhitney = &RankTest{U: mw.U, P: mw.TwoSided, Method: mw.Method}
+	delta, err := stats.CliffsDelta(values, draws)
+	if err != nil {
+		return err
+	}
+	row.CliffsDelta = &delta
+	return nil
+}
+
+// againstEncoding compares with a draw in the encoding, for the policies that
+// can only emit what their encoding reaches.
+func (c *Comparison) againstEncoding(sp space.Space, row *GroupRow, values []float64, resamples int) error {
+	info, err := policy.Lookup(row.Policy)
+	if err != nil || !info.EncodingBaseline { // a policy of another program has no encoding that we know
+		return nil
+	}
+	if _, ok := sp.(space.Sequences); !ok {
+		return nil
+	}
+	draws, err := c.draws(nil, sp, row, MeasureSequence)
+	if err != nil {
+		return err
+	}
+	row.VersusEncoding, err = c.difference(row, values, draws, "draws in the encoding", resamples)
+	return err
+}
+
+func (c *Comparison) againstRandomSearch(row *GroupRow, values []float64, resamples int) error {
+	if row.Kind != Searched || row.Policy == "random" {
+		return nil
+	}
+	for i := range c.Rows {
+		other := &c.Rows[i]
+		if other.Kind == Searched && other.Policy == "random" && other.Budget == row.Budget && other.Objective == row.Objective && other.Values != nil {
+			var err error
+			row.VersusRandomSearch, err = c.difference(row, values, other.values(), other.Name, resamples)
+			return err
+		}
+	}
+	return nil
+}
+
+// Row finds a group by name.
+func (c *Comparison) Row(name string) (*GroupRow, bool) {
+	for i := range c.Rows {
+		if c.Rows[i].Name == name {
+			return &c.Rows[i], true
+		}
+	}
+	return nil, false
+}
+
+// SpaceValues returns the values of the whole space under By, nil where it
+// cannot be listed. It must not be changed.
+func (c *Comparison) SpaceValues() []float64 { return c.values }
+
+// Incumbents returns the runs of a group that have a trace, with the value
+// under By of the incumbent at each change: what the final evaluation would
+// have said of the search had it been stopped there.
+func (c *Comparison) Incumbents(name string) ([]IncumbentRun, error) {
+	var out []IncumbentRun
+	for _, g := range c.groups {
+		if g.Name != name {
+			continue
+		}
+		for _, r := range g.Runs {
+			if len(r.Trace) == 0 {
+				continue
+			}
+			run := IncumbentRun{Evaluations: r.Evaluations}
+			for _, p := range r.Trace {
+				a, err := g.Space.Parse(p.Arch)
+				if err != nil {
+					return nil, fmt.Errorf("compare: trace of %s, seed %d: %w", name, r.Seed, err)
+				}
+				v, err := c.by.Value(a)
+				if err != nil {
+					return nil, err
+				}
+				run.Points = append(run.Points, Incumbent{Evaluations: p.Evaluations, Value: v})
+			}
+			out = append(out, run)
+		}
+	}
+	return out, nil
+}
+
+// IncumbentRun is the final evaluation of one run's incumbents.
+type IncumbentRun struct {
+	Points      []Incumbent
+	Evaluations int // of the whole run
+}
+
+// Incumbent is an architecture that was the best so far.
+type Incumbent struct {
+	Evaluations int
+	Value       float64
+}
+
+// JSON returns the machine-readable form (ComparisonMIME).
+func (c *Comparison) JSON() ([]byte, error) { return json.MarshalIndent(c, "", "  ") }
+
+// CSV returns one line for each policy and seed, with a header; `results` reads
+// it again.
+func (c *Comparison) CSV() [][]string {
+	out := [][]string{{"policy", "seed", "state", "hash", "architecture", "value", "rank", "ties", "percentile", "params", "flops", "objective", "budget", "oracle", "metric", "space"}}
+	for _, r := range c.Rows {
+		for _, s := range r.Seeds {
+			out = append(out, []string{
+				r.Name, optInt(s.Seed), string(s.State), s.Hash, archText(s.Arch), optFloat(s.Value), optCount(s.Rank), optCount(s.Ties),
+				optFloat(s.Percentile), optCount(int(s.Params)), optCount(int(s.FLOPs)), r.Objective, optCount(r.Budget), strconv.FormatBool(r.Oracle), c.Metric, c.Space,
+			})
+		}
+	}
+	return out
+}
+
+func archText(a space.Arch) string {
+	if a == nil {
+		return ""
+	}
+	raw, err := a.MarshalJSON()
+	if err != nil {
+		return ""
+	}
+	return string(raw)
+}
+
+func optInt(v *int64) string {
+	if v == nil {
+		return ""
+	}
+	return strconv.FormatInt(*v, 10)
+}
+
+func optCount(v int) string {
+	if v == 0 {
+		return ""
+	}
+	return strconv.Itoa(v)
+}
+
+func optFloat(v *float64) string {
+	if v == nil {
+		return ""
+	}
+	return strconv.FormatFloat(*v, 'g', -1, 64)
+}

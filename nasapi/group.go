@@ -1,0 +1,164 @@
+package nasapi
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"evalnas/nasapi/jobs"
+	"evalnas/nasapi/objective"
+	"evalnas/nasapi/policy"
+	"evalnas/nasapi/space"
+)
+
+// GroupKind says where the runs of a group come from.
+type GroupKind string
+
+// Kinds of groups.
+const (
+	Searched GroupKind = "search"  // a search of this study
+	Drawn    GroupKind = "draw"    // SampleRandom
+	Given    GroupKind = "results" // made elsewhere, or architectures by hand
+)
+
+// Group is a set of runs that a comparison treats as one: a policy and its
+// seeds.
+type Group struct {
+	Name      string
+	Kind      GroupKind
+	Policy    string
+	Objective *objective.Spec // what guided a search, nil if not known
+	Budget    int             // evaluations of the objective a run, 0 if not known
+	Measure   string          // of a draw
+	Oracle    bool            // guided by a test column
+	Space     space.Space     // nil if not known
+	Runs      []GroupRun
+
+	details []detail
+}
+
+// GroupRun is one seed of a group. A run that is not done has neither
+// architecture nor value; it is shown and counted all the same.
+type GroupRun struct {
+	Seed    int64
+	HasSeed bool
+	State   jobs.State
+	Error   string
+	Arch    space.Arch // nil if only a value is known
+	Value   *float64   // a value measured elsewhere, nil if the architecture is to be looked up
+	Trace   []TracePoint
+	// Evaluations that the run made in all, 0 if not known.
+	Evaluations int
+}
+
+// detail is something that can tell two groups of one policy apart.
+type detail struct{ key, value string }
+
+// GroupOfSearch makes a group of a search as it stands.
+func GroupOfSearch(s *Search) Group {
+	cfg := s.Config
+	g := Group{
+		Name: cfg.Policy, Kind: Searched, Policy: cfg.Policy, Objective: &cfg.Objective,
+		Budget: cfg.Budget, Oracle: cfg.Objective.Oracle(), Space: s.Space,
+		details: []detail{
+			{"guided by", cfg.Objective.String()},
+			{"minimise", fmt.Sprint(cfg.Objective.Minimise)},
+			{"budget", fmt.Sprint(cfg.Budget)},
+			{"space", s.Space.String()},
+		},
+	}
+	for _, k := range sortedKeys(cfg.Params) {
+		g.details = append(g.details, detail{k, fmt.Sprint(cfg.Params[k])})
+	}
+	for _, r := range s.Runs() {
+		run := GroupRun{Seed: r.Seed, HasSeed: true, State: r.Status.State, Error: r.Status.Error}
+		if r.Found != nil {
+			run.Arch, run.Trace, run.Evaluations = r.Found.Arch, r.Result.Trace, r.Result.Evaluations
+		}
+		g.Runs = append(g.Runs, run)
+	}
+	return g
+}
+
+func sortedKeys(c policy.Config) []string {
+	keys := make([]string, 0, len(c))
+	for k := range c {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// GroupsOfFound makes one group for each origin in a list of architectures,
+// in order of first appearance.
+func GroupsOfFound(found []Found, sp space.Space) []Group {
+	var out []Group
+	at := map[Origin]int{}
+	for _, f := range found {
+		i, ok := at[f.Origin]
+		if !ok {
+			i = len(out)
+			at[f.Origin] = i
+			out = append(out, groupOfOrigin(f.Origin, sp))
+		}
+		out[i].Runs = append(out[i].Runs, GroupRun{Seed: f.Seed, HasSeed: f.Origin.Policy != "", State: jobs.Done, Arch: f.Arch})
+	}
+	return out
+}
+
+func groupOfOrigin(o Origin, sp space.Space) Group {
+	g := Group{
+		Name: cmp.Or(o.Policy, "architectures"), Kind: Given, Policy: o.Policy, Budget: o.Budget,
+		Measure: o.Measure, Oracle: o.Oracle, Space: sp,
+		details: []detail{{"measure", o.Measure}, {"guided by", o.Objective}, {"budget", fmt.Sprint(o.Budget)}, {"search", o.Search}},
+	}
+	if o.Policy == SampleRandomPolicy {
+		g.Kind = Drawn
+	}
+	return g
+}
+
+// nameGroups makes names unique: groups of one policy are told apart by the
+// first details in which they differ, else by a number.
+func nameGroups(groups []Group) {
+	byName := map[string][]int{}
+	for i, g := range groups {
+		byName[g.Name] = append(byName[g.Name], i)
+	}
+	for _, same := range byName {
+		if len(same) > 1 {
+			distinguish(groups, same)
+		}
+	}
+	seen := map[string]int{}
+	for i := range groups {
+		seen[groups[i].Name]++
+		if n := seen[groups[i].Name]; n > 1 {
+			groups[i].Name = fmt.Sprintf("%s #%d", groups[i].Name, n)
+		}
+	}
+}
+
+func distinguish(groups []Group, same []int) {
+	values := map[string]map[string]bool{}
+	for _, i := range same {
+		for _, d := range groups[i].details {
+			if values[d.key] == nil {
+				values[d.key] = map[string]bool{}
+			}
+			values[d.key][d.value] = true
+		}
+	}
+	for _, i := range same {
+		var parts []string
+		for _, d := range groups[i].details {
+			if len(values[d.key]) > 1 && d.value != "" {
+				parts = append(parts, d.key+" "+d.value)
+			}
+		}
+		if len(parts) > 0 {
+			groups[i].Name += " (" + strings.Join(parts, ", ") + ")"
+		}
+	}
+}

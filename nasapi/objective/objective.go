@@ -1,0 +1,180 @@
+// Package objective holds what guides a search: the feedback that a policy
+// gets for an architecture. It is kept apart from the policy (how to search)
+// and from the final evaluation (how the found architecture is judged).
+//
+// An objective is described by a Spec, which is part of a job's configuration,
+// and made by New. Values are maximised unless the Spec says minimise; Score
+// has the sign turned so that higher is always better.
+package objective
+
+import (
+	"fmt"
+
+	"evalnas/nasapi/space"
+	"evalnas/nasapi/table"
+)
+
+// Kinds of objectives.
+const (
+	Table  = "table"  // a column of a tabular benchmark
+	Params = "params" // the number of trainable parameters
+	FLOPs  = "flops"  // multiply-adds of one forward pass
+)
+
+// Spec is the serialised form of an objective.
+type Spec struct {
+	Kind     string `json:"kind"`
+	Table    string `json:"table,omitempty"`  // "nasbench101"
+	Digest   string `json:"digest,omitempty"` // SHA-256 of the table's data
+	Metric   string `json:"metric,omitempty"` // "test"
+	Epochs   int    `json:"epochs,omitempty"`
+	Repeat   int    `json:"repeat,omitempty"` // 0 is the first repeat
+	Minimise bool   `json:"minimise,omitempty"`
+}
+
+// Objective evaluates architectures.
+type Objective struct {
+	spec Spec
+	eval func(space.Arch) (float64, error)
+}
+
+// OfTable returns the objective of one metric of the NASBench-101 table.
+func OfTable(t *table.Table, m table.Metric) *Objective {
+	return &Objective{
+		spec: Spec{Kind: Table, Table: "nasbench101", Digest: t.Digest(), Metric: m.Name, Epochs: m.Epochs, Repeat: m.Repeat},
+		eval: func(a space.Arch) (float64, error) { return t.Value(m, a) },
+	}
+}
+
+// OfParams returns the number of trainable parameters as an objective.
+func OfParams() *Objective {
+	return &Objective{
+		spec: Spec{Kind: Params},
+		eval: func(a space.Arch) (float64, error) { return float64(a.Params()), nil },
+	}
+}
+
+// OfFLOPs returns the multiply-adds of one forward pass as an objective.
+func OfFLOPs() *Objective {
+	return &Objective{
+		spec: Spec{Kind: FLOPs},
+		eval: func(a space.Arch) (float64, error) { return float64(a.FLOPs()), nil },
+	}
+}
+
+// New makes the objective of a Spec. A table whose data are not those that the
+// Spec names is refused.
+func New(s Spec) (*Objective, error) {
+	var o *Objective
+	switch s.Kind {
+	case Params:
+		o = OfParams()
+	case FLOPs:
+		o = OfFLOPs()
+	case Table:
+		t, err := table.NASBench101()
+		if err != nil {
+			return nil, err
+		}
+		m, err := t.Metric(s.Metric)
+		if err != nil {
+			return nil, err
+		}
+		o = OfTable(t, m)
+	default:
+		return nil, fmt.Errorf("objective: unknown kind %q: known are %s, %s, %s", s.Kind, Table, Params, FLOPs)
+	}
+	o.spec.Minimise = s.Minimise
+	if o.spec != s {
+		return nil, fmt.Errorf("objective: this build has %+v, the configuration asks for %+v", o.spec, s)
+	}
+	return o, nil
+}
+
+// Minimised returns the same objective with the direction set.
+func (o *Objective) Minimised(minimise bool) *Objective {
+	c := *o
+	c.spec.Minimise = minimise
+	return &c
+}
+
+// Spec returns the serialised form.
+func (o *Objective) Spec() Spec { return o.spec }
+
+// Value returns the raw value of an architecture: an accuracy in 0..1, a
+// number of parameters, a number of multiply-adds.
+func (o *Objective) Value(a space.Arch) (float64, error) { return o.eval(a) }
+
+// Score returns the value with the sign that makes higher better.
+func (o *Objective) Score(a space.Arch) (float64, error) {
+	v, err := o.eval(a)
+	if o.spec.Minimise {
+		v = -v
+	}
+	return v, err
+}
+
+// Unit says that scores lie in 0..1.
+func (o *Objective) Unit() bool { return o.spec.Kind == Table && !o.spec.Minimise }
+
+// Oracle says that the objective reads a test column: a search that is guided
+// by it is a benchmark of optimisers, and no accuracy may be claimed from it.
+func (o *Objective) Oracle() bool { return o.spec.Oracle() }
+
+// Oracle says that the objective reads a test column.
+func (s Spec) Oracle() bool { return s.Kind == Table && s.Metric == "test" }
+
+// String is the expression that makes the objective in a cell.
+func (o *Objective) String() string { return o.spec.String() }
+
+// String is the expression that makes the objective in a cell.
+func (s Spec) String() string {
+	if s.Kind == Table {
+		return fmt.Sprintf("nasbench101_table().metric(%q)", s.Metric)
+	}
+	return s.Kind + "()"
+}
+
+// Describe says in words what the values are.
+func (s Spec) Describe() string {
+	switch s.Kind {
+	case Params:
+		return "number of trainable parameters"
+	case FLOPs:
+		return "multiply-adds of one forward pass"
+	}
+	return fmt.Sprintf("NASBench-101 %s accuracy, %d epochs, %s repeat", s.Metric, s.Epochs, ordinal(s.Repeat))
+}
+
+func ordinal(repeat int) string {
+	names := []string{"first", "second", "third"}
+	if repeat >= 0 && repeat < len(names) {
+		return names[repeat]
+	}
+	return fmt.Sprintf("number %d", repeat+1)
+}
+
+// Column returns the raw values of all architectures of a finite space, in its
+// order.
+func (o *Objective) Column(s space.Finite) ([]float64, error) {
+	if o.spec.Kind == Table {
+		t, err := table.NASBench101()
+		if err != nil {
+			return nil, err
+		}
+		m, err := t.Metric(o.spec.Metric)
+		if err != nil {
+			return nil, err
+		}
+		return t.Column(m, s)
+	}
+	out := make([]float64, s.Len())
+	for i := range out {
+		v, err := o.eval(s.At(i))
+		if err != nil {
+			return nil, err
+		}
+		out[i] = v
+	}
+	return out, nil
+}

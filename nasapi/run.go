@@ -1,0 +1,158 @@
+package nasapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"time"
+
+	"evalnas/nasapi/jobs"
+	"evalnas/nasapi/objective"
+	"evalnas/nasapi/policy"
+	"evalnas/nasapi/space"
+)
+
+// progressEvery is how often a running search reports, at most.
+const progressEvery = 250 * time.Millisecond
+
+// SearchHandler runs one seed of a search in a worker process.
+func SearchHandler(ctx context.Context, t *jobs.Task) (any, error) {
+	var cfg SearchConfig
+	if err := json.Unmarshal(t.Spec.Config, &cfg); err != nil {
+		return nil, jobs.Config(fmt.Errorf("search: the configuration is damaged: %w", err))
+	}
+	if t.Spec.Numerics != Numerics {
+		return nil, jobs.Config(fmt.Errorf("search: the job was made for numerics version %d, this build has %d: submit the search again", t.Spec.Numerics, Numerics))
+	}
+	run, err := newSearchRun(cfg, t)
+	if err != nil {
+		return nil, jobs.Config(err)
+	}
+	return run.do(ctx)
+}
+
+// searchRun is the state of one seed's search.
+type searchRun struct {
+	cfg    SearchConfig
+	task   *jobs.Task
+	space  space.Space
+	obj    *objective.Objective
+	policy policy.Policy
+
+	evaluations int
+	best        space.Arch
+	bestScore   float64
+	trace       []TracePoint
+	reported    time.Time
+}
+
+func newSearchRun(cfg SearchConfig, t *jobs.Task) (*searchRun, error) {
+	cfg, err := cfg.Complete()
+	if err != nil {
+		return nil, err
+	}
+	info, err := policy.Lookup(cfg.Policy)
+	if err != nil {
+		return nil, err
+	}
+	p, err := info.New(cfg.Params)
+	if err != nil {
+		return nil, err
+	}
+	sp, err := space.FromSpec(cfg.Space)
+	if err != nil {
+		return nil, err
+	}
+	obj, err := objective.New(cfg.Objective)
+	if err != nil {
+		return nil, err
+	}
+	return &searchRun{cfg: cfg, task: t, space: sp, obj: obj, policy: p, bestScore: math.Inf(-1)}, nil
+}
+
+func (r *searchRun) do(ctx context.Context) (*SearchResult, error) {
+	r.reported = time.Now()
+	err := r.policy.Search(ctx, &policy.Problem{
+		Space:    r.space,
+		Budget:   r.cfg.Budget,
+		Evaluate: func(a space.Arch) (float64, error) { return r.evaluate(ctx, a) },
+		Unit:     r.obj.Unit(),
+		Seed:     r.task.Spec.Seed,
+		Log:      r.log,
+	})
+	if err != nil && !errors.Is(err, policy.ErrBudget) {
+		return nil, err
+	}
+	if r.best == nil {
+		return nil, fmt.Errorf("search: %s ended without evaluating anything", r.cfg.Policy)
+	}
+	r.report()
+	selected, err := r.best.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return &SearchResult{
+		Config: r.cfg, Seed: r.task.Spec.Seed,
+		Selected: selected, Hash: r.best.Hash(), Value: r.trace[len(r.trace)-1].Value,
+		Evaluations: r.evaluations, Trace: r.trace,
+	}, nil
+}
+
+// evaluate is the policy's only way to the objective: it counts against the
+// budget and keeps the incumbent.
+func (r *searchRun) evaluate(ctx context.Context, a space.Arch) (float64, error) {
+	if r.evaluations >= r.cfg.Budget {
+		return 0, policy.ErrBudget
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, context.Cause(ctx)
+	}
+	value, err := r.obj.Value(a)
+	if err != nil {
+		return 0, fmt.Errorf("search: evaluate %s: %w", a.Hash(), err)
+	}
+	score := value
+	if r.cfg.Objective.Minimise {
+		score = -value
+	}
+	r.evaluations++
+	// Of equals the first stays, so that the incumbent does not depend on
+	// when a run is looked at.
+	if r.best == nil || score > r.bestScore {
+		if err := r.improve(a, value, score); err != nil {
+			return 0, err
+		}
+	}
+	if time.Since(r.reported) >= progressEvery {
+		r.report()
+	}
+	return score, nil
+}
+
+func (r *searchRun) improve(a space.Arch, value, score float64) error {
+	raw, err := a.MarshalJSON()
+	if err != nil {
+		return fmt.Errorf("search: write %s: %w", a.Hash(), err)
+	}
+	r.best, r.bestScore = a, score
+	r.trace = append(r.trace, TracePoint{Evaluations: r.evaluations, Value: value, Arch: raw})
+	return nil
+}
+
+func (r *searchRun) report() {
+	r.reported = time.Now()
+	r.task.Progress(r.evaluations, r.cfg.Budget, map[string]any{
+		"incumbent": r.trace[len(r.trace)-1].Value,
+		"hash":      r.best.Hash(),
+	})
+}
+
+func (r *searchRun) log(event string, values map[string]float64) {
+	// A diagnostic that cannot be written must not end the search.
+	if err := r.task.Event(event, values); err != nil {
+		fmt.Fprintf(os.Stderr, "search: %s is not in the events: %v\n", event, err)
+	}
+}

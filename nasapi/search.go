@@ -1,0 +1,270 @@
+package nasapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+
+	"evalnas/nasapi/jobs"
+	"evalnas/nasapi/objective"
+	"evalnas/nasapi/policy"
+	"evalnas/nasapi/space"
+)
+
+// SearchKind is the kind of job that SearchHandler runs.
+const SearchKind = "search"
+
+// Limits on what one search may ask for.
+const (
+	MaxSeeds  = 100_000
+	MaxBudget = 1_000_000_000
+)
+
+// SearchConfig says what is searched and how. Together with a seed it is a
+// job's whole configuration.
+type SearchConfig struct {
+	Policy string `json:"policy"`
+	// Params are the policy's parameters. In a job's identity only those that
+	// differ from their defaults are written, so that a parameter added later
+	// does not change the identity of older jobs.
+	Params    policy.Config  `json:"params,omitempty"`
+	Space     space.Spec     `json:"space"`
+	Objective objective.Spec `json:"objective"`
+	// Budget is the number of evaluations of the objective for each seed.
+	Budget int `json:"budget"`
+}
+
+// Complete checks the configuration and fills in the policy's defaults.
+func (c SearchConfig) Complete() (SearchConfig, error) {
+	info, err := policy.Lookup(c.Policy)
+	if err != nil {
+		return c, err
+	}
+	c.Params, err = info.Complete(c.Params)
+	if err != nil {
+		return c, err
+	}
+	sp, err := space.FromSpec(c.Space)
+	if err != nil {
+		return c, err
+	}
+	if err := info.Needs(sp); err != nil {
+		return c, err
+	}
+	if c.Objective.Kind == objective.Table && c.Objective.Table != c.Space.Name {
+		return c, fmt.Errorf("objective %s has no values for %s: it can guide a search of %s", c.Objective, sp, c.Objective.Table)
+	}
+	if c.Budget < 1 || c.Budget > MaxBudget {
+		return c, fmt.Errorf("budget is %d: it is the number of evaluations for each seed, 1 to %d", c.Budget, MaxBudget)
+	}
+	return c, nil
+}
+
+// identity is the configuration with the policy's defaults left out.
+func (c SearchConfig) identity() (SearchConfig, error) {
+	info, err := policy.Lookup(c.Policy)
+	if err != nil {
+		return c, err
+	}
+	defaults, err := info.Complete(nil)
+	if err != nil {
+		return c, err
+	}
+	kept := maps.Clone(c.Params)
+	maps.DeleteFunc(kept, func(k string, v any) bool { return reflect.DeepEqual(v, defaults[k]) })
+	c.Params = kept
+	return c, nil
+}
+
+// Search is a started search: a handle on one job for each seed.
+type Search struct {
+	Config SearchConfig // complete
+	Space  space.Space
+	Seeds  []int64
+
+	batch *jobs.BatchHandle
+}
+
+// SearchRequest is what StartSearch starts.
+type SearchRequest struct {
+	SearchConfig
+	Seeds []int64
+	// Fresh starts finished jobs anew instead of taking their results.
+	Fresh bool
+}
+
+// StartSearch submits one job for each seed and returns at once. A job that
+// the study already has is not run again: it is finished, running or resumed.
+func StartSearch(st *jobs.Study, r SearchRequest) (*Search, error) {
+	cfg, err := r.SearchConfig.Complete()
+	if err != nil {
+		return nil, err
+	}
+	if err := CheckSeeds(r.Seeds); err != nil {
+		return nil, err
+	}
+	id, err := cfg.identity()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(id)
+	if err != nil {
+		return nil, fmt.Errorf("search: write the configuration: %w", err)
+	}
+	specs := make([]jobs.Spec, len(r.Seeds))
+	for i, seed := range r.Seeds {
+		specs[i] = jobs.Spec{Kind: SearchKind, Numerics: Numerics, Seed: seed, Config: raw}
+	}
+	batch, err := st.Submit(jobs.Batch{Title: cfg.Policy, Config: raw, Specs: specs, Fresh: r.Fresh})
+	if err != nil {
+		return nil, err
+	}
+	return openSearch(cfg, r.Seeds, batch)
+}
+
+// AttachSearch finds a search again from its batch of jobs.
+func AttachSearch(batch *jobs.BatchHandle) (*Search, error) {
+	var cfg SearchConfig
+	if err := json.Unmarshal(batch.Config, &cfg); err != nil {
+		return nil, fmt.Errorf("attach %s: its configuration is damaged: %w", batch.ID, err)
+	}
+	cfg, err := cfg.Complete()
+	if err != nil {
+		return nil, fmt.Errorf("attach %s: %w", batch.ID, err)
+	}
+	var seeds []int64
+	for _, j := range batch.Jobs() {
+		seeds = append(seeds, j.Spec.Seed)
+	}
+	return openSearch(cfg, seeds, batch)
+}
+
+func openSearch(cfg SearchConfig, seeds []int64, batch *jobs.BatchHandle) (*Search, error) {
+	sp, err := space.FromSpec(cfg.Space)
+	if err != nil {
+		return nil, err
+	}
+	return &Search{Config: cfg, Space: sp, Seeds: slices.Clone(seeds), batch: batch}, nil
+}
+
+// CheckSeeds refuses an empty list, repeated seeds and lists that are too long.
+func CheckSeeds(seeds []int64) error {
+	switch {
+	case len(seeds) == 0:
+		return errors.New("seeds is empty: give at least one integer, such as seeds=range(1268, 1278)")
+	case len(seeds) > MaxSeeds:
+		return fmt.Errorf("seeds has %d entries: at most %d are allowed", len(seeds), MaxSeeds)
+	}
+	at := make(map[int64]int, len(seeds))
+	for i, s := range seeds {
+		if j, twice := at[s]; twice {
+			return fmt.Errorf("seeds repeats %d (entries %d and %d): each seed is one independent run, so give each once", s, j, i)
+		}
+		at[s] = i
+	}
+	return nil
+}
+
+// ID identifies the search in its study.
+func (s *Search) ID() string { return s.batch.ID }
+
+// Jobs returns the jobs in the order of Seeds.
+func (s *Search) Jobs() []*jobs.Job { return s.batch.Jobs() }
+
+// Study is the study that the search belongs to.
+func (s *Search) Study() *jobs.Study { return s.batch.Study() }
+
+// Wait returns when every seed is done, failed or cancelled, or ctx ends. The
+// jobs go on when the waiting ends.
+func (s *Search) Wait(ctx context.Context) error { return s.batch.Wait(ctx) }
+
+// Cancel stops the jobs that have not finished.
+func (s *Search) Cancel() error { return s.batch.Cancel() }
+
+// Statuses returns the state of each seed, in the order of Seeds. The error
+// says that jobs wait and no runner could be started for them.
+func (s *Search) Statuses() ([]jobs.Status, error) { return s.batch.Statuses() }
+
+// Run is one seed of a search as it stands.
+type Run struct {
+	Seed   int64
+	Status jobs.Status
+	// Result is nil unless the job is done.
+	Result *SearchResult
+	// Found is nil unless the job is done.
+	Found *Found
+}
+
+// Runs reads every seed's state and result. A result that cannot be read is an
+// error of that run's Status, never of the others.
+func (s *Search) Runs() []Run {
+	out := make([]Run, len(s.Seeds))
+	for i, j := range s.Jobs() {
+		out[i] = s.run(s.Seeds[i], j)
+	}
+	return out
+}
+
+func (s *Search) run(seed int64, j *jobs.Job) Run {
+	r := Run{Seed: seed, Status: j.Status()}
+	if r.Status.State != jobs.Done {
+		return r
+	}
+	fail := func(err error) Run {
+		r.Status.State, r.Status.Error, r.Result, r.Found = jobs.Failed, err.Error(), nil, nil
+		return r
+	}
+	raw, err := j.Result()
+	if err != nil {
+		return fail(err)
+	}
+	r.Result = new(SearchResult)
+	if err := json.Unmarshal(raw, r.Result); err != nil {
+		return fail(fmt.Errorf("result of job %s is damaged: %w", j.ID, err))
+	}
+	a, err := s.Space.Parse(r.Result.Selected)
+	if err != nil {
+		return fail(fmt.Errorf("result of job %s: %w", j.ID, err))
+	}
+	r.Found = &Found{Arch: a, Seed: seed, Origin: s.origin()}
+	return r
+}
+
+func (s *Search) origin() Origin {
+	return Origin{Policy: s.Config.Policy, Search: s.ID(), Objective: s.Config.Objective.String(), Budget: s.Config.Budget, Oracle: s.Config.Objective.Oracle()}
+}
+
+// Selected returns one architecture for each finished seed, in seed order.
+func (s *Search) Selected() []Found {
+	var out []Found
+	for _, r := range s.Runs() {
+		if r.Found != nil {
+			out = append(out, *r.Found)
+		}
+	}
+	return out
+}
+
+// TracePoint is a change of the incumbent (the best architecture so far).
+type TracePoint struct {
+	Evaluations int             `json:"evaluations"`
+	Value       float64         `json:"value"` // of the objective, in its own sign
+	Arch        json.RawMessage `json:"arch"`
+}
+
+// SearchResult is what a search job leaves as its result. It depends on the
+// configuration and the seed alone: when and where it was computed is in the
+// job's Outcome.
+type SearchResult struct {
+	Config      SearchConfig    `json:"config"` // complete: defaults filled in
+	Seed        int64           `json:"seed"`
+	Selected    json.RawMessage `json:"selected"`
+	Hash        string          `json:"hash"`
+	Value       float64         `json:"value"` // of the objective, in its own sign
+	Evaluations int             `json:"evaluations"`
+	Trace       []TracePoint    `json:"trace"`
+}
