@@ -213,9 +213,9 @@ func cellSyntaxError(err error) error {
 	field, _, _ := strings.Cut(wrong.Field, ".")
 	switch field {
 	case "matrix":
-		return fmt.Errorf(`"matrix" holds a %s: it is a list of rows of the integers 0 and 1`, wrong.Value)
+		return fmt.Errorf(`found %s in "matrix": it is a list of rows of the integers 0 and 1`, abbreviate(wrong.Value))
 	case "ops":
-		return fmt.Errorf(`"ops" holds a %s: it is a list of names`, wrong.Value)
+		return fmt.Errorf(`found %s in "ops": it is a list of names`, abbreviate(wrong.Value))
 	}
-	return fmt.Errorf(`a %s is not a cell: give {"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"]}`, wrong.Value)
+	return fmt.Errorf(`found %s where a cell should be: give {"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"]}`, abbreviate(wrong.Value))
 }

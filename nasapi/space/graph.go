@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"strings"
 
 	"evalnas/nasapi/space/internal/nb101"
 )
@@ -112,8 +113,19 @@ func opLabel(op string) (uint8, error) {
 		}
 	}
 	hint := ""
-	if near := dartsNearest(op, nasbenchOps[:]); near != "" {
+	if near := nearestOp(op); near != "" {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
 	return 0, fmt.Errorf("unknown operation %q (allowed: %s, %s, %s)%s", abbreviate(op), nasbenchOps[0], nasbenchOps[1], nasbenchOps[2], hint)
+}
+
+// nearestOp takes the short names, such as conv3x3, for what they begin, and
+// other names for the nearest in spelling.
+func nearestOp(op string) string {
+	for _, name := range nasbenchOps {
+		if len(op) >= len("conv") && strings.HasPrefix(name, strings.ToLower(op)) {
+			return name
+		}
+	}
+	return dartsNearest(op, nasbenchOps[:])
 }
