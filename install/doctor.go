@@ -100,7 +100,7 @@ func (d Doctor) checkJupyter(ctx context.Context, r *Report) []string {
 	if jupyter == "" {
 		r.add("jupyter", Warn, "no jupyter on the PATH, in an active environment or in .venv",
 			"install JupyterLab (python3 -m pip install jupyterlab) or activate its environment; an editor with a Jupyter client of its own needs neither")
-		return d.Env.SearchPath(d.Env.activePrefix())
+		return d.Env.SearchPath(d.Env.ActivePrefix())
 	}
 	data, err := d.AskJupyter(ctx, jupyter)
 	if err != nil {
@@ -122,7 +122,7 @@ func (d Doctor) findJupyter() string {
 		}
 	}
 	beside := filepath.Dir(d.Executable)
-	venvs := []string{d.Env.activePrefix(), ".venv", filepath.Join(beside, ".venv"), filepath.Join(filepath.Dir(beside), ".venv")}
+	venvs := []string{d.Env.ActivePrefix(), ".venv", filepath.Join(beside, ".venv"), filepath.Join(filepath.Dir(beside), ".venv")}
 	for _, venv := range venvs {
 		if venv == "" {
 			continue

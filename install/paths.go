@@ -55,7 +55,7 @@ func (e Env) dataDir(t Target) (string, error) {
 	case t.Prefix != "":
 		return filepath.Join(t.Prefix, "share", "jupyter"), nil
 	case t.SysPrefix:
-		prefix := e.activePrefix()
+		prefix := e.ActivePrefix()
 		if prefix == "" {
 			return "", errors.New("--sys-prefix needs an active Python environment, but neither VIRTUAL_ENV nor CONDA_PREFIX is set; activate one, or name its folder with --prefix")
 		}
@@ -64,7 +64,8 @@ func (e Env) dataDir(t Target) (string, error) {
 	return e.userDataDir(), nil
 }
 
-func (e Env) activePrefix() string {
+// ActivePrefix is the folder of the active Python environment, "" if none is.
+func (e Env) ActivePrefix() string {
 	if p := e.Getenv("VIRTUAL_ENV"); p != "" {
 		return p
 	}
