@@ -25,14 +25,16 @@ type layer struct {
 // so may everything that it reaches through others.
 var layers = []layer{
 	{"nasapi/rng", nil, "every result hangs on it, so it hangs on nothing"},
-	{"nasapi/stats", []string{"nasapi/rng"}, "statistics take plain numbers"},
+	{"nasapi/detmath", nil, "elementary functions take plain numbers"},
+	{"nasapi/stats", []string{"nasapi/rng", "nasapi/detmath"}, "statistics take plain numbers"},
 	{"plotting", nil, "figures take plain data"},
 	{"nasapi/space", []string{"nasapi/rng"}, "a space knows neither tables nor policies"},
 	{"nasapi/table", []string{"nasapi/space", "nasapi/rng", "nasapi/stats"}, "a table answers for architectures, whoever asks"},
-	{"nasapi/policy", []string{"nasapi/space", "nasapi/rng", "nasapi/stats"}, "a policy knows neither Jupyter nor SLURM, and its objective is handed to it"},
+	{"nasapi/objective", []string{"nasapi/space", "nasapi/table", "nasapi/rng", "nasapi/stats"}, "an objective scores architectures, whoever asks"},
+	{"nasapi/policy", []string{"nasapi/space", "nasapi/rng", "nasapi/stats", "nasapi/detmath"}, "a policy knows neither Jupyter nor SLURM, and its objective is handed to it"},
 	{"nasapi", []string{"nasapi"}, "the API knows neither Jupyter nor figures"},
-	{"kernel/starlark", []string{"kernel", "nasapi", "plotting"}, "cells use all that is below them, and the kernel's interface"},
-	{"kernel", []string{"kernel", "nasapi", "plotting"}, "the kernel does not know the command that starts it"},
+	{"kernel/commands", []string{"kernel", "nasapi", "plotting"}, "the builtins of the cells join the language, the API and the figures"},
+	{"kernel", nil, "protocol and language serve any commands: neither knows of architectures"},
 	{"install", nil, "a kernelspec is files; the command tree starts the kernel"},
 	{"bench", []string{"kernel", "nasapi", "plotting", "install"}, "benchmarks may drive anything but the command tree"},
 	{"", []string{"kernel", "nasapi", "plotting", "install"}, "the command tree joins all but the benchmarks"},
@@ -45,7 +47,7 @@ var confined = []struct {
 	why        string
 }{
 	{"github.com/go-zeromq/zmq4", []string{"kernel", "bench"}, "sockets live behind the guarded transport"},
-	{"go.starlark.net", []string{"kernel/starlark"}, "the language of the cells is one implementation of kernel.Language"},
+	{"go.starlark.net", []string{"kernel/starlark", "kernel/commands"}, "the language of the cells is one implementation of kernel.Language"},
 	{"gorgonia.org", []string{"nasapi/policy"}, "only controllers are built on Gorgonia"},
 	{"gonum.org/v1/plot", []string{"plotting"}, "figures are drawn in one place and one style"},
 }
