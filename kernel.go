@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"evalnas/kernel"
+	"evalnas/kernel/commands"
+	"evalnas/kernel/starlark"
+)
+
+// newKernelCommand is what Jupyter starts.
+func newKernelCommand() *cobra.Command {
+	var verbose bool
+	cmd := &cobra.Command{
+		Use:   "kernel CONNECTION-FILE",
+		Short: "Serve a notebook (Jupyter starts this)",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runKernel(cmd.Context(), args[0], verbose)
+		},
+	}
+	cmd.Flags().BoolVar(&verbose, "verbose", false, "log every message to standard error")
+	return cmd
+}
+
+func runKernel(ctx context.Context, connectionFile string, verbose bool) error {
+	if ctx == nil {
+		ctx = context.Background() // the command was not started with a context
+	}
+	// Jupyter starts a kernel in the notebook's folder.
+	dir, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	env := commands.NewEnv(dir)
+	defer env.Close()
+	cfg := kernel.Config{
+		ConnectionFile: connectionFile,
+		Language:       starlark.New(starlark.Options{Dir: dir, Commands: env.Commands(), Version: version}),
+		Version:        version,
+		OwnProcess:     true,
+	}
+	if verbose {
+		cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	return kernel.Run(ctx, cfg)
+}

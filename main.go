@@ -1,0 +1,59 @@
+// Command evalnas is a Jupyter kernel and notebook backend that asks whether a
+// neural architecture search policy beats random sampling. One binary is the
+// kernel, the job runner and worker, and the tools around them; this file is
+// the command tree, and each command has a file beside it.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"evalnas/nasapi"
+	"evalnas/nasapi/jobs"
+)
+
+// version is set when the binary is linked.
+var version = "dev"
+
+func main() {
+	nasapi.Version = version
+	if err := newRootCommand().Execute(); err != nil {
+		if !errors.Is(err, errSilent) {
+			fmt.Fprintln(os.Stderr, "evalnas:", err)
+		}
+		os.Exit(1)
+	}
+}
+
+// errSilent ends a command that has said what is wrong with exit status 1.
+var errSilent = errors.New("failed")
+
+// handlers says what each kind of job runs.
+func handlers() map[string]jobs.Handler {
+	return map[string]jobs.Handler{nasapi.SearchKind: nasapi.SearchHandler}
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "evalnas",
+		Short: "Does a neural architecture search policy beat random sampling?",
+		Long: `evalnas is a Jupyter kernel that asks, in a notebook, whether a search policy finds
+better architectures than random sampling from the same space, under the same
+condition, over ten seeds.
+
+  evalnas install --user     make the kernel known to Jupyter
+  evalnas doctor             check that it works
+  jupyter lab                then choose the kernel "evalnas"`,
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(
+		newKernelCommand(), newInstallCommand(), newUninstallCommand(), newDoctorCommand(),
+		newJobsCommand(), newNASBenchCommand(), newRunnerCommand(), newWorkerCommand(handlers()),
+	)
+	return root
+}
