@@ -77,10 +77,16 @@ func (e Env) userDataDir() string {
 	if dir := e.Getenv("JUPYTER_DATA_DIR"); dir != "" {
 		return dir
 	}
-	switch e.OS {
+	switch platform := isSet(e.Getenv("JUPYTER_PLATFORM_DIRS")); e.OS {
 	case "darwin":
+		if platform {
+			return filepath.Join(e.Home, "Library", "Application Support", "jupyter")
+		}
 		return filepath.Join(e.Home, "Library", "Jupyter")
 	case "windows":
+		if dir := e.Getenv("LOCALAPPDATA"); platform && dir != "" {
+			return filepath.Join(dir, "jupyter")
+		}
 		if dir := e.Getenv("APPDATA"); dir != "" {
 			return filepath.Join(dir, "jupyter")
 		}
@@ -121,14 +127,19 @@ func (e Env) SearchPath(prefix string) []string {
 // go before the user's, unless a variable says otherwise.
 func (e Env) prefersEnvironment(prefix string) bool {
 	if v := e.Getenv("JUPYTER_PREFER_ENV_PATH"); v != "" {
-		switch strings.ToLower(v) {
-		case "no", "n", "false", "off", "0", "0.0":
-			return false
-		}
-		return true
+		return isSet(v)
 	}
 	_, err := os.Stat(filepath.Join(prefix, "pyvenv.cfg"))
 	return err == nil
+}
+
+// isSet reads a switch as jupyter_core does.
+func isSet(v string) bool {
+	switch strings.ToLower(v) {
+	case "", "no", "n", "false", "off", "0", "0.0":
+		return false
+	}
+	return true
 }
 
 // kernelsBelow appends kernels to each folder and drops repeated ones.
