@@ -1,0 +1,480 @@
+package starlark
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sort"
+	"strings"
+
+	lib "go.starlark.net/starlark"
+
+	"evalnas/kernel"
+)
+
+// Command is a builtin of the cells with its documentation.
+type Command struct {
+	Name   string
+	Params []Param
+	// Doc is Markdown. Its first line is the summary that completion and the
+	// short help show; the rest gives shapes, units, errors and an example.
+	Doc string
+	Run func(c *Call) (lib.Value, error)
+}
+
+// Param is one parameter of a Command. The zero value is a required parameter
+// that may be given by position or by name.
+type Param struct {
+	Name        string
+	Default     lib.Value // nil = required
+	Variadic    bool      // *name takes the rest of the positional arguments
+	KeywordOnly bool
+	Rest        bool   // **name takes the other keywords
+	Type        string // for documentation and completion, such as "list of int"
+	Doc         string
+	// Values lists the strings that are allowed, offered by Tab inside quotes.
+	// It may be nil.
+	Values func() []string
+}
+
+// Call is one invocation of a command with its arguments bound. A command that
+// blocks watches Ctx and returns Ctx.Err() when it ends.
+type Call struct {
+	Ctx    context.Context
+	Cell   *kernel.Cell
+	Thread *lib.Thread
+
+	in     *Interpreter
+	cmd    *Command
+	values map[string]lib.Value
+	rest   map[string][]lib.Tuple
+	given  map[string]bool
+}
+
+// bind gives the arguments to the parameters, with Python's rules and words.
+func (c *Call) bind(args lib.Tuple, kwargs []lib.Tuple) error {
+	cmd := c.cmd
+	c.values = make(map[string]lib.Value, len(cmd.Params))
+	c.given = make(map[string]bool, len(cmd.Params))
+	if err := c.bindPositional(args); err != nil {
+		return err
+	}
+	for _, kv := range kwargs {
+		if err := c.bindKeyword(string(kv[0].(lib.String)), kv); err != nil {
+			return err
+		}
+	}
+	return c.fillDefaults()
+}
+
+func (c *Call) bindPositional(args lib.Tuple) error {
+	next, max := 0, 0
+	for i := range c.cmd.Params {
+		p := &c.cmd.Params[i]
+		switch {
+		case p.Variadic:
+			c.values[p.Name], c.given[p.Name] = args[next:], next < len(args)
+			return nil
+		case p.KeywordOnly || p.Rest:
+			continue
+		}
+		max++
+		if next < len(args) {
+			c.values[p.Name], c.given[p.Name] = args[next], true
+			next++
+		}
+	}
+	if next < len(args) {
+		return Named("TypeError", fmt.Errorf("%s() takes %s but %d %s given; it is %s",
+			c.cmd.Name, count(max, "positional argument"), len(args), wasWere(len(args)), c.cmd.Signature()))
+	}
+	return nil
+}
+
+func (c *Call) bindKeyword(name string, kv lib.Tuple) error {
+	p := c.cmd.param(name)
+	if p != nil {
+		if c.given[name] {
+			return Named("TypeError", fmt.Errorf("%s() got multiple values for argument '%s'", c.cmd.Name, name))
+		}
+		c.values[name], c.given[name] = kv[1], true
+		return nil
+	}
+	rest := c.cmd.restParam()
+	if rest == nil {
+		return Named("TypeError", c.cmd.unknownKeyword(name))
+	}
+	for _, other := range c.rest[rest.Name] {
+		if other[0] == kv[0] {
+			return Named("TypeError", fmt.Errorf("%s() got multiple values for argument '%s'", c.cmd.Name, name))
+		}
+	}
+	if c.rest == nil {
+		c.rest = map[string][]lib.Tuple{}
+	}
+	c.rest[rest.Name] = append(c.rest[rest.Name], kv)
+	c.given[rest.Name] = true
+	return nil
+}
+
+func (c *Call) fillDefaults() error {
+	var missing []string
+	for i := range c.cmd.Params {
+		p := &c.cmd.Params[i]
+		if p.Variadic || p.Rest || c.given[p.Name] {
+			continue
+		}
+		if p.Default == nil {
+			missing = append(missing, "'"+p.Name+"'")
+			continue
+		}
+		c.values[p.Name] = p.Default
+	}
+	if len(missing) > 0 {
+		return Named("TypeError", fmt.Errorf("%s() missing %s: %s; it is %s", c.cmd.Name,
+			count(len(missing), "required argument"), joinAnd(missing), c.cmd.Signature()))
+	}
+	return nil
+}
+
+// param finds a parameter that may be given by name.
+func (cmd *Command) param(name string) *Param {
+	for i := range cmd.Params {
+		if p := &cmd.Params[i]; p.Name == name && !p.Variadic && !p.Rest {
+			return p
+		}
+	}
+	return nil
+}
+
+func (cmd *Command) restParam() *Param {
+	for i := range cmd.Params {
+		if cmd.Params[i].Rest {
+			return &cmd.Params[i]
+		}
+	}
+	return nil
+}
+
+// keywords lists the parameters that may be given by name.
+func (cmd *Command) keywords() []string {
+	var names []string
+	for _, p := range cmd.Params {
+		if !p.Variadic && !p.Rest {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+func (cmd *Command) unknownKeyword(name string) error {
+	allowed := cmd.keywords()
+	msg := fmt.Sprintf("%s() got an unexpected keyword argument '%s'", cmd.Name, name)
+	if near := Suggest(name, allowed); near != "" {
+		msg += fmt.Sprintf("; did you mean '%s'?", near)
+	} else {
+		msg += ";"
+	}
+	if len(allowed) == 0 {
+		return fmt.Errorf("%s it takes no keywords", msg)
+	}
+	return fmt.Errorf("%s it takes %s", msg, strings.Join(allowed, ", "))
+}
+
+// Signature is the call as documentation shows it, such as
+// search(policy, space, *, budget=1000).
+func (cmd *Command) Signature() string {
+	return cmd.Name + cmd.signature()
+}
+
+// signature is the part in parentheses.
+func (cmd *Command) signature() string {
+	var parts []string
+	star := false
+	for _, p := range cmd.Params {
+		switch {
+		case p.Rest:
+			parts = append(parts, "**"+p.Name)
+			continue
+		case p.Variadic:
+			parts = append(parts, "*"+p.Name)
+			star = true
+			continue
+		case p.KeywordOnly && !star:
+			parts = append(parts, "*")
+			star = true
+		}
+		if p.Default == nil {
+			parts = append(parts, p.Name)
+		} else {
+			parts = append(parts, p.Name+"="+p.Default.String())
+		}
+	}
+	return "(" + strings.Join(parts, ", ") + ")"
+}
+
+// Value is an argument, its default where it was not given. It is nil for a
+// name that the command does not declare.
+func (c *Call) Value(name string) lib.Value { return c.values[name] }
+
+// Given tells whether the caller gave the argument.
+func (c *Call) Given(name string) bool { return c.given[name] }
+
+// IsNone tells whether the argument is None, given so or by default.
+func (c *Call) IsNone(name string) bool {
+	v := c.values[name]
+	return v == nil || v == lib.None
+}
+
+// Rest is what a Rest parameter took: (name, value) pairs as they were written.
+func (c *Call) Rest(name string) []lib.Tuple { return c.rest[name] }
+
+// Errorf is an error that is led by the command's name. It shows as a
+// ValueError unless it wraps an error with another name.
+func (c *Call) Errorf(format string, args ...any) error {
+	return fmt.Errorf("%s: %w", c.cmd.Name, Named("ValueError", fmt.Errorf(format, args...)))
+}
+
+// typeError says what an argument is and what it should be.
+func (c *Call) typeError(name string, v lib.Value, want string) error {
+	return Named("TypeError", fmt.Errorf("%s: %s is %s, want %s", c.cmd.Name, name, describe(v), want))
+}
+
+func (c *Call) String(name string) (string, error) {
+	v := c.values[name]
+	if s, ok := lib.AsString(v); ok {
+		return s, nil
+	}
+	return "", c.typeError(name, v, "a string")
+}
+
+// Int64 refuses floats, also whole ones, and booleans.
+func (c *Call) Int64(name string) (int64, error) {
+	i, err := asInt64(c.values[name])
+	if err != nil {
+		return 0, c.intError(name, c.values[name], err)
+	}
+	return i, nil
+}
+
+func (c *Call) Int(name string) (int, error) {
+	i, err := c.Int64(name)
+	if err == nil && int64(int(i)) != i {
+		return 0, c.intError(name, c.values[name], errTooLarge)
+	}
+	return int(i), err
+}
+
+func (c *Call) intError(name string, v lib.Value, err error) error {
+	if err == errTooLarge {
+		return c.Errorf("%s is %s, which does not fit in 64 bits", name, abbreviate(v.String(), 40))
+	}
+	if f, ok := v.(lib.Float); ok && float64(f) == math.Trunc(float64(f)) {
+		return c.typeError(name, v, "an integer: write int("+name+") or the number without a point or exponent")
+	}
+	return c.typeError(name, v, "an integer")
+}
+
+func (c *Call) Bool(name string) (bool, error) {
+	if b, ok := c.values[name].(lib.Bool); ok {
+		return bool(b), nil
+	}
+	return false, c.typeError(name, c.values[name], "True or False")
+}
+
+// Float accepts integers too.
+func (c *Call) Float(name string) (float64, error) {
+	v := c.values[name]
+	if _, isBool := v.(lib.Bool); !isBool && v != nil {
+		if f, ok := lib.AsFloat(v); ok {
+			return f, nil
+		}
+	}
+	return 0, c.typeError(name, v, "a number")
+}
+
+// Strings accepts any finite iterable of strings; a lone string is refused,
+// because its letters are never what was meant.
+func (c *Call) Strings(name string) ([]string, error) {
+	var out []string
+	err := c.each(name, "a list of strings", func(i int, v lib.Value) error {
+		s, ok := lib.AsString(v)
+		if !ok {
+			return c.typeError(fmt.Sprintf("%s[%d]", name, i), v, "a string")
+		}
+		out = append(out, s)
+		return nil
+	})
+	return out, err
+}
+
+// Int64s accepts a range, list, tuple or other iterable of integers.
+func (c *Call) Int64s(name string) ([]int64, error) {
+	var out []int64
+	err := c.each(name, "a list of integers, such as [0, 1, 2] or range(3)", func(i int, v lib.Value) error {
+		n, err := asInt64(v)
+		if err != nil {
+			return c.intError(fmt.Sprintf("%s[%d]", name, i), v, err)
+		}
+		out = append(out, n)
+		return nil
+	})
+	return out, err
+}
+
+// each walks over an iterable argument. It stops at maxElements, so that a
+// slip such as range(10**10) is an error and not all of the memory.
+func (c *Call) each(name, want string, f func(i int, v lib.Value) error) error {
+	v := c.values[name]
+	iterable, ok := v.(lib.Iterable)
+	if !ok {
+		return c.typeError(name, v, want)
+	}
+	if seq, ok := v.(lib.Sequence); ok && seq.Len() > maxElements {
+		return c.Errorf("%s has %d elements, more than %d", name, seq.Len(), maxElements)
+	}
+	it := iterable.Iterate()
+	defer it.Done()
+	var x lib.Value
+	for i := 0; it.Next(&x); i++ {
+		if i >= maxElements {
+			return c.Errorf("%s has more than %d elements", name, maxElements)
+		}
+		if i&0xfff == 0 && c.Ctx.Err() != nil {
+			return c.Ctx.Err()
+		}
+		if err := f(i, x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxElements bounds what one argument may hold.
+const maxElements = 1 << 26
+
+var errTooLarge = fmt.Errorf("does not fit in 64 bits")
+
+func asInt64(v lib.Value) (int64, error) {
+	i, ok := v.(lib.Int)
+	if !ok {
+		return 0, fmt.Errorf("not an integer")
+	}
+	n, ok := i.Int64()
+	if !ok {
+		return 0, errTooLarge
+	}
+	return n, nil
+}
+
+// builtin makes the command callable from cells.
+func (in *Interpreter) builtin(cmd *Command) *lib.Builtin {
+	return lib.NewBuiltin(cmd.Name, func(th *lib.Thread, _ *lib.Builtin, args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
+		run := running(th)
+		c := &Call{Ctx: run.ctx, Cell: run.cell, Thread: th, in: in, cmd: cmd}
+		if err := c.bind(args, kwargs); err != nil {
+			return nil, err
+		}
+		v, err := cmd.Run(c)
+		if err != nil {
+			return nil, err
+		}
+		if v == nil {
+			v = lib.None
+		}
+		return v, nil
+	})
+}
+
+// Suggest is the allowed name that is nearest to a given one, "" where none
+// is near enough to be a slip of the fingers.
+func Suggest(given string, allowed []string) string {
+	best, bestDistance := "", len([]rune(given))/3+1
+	names := append([]string(nil), allowed...)
+	sort.Strings(names)
+	for _, name := range names {
+		if name == given {
+			continue
+		}
+		d := distance(fold(given), fold(name))
+		if d < bestDistance || d == bestDistance && best == "" && d < len([]rune(given)) {
+			best, bestDistance = name, d
+		}
+	}
+	return best
+}
+
+// fold makes nas_bench101, NASBench-101 and nasbench101 the same.
+func fold(s string) []rune {
+	s = strings.ToLower(s)
+	return []rune(strings.NewReplacer("_", "", "-", "", " ", "").Replace(s))
+}
+
+// distance counts insertions, deletions, changes and swaps of neighbours
+// (optimal string alignment).
+func distance(a, b []rune) int {
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			d := min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				d = min(d, rows[i-2][j-2]+1)
+			}
+			rows[i][j] = d
+		}
+	}
+	return rows[len(a)][len(b)]
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func wasWere(n int) string {
+	if n == 1 {
+		return "was"
+	}
+	return "were"
+}
+
+func joinAnd(parts []string) string {
+	if len(parts) < 2 {
+		return strings.Join(parts, "")
+	}
+	return strings.Join(parts[:len(parts)-1], ", ") + " and " + parts[len(parts)-1]
+}
+
+// describe names a value in an error: a string "7", an int 7, None.
+func describe(v lib.Value) string {
+	switch v := v.(type) {
+	case nil:
+		return "missing"
+	case lib.NoneType:
+		return "None"
+	case lib.String, lib.Int, lib.Float, lib.Bool:
+		return fmt.Sprintf("the %s %s", v.Type(), abbreviate(v.String(), 40))
+	}
+	return "of type " + v.Type()
+}
+
+func abbreviate(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	return string(r[:n-1]) + "…"
+}

@@ -1,0 +1,168 @@
+package starlark
+
+import (
+	"errors"
+	"fmt"
+
+	lib "go.starlark.net/starlark"
+)
+
+// Names that preparing writes into the text. They begin with a letter that no
+// keyboard offers, and mean nothing to completion.
+const (
+	hiddenMark  = "ƒ"
+	fstringName = "ƒstr"    // the parts of an f-string
+	powerName   = "ƒpow"    // a ** b
+	assertName  = "ƒassert" // assert a, b
+	importName  = "ƒimport" // import a, b
+	fromName    = "ƒfrom"   // from a import b
+	setName     = "ƒset"    // {a, b}
+	ticName     = "ƒtic"    // before a %time statement
+	tocName     = "ƒtoc"    // after it
+	magicName   = "ƒmagic"  // %name arguments
+)
+
+// addHidden defines what rewritten cells call.
+func (in *Interpreter) addHidden() {
+	hidden := func(name, shown string, f func(r *run, th *lib.Thread, args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error)) {
+		in.env[name] = lib.NewBuiltin(shown, func(th *lib.Thread, _ *lib.Builtin, args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
+			return f(running(th), th, args, kwargs)
+		})
+	}
+	hidden(fstringName, "f-string", func(_ *run, _ *lib.Thread, args lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
+		return fstring(args[0].(*lib.List))
+	})
+	hidden(powerName, "**", func(_ *run, _ *lib.Thread, args lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
+		return power(args[0], args[1], nil)
+	})
+	hidden(setName, "set", func(_ *run, _ *lib.Thread, args lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
+		return makeSet(args[0].(*lib.List))
+	})
+	hidden(assertName, "assert", func(_ *run, _ *lib.Thread, args lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
+		if len(args) > 0 && bool(args[0].Truth()) {
+			return lib.None, nil
+		}
+		msg := "the condition is false"
+		if len(args) > 1 {
+			msg = str(args[1])
+		}
+		return nil, Named("AssertionError", errors.New(msg))
+	})
+	hidden(percentName, "%", func(_ *run, _ *lib.Thread, args lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
+		if f, ok := lib.AsString(args[0]); ok {
+			s, err := percent(f, args[1])
+			return lib.String(s), err
+		}
+		return modulo(args[0], args[1])
+	})
+	hidden(repeatName, "*", func(_ *run, _ *lib.Thread, args lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
+		return multiply(args[0], args[1])
+	})
+	in.env[formatName] = lib.NewBuiltin("format", boundFormat)
+	hidden(importName, "import", func(r *run, _ *lib.Thread, args lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
+		return r.in.importModules(args)
+	})
+	hidden(fromName, "import", func(r *run, _ *lib.Thread, args lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
+		return r.in.importNames(args)
+	})
+	hidden(loadName, "load", func(r *run, _ *lib.Thread, args lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
+		return r.load(args)
+	})
+	hidden(magicName, "magic", func(r *run, _ *lib.Thread, args lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
+		return lib.None, r.magic(str(args[0]), str(args[1]))
+	})
+	hidden(ticName, "%time", func(r *run, _ *lib.Thread, _ lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
+		r.tic()
+		return lib.None, nil
+	})
+	hidden(tocName, "%time", func(r *run, _ *lib.Thread, _ lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
+		r.toc()
+		return lib.None, nil
+	})
+}
+
+// fstring joins the parts of an f-string: text as it is, and (value,
+// conversion, specification) for each {…}.
+func fstring(parts *lib.List) (lib.Value, error) {
+	out := make([]byte, 0, 64)
+	for i := range parts.Len() {
+		t, ok := parts.Index(i).(lib.Tuple)
+		if !ok {
+			out = append(out, str(parts.Index(i))...)
+			continue
+		}
+		v, err := converted(t[0], str(t[1]))
+		if err != nil {
+			return nil, err
+		}
+		s, err := formatValue(v, str(t[2]))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s...)
+	}
+	return lib.String(out), nil
+}
+
+func makeSet(elems *lib.List) (lib.Value, error) {
+	s := lib.NewSet(elems.Len())
+	for i := range elems.Len() {
+		if err := s.Insert(elems.Index(i)); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// multiply bounds repetitions; numbers go through untouched.
+func multiply(x, y lib.Value) (lib.Value, error) {
+	if n, ok := y.(lib.Int); ok {
+		if err := checkRepeat(x, n); err != nil {
+			return nil, err
+		}
+	} else if n, ok := x.(lib.Int); ok {
+		if err := checkRepeat(y, n); err != nil {
+			return nil, err
+		}
+	}
+	return binaryStar(x, y)
+}
+
+func checkRepeat(x lib.Value, n lib.Int) error {
+	size, limit := 0, int64(maxElements)
+	switch x := x.(type) {
+	case lib.Int:
+		if bits := int64(x.BigInt().BitLen()) + int64(n.BigInt().BitLen()); bits > bigLimit {
+			return Named("MemoryError", errors.New("the product has too many digits"))
+		}
+		return nil
+	case lib.String:
+		size, limit = len(x), 1<<28
+	case lib.Bytes:
+		size, limit = len(x), 1<<28
+	case *lib.List:
+		size = x.Len()
+	case lib.Tuple:
+		size = x.Len()
+	}
+	if size == 0 {
+		return nil
+	}
+	if k, ok := n.Int64(); n.Sign() > 0 && (!ok || k > limit/int64(size)) {
+		return Named("MemoryError", fmt.Errorf("a %s of %d elements repeated %v times is too large; the limit is %d elements", x.Type(), size, n, limit))
+	}
+	return nil
+}
+
+// boundFormat is x.format for any x: a string's is ours, with specifications.
+func boundFormat(_ *lib.Thread, _ *lib.Builtin, args lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
+	s, ok := lib.AsString(args[0])
+	if !ok {
+		return attr(args[0], "format")
+	}
+	return lib.NewBuiltin("format", func(_ *lib.Thread, _ *lib.Builtin, args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
+		t := &template{args: args, kwargs: kwargs}
+		text, err := t.expand(s, 0)
+		return lib.String(text), err
+	}), nil
+}

@@ -1,0 +1,266 @@
+package starlark
+
+import (
+	"fmt"
+	"strings"
+
+	lib "go.starlark.net/starlark"
+
+	"evalnas/kernel"
+)
+
+// A docPage is what help and Shift-Tab show of one thing.
+type docPage struct {
+	title string // a signature, or a name with its type
+	kind  string // function, module, instance
+	value string // the text of a value that is not a function
+	doc   string // Markdown; the first line is the summary
+	where string // of a function that a cell defined
+	cmd   *Command
+}
+
+// describeName documents what an expression of names and dots stands for.
+func (in *Interpreter) page(path string, v lib.Value, owner lib.Value) *docPage {
+	last := path[strings.LastIndexByte(path, '.')+1:]
+	switch v := v.(type) {
+	case *lib.Function:
+		return functionPage(path, v)
+	case *lib.Builtin:
+		if cmd := in.commandOf(v); cmd != nil {
+			return &docPage{title: path + cmd.signature(), kind: "function", doc: cmd.Doc, cmd: cmd}
+		}
+		return &docPage{title: path + "(...)", kind: "method", doc: in.attrDoc(path, last, owner)}
+	}
+	p := &docPage{title: path + ": " + pythonType(v), kind: "instance", value: abbreviate(pretty(v), 2000)}
+	if d, ok := v.(Documented); ok {
+		p.doc = d.Doc()
+	} else {
+		p.doc = in.attrDoc(path, last, owner)
+	}
+	return p
+}
+
+// commandOf finds the command behind a builtin, whatever name holds it.
+func (in *Interpreter) commandOf(b *lib.Builtin) *Command {
+	if b.Receiver() == nil && in.base[b.Name()] == lib.Value(b) {
+		return in.commands[b.Name()]
+	}
+	return nil
+}
+
+func (in *Interpreter) attrDoc(path, name string, owner lib.Value) string {
+	if d, ok := owner.(Documented); ok {
+		return d.AttrDoc(name)
+	}
+	if owner != nil {
+		if doc := methodDocs[owner.Type()+"."+name]; doc != "" {
+			return doc
+		}
+	}
+	return moduleDocs[path]
+}
+
+func functionPage(path string, f *lib.Function) *docPage {
+	p := &docPage{title: path + functionSignature(f), kind: "function", doc: dedent(f.Doc())}
+	p.where = fmt.Sprintf("%s, line %d", f.Position().Filename(), f.Position().Line)
+	return p
+}
+
+func functionSignature(f *lib.Function) string {
+	var parts []string
+	n := f.NumParams()
+	var args, kwargs string
+	if f.HasKwargs() {
+		n--
+		name, _ := f.Param(n)
+		kwargs = "**" + name
+	}
+	if f.HasVarargs() {
+		n--
+		name, _ := f.Param(n)
+		args = "*" + name
+	}
+	firstKeywordOnly := n - f.NumKwonlyParams()
+	for i := range n {
+		if i == firstKeywordOnly && args == "" {
+			parts = append(parts, "*")
+		} else if i == firstKeywordOnly {
+			parts, args = append(parts, args), ""
+		}
+		name, _ := f.Param(i)
+		if d := f.ParamDefault(i); d != nil {
+			name += "=" + abbreviate(repr(d), 40)
+		}
+		parts = append(parts, name)
+	}
+	for _, s := range []string{args, kwargs} {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	return "(" + strings.Join(parts, ", ") + ")"
+}
+
+// dedent takes the common indentation off a docstring's lines.
+func dedent(doc string) string {
+	lines := strings.Split(strings.TrimSpace(doc), "\n")
+	margin := -1
+	for _, l := range lines[1:] {
+		if t := strings.TrimLeft(l, " \t"); t != "" && (margin < 0 || len(l)-len(t) < margin) {
+			margin = len(l) - len(t)
+		}
+	}
+	for i, l := range lines {
+		if i > 0 && margin > 0 {
+			l = l[min(margin, len(l)):]
+		}
+		lines[i] = strings.TrimRight(l, " \t")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// markdown is the page; detail 0 leaves out all but the summary.
+func (p *docPage) markdown(detail int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "```python\n%s\n```\n", p.title)
+	doc := strings.TrimSpace(p.doc)
+	if detail == 0 {
+		doc, _, _ = strings.Cut(doc, "\n")
+	}
+	if doc != "" {
+		fmt.Fprintf(&b, "\n%s\n", doc)
+	}
+	if p.value != "" {
+		fmt.Fprintf(&b, "\n```\n%s\n```\n", p.value)
+	}
+	if p.cmd != nil && (detail > 0 || len(p.cmd.Params) > 0) {
+		b.WriteString(paramList(p.cmd, detail))
+	}
+	if p.where != "" && detail > 0 {
+		fmt.Fprintf(&b, "\nDefined in %s.\n", p.where)
+	}
+	return b.String()
+}
+
+func paramList(cmd *Command, detail int) string {
+	var b strings.Builder
+	for _, p := range cmd.Params {
+		if p.Doc == "" && p.Type == "" {
+			continue
+		}
+		fmt.Fprintf(&b, "\n- `%s`", p.label())
+		if p.Type != "" {
+			fmt.Fprintf(&b, " *%s*", p.Type)
+		}
+		if p.Doc != "" {
+			fmt.Fprintf(&b, ": %s", p.Doc)
+		}
+		if p.Values != nil && detail > 0 {
+			fmt.Fprintf(&b, " (%s)", quoted(p.Values()))
+		}
+	}
+	if b.Len() == 0 {
+		return ""
+	}
+	return b.String() + "\n"
+}
+
+func (p *Param) label() string {
+	switch {
+	case p.Variadic:
+		return "*" + p.Name
+	case p.Rest:
+		return "**" + p.Name
+	case p.Default != nil:
+		return p.Name + "=" + p.Default.String()
+	}
+	return p.Name
+}
+
+func quoted(values []string) string {
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i] = fmt.Sprintf("`%q`", v)
+	}
+	return strings.Join(out, ", ")
+}
+
+// plain is the page without Markdown's fences, emphasis and code marks.
+func plainText(markdown string) string {
+	var out []string
+	for _, line := range strings.Split(markdown, "\n") {
+		if strings.HasPrefix(line, "```") {
+			continue
+		}
+		out = append(out, strings.NewReplacer("`", "", " *", " ", "*:", ":").Replace(line))
+	}
+	return strings.TrimSpace(strings.Join(out, "\n")) + "\n"
+}
+
+func helpBundle(markdown string) *kernel.Bundle {
+	return &kernel.Bundle{Data: map[string]any{"text/plain": plainText(markdown), "text/markdown": markdown}}
+}
+
+func runHelp(c *Call) (lib.Value, error) {
+	v := c.Value("subject")
+	if !c.Given("subject") {
+		c.Cell.Out.Page(helpBundle(c.in.overview()))
+		return lib.None, nil
+	}
+	c.Cell.Out.Page(helpBundle(c.in.page(c.in.nameOf(v), v, nil).markdown(1)))
+	return lib.None, nil
+}
+
+// nameOf is what to call a value in its documentation.
+func (in *Interpreter) nameOf(v lib.Value) string {
+	switch v := v.(type) {
+	case lib.Callable:
+		return v.Name()
+	case lib.String:
+		return "str"
+	}
+	for _, name := range in.userNames() {
+		if same(in.env[name], v) {
+			return name
+		}
+	}
+	return "value"
+}
+
+// same compares by identity where the type allows it.
+func same(a, b lib.Value) bool {
+	if _, ok := a.(lib.Tuple); ok {
+		return false
+	}
+	switch a.(type) {
+	case *lib.List, *lib.Dict, *lib.Set:
+		return a == b
+	}
+	return false
+}
+
+// overview lists every command with its summary.
+func (in *Interpreter) overview() string {
+	var own, language []string
+	isOwn := map[string]bool{}
+	for _, name := range in.modules["evalnas"].(lib.HasAttrs).AttrNames() {
+		isOwn[name] = true
+	}
+	for _, name := range sortedKeys(in.commands) {
+		cmd := in.commands[name]
+		summary, _, _ := strings.Cut(cmd.Doc, "\n")
+		line := fmt.Sprintf("- `%s`: %s", cmd.Signature(), summary)
+		if isOwn[name] {
+			own = append(own, line)
+		} else {
+			language = append(language, line)
+		}
+	}
+	var b strings.Builder
+	if len(own) > 0 {
+		fmt.Fprintf(&b, "### Commands\n\n%s\n\n", strings.Join(own, "\n"))
+	}
+	fmt.Fprintf(&b, "### Of the language\n\n%s\n\n", strings.Join(language, "\n"))
+	b.WriteString("Modules: `math`, `json`. `help(name)` or Shift-Tab shows more; `%lsmagic` lists the magics.\n")
+	return b.String()
+}

@@ -1,0 +1,169 @@
+package starlark
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	starjson "go.starlark.net/lib/json"
+	starmath "go.starlark.net/lib/math"
+	lib "go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+)
+
+// addModules defines what import finds. The commands are a module too, so
+// that `import evalnas as en` and `from evalnas import search` mean something.
+// There is no clock and no random module: cells are deterministic.
+func (in *Interpreter) addModules(commands []*Command) {
+	own := lib.StringDict{}
+	for _, cmd := range commands {
+		own[cmd.Name] = in.env[cmd.Name]
+	}
+	in.modules = map[string]lib.Value{
+		"math":    starmath.Module,
+		"json":    starjson.Module,
+		"evalnas": &starlarkstruct.Module{Name: "evalnas", Members: own},
+	}
+	in.env["math"], in.env["json"] = starmath.Module, starjson.Module
+}
+
+// importModules is `import a, b`: one value, or a tuple of them.
+func (in *Interpreter) importModules(names lib.Tuple) (lib.Value, error) {
+	var out lib.Tuple
+	for _, name := range names {
+		m, err := in.module(str(name))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+// importNames is `from a import b, c`.
+func (in *Interpreter) importNames(args lib.Tuple) (lib.Value, error) {
+	m, err := in.module(str(args[0]))
+	if err != nil {
+		return nil, err
+	}
+	var out lib.Tuple
+	for _, name := range args[1:] {
+		v, err := attr(m, str(name))
+		if err != nil {
+			allowed := m.(lib.HasAttrs).AttrNames()
+			return nil, Named("ImportError", fmt.Errorf("cannot import '%s' from %s; %sit has %s",
+				str(name), str(args[0]), didYouMean(str(name), allowed), strings.Join(allowed, ", ")))
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+func didYouMean(given string, allowed []string) string {
+	if near := Suggest(given, allowed); near != "" {
+		return "did you mean '" + near + "'? "
+	}
+	return ""
+}
+
+func (in *Interpreter) module(name string) (lib.Value, error) {
+	if m := in.modules[name]; m != nil {
+		return m, nil
+	}
+	msg := fmt.Sprintf("no module named '%s': cells are Starlark, which has math and json", name)
+	if hint := absentModules[strings.SplitN(name, ".", 2)[0]]; hint != "" {
+		msg += "; " + hint
+	} else {
+		msg += fmt.Sprintf("; code of one's own is read by load(\"%s.star\", \"name\")", name)
+	}
+	return nil, Named("ModuleNotFoundError", errors.New(msg))
+}
+
+// A loaded file keeps its names. It runs once; again when its text changes.
+type loaded struct {
+	text    string
+	names   lib.StringDict
+	running bool
+}
+
+// load is load("file.star", "name", ...): the names that a file defines.
+func (r *run) load(args lib.Tuple) (lib.Value, error) {
+	name := str(args[0])
+	f, err := r.loadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	var out lib.Tuple
+	for _, want := range args[1:] {
+		v := f.names[str(want)]
+		if v == nil {
+			allowed := f.names.Keys()
+			return nil, Named("ImportError", fmt.Errorf("load: %s defines no '%s'; %sit has %s",
+				name, str(want), didYouMean(str(want), allowed), strings.Join(allowed, ", ")))
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+func (r *run) loadFile(name string) (*loaded, error) {
+	in := r.in
+	path := filepath.FromSlash(name)
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(in.dir, path)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, Named("FileNotFoundError", fmt.Errorf("load: %w", err))
+	}
+	old := in.loads[path]
+	if old != nil && old.running {
+		return nil, Named("ImportError", fmt.Errorf("load: %s loads itself, directly or through another file", name))
+	}
+	if old != nil && old.text == string(text) {
+		return old, nil
+	}
+	f := &loaded{text: string(text), running: true}
+	in.loads[path] = f
+	f.names, err = r.runFile(name, f.text)
+	f.running = false
+	if err != nil {
+		delete(in.loads, path)
+		return nil, err
+	}
+	return f, nil
+}
+
+// runFile runs a loaded file in globals of its own, on the builtins.
+func (r *run) runFile(name, text string) (lib.StringDict, error) {
+	src := newSource(name, text)
+	r.in.sources[name] = src
+	sub := &run{in: r.in, ctx: r.ctx, cell: r.cell}
+	env := lib.StringDict{}
+	for k, v := range r.in.base {
+		env[k] = v
+	}
+	if _, err := r.in.runIn(sub, src, env); err != nil {
+		return nil, err
+	}
+	names := lib.StringDict{}
+	for k, v := range env {
+		if r.in.base[k] != v && !strings.HasPrefix(k, "_") && k != globalsName {
+			names[k] = v
+		}
+	}
+	return names, nil
+}
+
+// sortedKeys lists a map's keys in order.
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}

@@ -1,0 +1,283 @@
+package starlark
+
+import (
+	"go.starlark.net/resolve"
+	"go.starlark.net/syntax"
+)
+
+// Names in env that no cell can write, for what the rewritten tree needs.
+const (
+	globalsName = "·globals" // the map of globals, indexable and assignable
+	resultKey   = "·result"  // the key that takes the last expression's value
+	formatName  = "·format"  // str.format with format specifications
+	percentName = "·percent" // string % values with width and precision
+	repeatName  = "·repeat"  // sequence * count, bounded
+	loadName    = "·load"
+)
+
+// A rewriter changes a parsed cell before it is compiled:
+//
+//   - Every assignment of a global becomes a write into the live map, so that
+//     its readers, which look names up by name, see it at once.
+//   - A def keeps its own slot, because the compiler takes the function's name
+//     from there; its value is copied into the map and its uses read the map.
+//   - Formats and repetitions that Starlark lacks, or bounds too generously,
+//     become calls; so does load.
+type rewriter struct {
+	err error
+}
+
+// rewrite changes file in place. It resolves the names once to learn which are
+// global: scopes are the resolver's business.
+func (rw *rewriter) rewrite(file *syntax.File) error {
+	file.Stmts = rw.stmts(file.Stmts, operations, loads)
+	if err := resolve.File(file, anyName, noName); err != nil {
+		return err
+	}
+	file.Stmts = rw.stmts(file.Stmts, rw.globalUse, rw.globalStmt)
+	return rw.err
+}
+
+func anyName(string) bool { return true }
+func noName(string) bool  { return false }
+
+// globalUse replaces an identifier that would use a def's slot, and any
+// identifier that is assigned at top level.
+func (rw *rewriter) globalUse(e syntax.Expr) syntax.Expr {
+	id, ok := e.(*syntax.Ident)
+	if !ok {
+		return e
+	}
+	if b, ok := id.Binding.(*resolve.Binding); !ok || b.Scope != resolve.Global {
+		return e
+	}
+	if reserved(id.Name) {
+		rw.fail(id.NamePos, "cannot assign to %s", id.Name)
+		return e
+	}
+	return globalRef(id.Name, id.NamePos)
+}
+
+// globalStmt follows a def at top level by the copy into the live map.
+func (rw *rewriter) globalStmt(s syntax.Stmt, inFunc bool) []syntax.Stmt {
+	def, ok := s.(*syntax.DefStmt)
+	if !ok || inFunc {
+		return []syntax.Stmt{s}
+	}
+	pos := def.Name.NamePos
+	return []syntax.Stmt{def, &syntax.AssignStmt{
+		OpPos: pos, Op: syntax.EQ, LHS: globalRef(def.Name.Name, pos),
+		RHS: &syntax.Ident{NamePos: pos, Name: def.Name.Name},
+	}}
+}
+
+func reserved(name string) bool {
+	return name == "None" || name == "True" || name == "False"
+}
+
+func globalRef(name string, pos syntax.Position) syntax.Expr {
+	return &syntax.IndexExpr{
+		X: &syntax.Ident{NamePos: pos, Name: globalsName}, Lbrack: pos,
+		Y: text(name, pos), Rbrack: pos,
+	}
+}
+
+func text(s string, pos syntax.Position) *syntax.Literal {
+	return &syntax.Literal{Token: syntax.STRING, TokenPos: pos, Raw: syntax.Quote(s, false), Value: s}
+}
+
+func call(name string, pos, end syntax.Position, args ...syntax.Expr) *syntax.CallExpr {
+	return &syntax.CallExpr{Fn: &syntax.Ident{NamePos: pos, Name: name}, Lparen: pos, Args: args, Rparen: end}
+}
+
+func (rw *rewriter) fail(pos syntax.Position, format string, args ...any) {
+	if rw.err == nil {
+		rw.err = syntaxErrorf(pos, format, args...)
+	}
+}
+
+// stmts walks over statements bottom-up: expr may replace each expression,
+// stmt (nil: keep) each statement.
+func (rw *rewriter) stmts(list []syntax.Stmt, expr func(syntax.Expr) syntax.Expr, stmt func(syntax.Stmt, bool) []syntax.Stmt) []syntax.Stmt {
+	w := &walker{expr: expr, stmt: stmt}
+	return w.block(list)
+}
+
+// A walker rebuilds the tree in place.
+type walker struct {
+	expr  func(syntax.Expr) syntax.Expr
+	stmt  func(s syntax.Stmt, inFunc bool) []syntax.Stmt
+	funcs int
+}
+
+func (w *walker) block(list []syntax.Stmt) []syntax.Stmt {
+	var out []syntax.Stmt
+	for _, s := range list {
+		w.children(s)
+		if w.stmt == nil {
+			out = append(out, s)
+			continue
+		}
+		out = append(out, w.stmt(s, w.funcs > 0)...)
+	}
+	return out
+}
+
+func (w *walker) children(s syntax.Stmt) {
+	switch s := s.(type) {
+	case *syntax.AssignStmt:
+		s.LHS, s.RHS = w.do(s.LHS), w.do(s.RHS)
+	case *syntax.DefStmt:
+		w.list(s.Params)
+		w.funcs++
+		s.Body = w.block(s.Body)
+		w.funcs--
+	case *syntax.ExprStmt:
+		s.X = w.do(s.X)
+	case *syntax.IfStmt:
+		s.Cond, s.True, s.False = w.do(s.Cond), w.block(s.True), w.block(s.False)
+	case *syntax.ForStmt:
+		s.Vars, s.X, s.Body = w.do(s.Vars), w.do(s.X), w.block(s.Body)
+	case *syntax.WhileStmt:
+		s.Cond, s.Body = w.do(s.Cond), w.block(s.Body)
+	case *syntax.ReturnStmt:
+		s.Result = w.do(s.Result)
+	}
+}
+
+func (w *walker) list(es []syntax.Expr) {
+	for i, e := range es {
+		es[i] = w.do(e)
+	}
+}
+
+func (w *walker) do(e syntax.Expr) syntax.Expr {
+	switch x := e.(type) {
+	case nil:
+		return nil
+	case *syntax.BinaryExpr:
+		// In f(k=v) and def f(k=v) the left side is a name, not a use of it.
+		if x.Op != syntax.EQ {
+			x.X = w.do(x.X)
+		}
+		x.Y = w.do(x.Y)
+	case *syntax.CallExpr:
+		x.Fn = w.do(x.Fn)
+		w.list(x.Args)
+	case *syntax.Comprehension:
+		w.comprehension(x)
+	case *syntax.CondExpr:
+		x.Cond, x.True, x.False = w.do(x.Cond), w.do(x.True), w.do(x.False)
+	case *syntax.DictEntry:
+		x.Key, x.Value = w.do(x.Key), w.do(x.Value)
+	case *syntax.DictExpr:
+		w.list(x.List)
+	case *syntax.DotExpr:
+		x.X = w.do(x.X)
+	case *syntax.IndexExpr:
+		x.X, x.Y = w.do(x.X), w.do(x.Y)
+	case *syntax.LambdaExpr:
+		w.list(x.Params)
+		w.funcs++
+		x.Body = w.do(x.Body)
+		w.funcs--
+	case *syntax.ListExpr:
+		w.list(x.List)
+	case *syntax.ParenExpr:
+		x.X = w.do(x.X)
+	case *syntax.SliceExpr:
+		x.X, x.Lo, x.Hi, x.Step = w.do(x.X), w.do(x.Lo), w.do(x.Hi), w.do(x.Step)
+	case *syntax.TupleExpr:
+		w.list(x.List)
+	case *syntax.UnaryExpr:
+		x.X = w.do(x.X)
+	}
+	return w.expr(e)
+}
+
+func (w *walker) comprehension(x *syntax.Comprehension) {
+	x.Body = w.do(x.Body)
+	for _, c := range x.Clauses {
+		switch c := c.(type) {
+		case *syntax.ForClause:
+			c.Vars, c.X = w.do(c.Vars), w.do(c.X)
+		case *syntax.IfClause:
+			c.Cond = w.do(c.Cond)
+		}
+	}
+}
+
+// operations replaces the operators and methods that we bring ourselves.
+func operations(e syntax.Expr) syntax.Expr {
+	switch x := e.(type) {
+	case *syntax.BinaryExpr:
+		switch {
+		case x.Op == syntax.PERCENT && (isText(x.X) || isGroup(x.Y)):
+			return call(percentName, x.OpPos, syntax.End(x), x.X, x.Y)
+		case x.Op == syntax.STAR && !isNumber(x.X) && !isNumber(x.Y):
+			return call(repeatName, x.OpPos, syntax.End(x), x.X, x.Y)
+		}
+	case *syntax.CallExpr:
+		if dot, ok := x.Fn.(*syntax.DotExpr); ok && dot.Name.Name == "format" {
+			x.Fn = call(formatName, dot.NamePos, dot.NamePos, dot.X)
+		}
+	}
+	return e
+}
+
+// isNumber is for factors that cannot make a large sequence.
+func isNumber(e syntax.Expr) bool {
+	switch x := e.(type) {
+	case *syntax.Literal:
+		n, ok := x.Value.(int64)
+		return x.Token == syntax.FLOAT || ok && n <= 1000
+	case *syntax.ParenExpr:
+		return isNumber(x.X)
+	case *syntax.UnaryExpr:
+		return isNumber(x.X)
+	}
+	return false
+}
+
+func isText(e syntax.Expr) bool {
+	switch x := e.(type) {
+	case *syntax.Literal:
+		return x.Token == syntax.STRING
+	case *syntax.ParenExpr:
+		return isText(x.X)
+	case *syntax.CallExpr:
+		id, ok := x.Fn.(*syntax.Ident)
+		return ok && id.Name == fstringName
+	case *syntax.BinaryExpr:
+		return x.Op == syntax.PLUS && (isText(x.X) || isText(x.Y))
+	}
+	return false
+}
+
+// isGroup is for right sides that only a format can have.
+func isGroup(e syntax.Expr) bool {
+	switch x := e.(type) {
+	case *syntax.TupleExpr, *syntax.DictExpr:
+		return true
+	case *syntax.ParenExpr:
+		return isGroup(x.X)
+	}
+	return isText(e)
+}
+
+// loads makes an assignment of a load statement.
+func loads(s syntax.Stmt, _ bool) []syntax.Stmt {
+	load, ok := s.(*syntax.LoadStmt)
+	if !ok {
+		return []syntax.Stmt{s}
+	}
+	args := []syntax.Expr{load.Module}
+	targets := &syntax.TupleExpr{Lparen: load.Load, Rparen: load.Rparen}
+	for i, from := range load.From {
+		args = append(args, text(from.Name, from.NamePos))
+		targets.List = append(targets.List, load.To[i])
+	}
+	return []syntax.Stmt{&syntax.AssignStmt{
+		OpPos: load.Load, Op: syntax.EQ, LHS: targets, RHS: call(loadName, load.Load, load.Rparen, args...),
+	}}
+}
