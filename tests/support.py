@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 import time
@@ -20,6 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = ROOT / "bin" / "evalnas"
 KERNEL = "evalnas"
 SEEDS = range(1268, 1278)  # the ten of the paper
+STATES = ("pending", "running", "done", "failed", "cancelled", "lost")
 
 # A kernel of the same name in the user's folder must not be tested instead.
 os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
@@ -153,6 +155,18 @@ def another_client(manager, seconds=20):
         client.stop_channels()
         raise
     return client
+
+
+def rows(html):
+    """The rows of a table's HTML, each a list of its cells' text."""
+    strip = lambda markup: re.sub(r"<[^>]*>", "", markup).strip()  # noqa: E731
+    return [[strip(cell) for cell in re.findall(r"(?s)<t[dh][^>]*>(.*?)</t[dh]>", row)] for row in re.findall(r"(?s)<tr[^>]*>(.*?)</tr>", html)]
+
+
+def seed_states(bundle):
+    """What a search's live table says of each seed, from its HTML; empty for other outputs."""
+    html = bundle.get("text/html", "")
+    return {int(row[0]): row[1] for row in rows(html) if len(row) > 2 and row[0].isdigit() and row[1] in STATES}
 
 
 def process_id(manager):

@@ -12,7 +12,6 @@ class KernelTest(jupyter_kernel_test.KernelTests):
     file_extension = ".star"
 
     code_hello_world = "print('hello, world')"
-    code_stderr = "warn('hello, stderr')"
     completion_samples = [
         {"text": "nasbench101_t", "matches": {"nasbench101_table"}},
         {"text": "enumer", "matches": {"enumerate"}},
@@ -38,7 +37,10 @@ class KernelTest(jupyter_kernel_test.KernelTests):
     code_history_pattern = "1 / *"
     supported_history_operations = ("tail", "range", "search")
     code_inspect_sample = "nasbench101"
-    code_clear_output = "clear_output()"
+
+    # Cells can neither write to stderr nor clear what they showed.
+    test_execute_stderr = None
+    test_clear_output = None
 
     @classmethod
     def setUpClass(cls):
