@@ -233,7 +233,7 @@ func (a *anytime) layout() {
 		hi = 10 * lo
 	}
 	a.x = scale{lo: lo, hi: hi, log: true, from: padding + 64, to: figureWidth - padding - legendWidth}
-	a.xs = logTicks(lo, hi)
+	a.xs = logTicks(lo, hi, 1.6)
 	if a.data.Regret {
 		a.regretAxis()
 	} else {
@@ -301,7 +301,7 @@ func (a *anytime) regretAxis() {
 		smallest, largest = 0.1, 1 // all at the optimum from the start
 	}
 	a.y = scale{lo: smallest / 1.15, hi: largest * 1.15, log: true}
-	a.ys = logTicks(a.y.lo, a.y.hi)
+	a.ys = logTicks(a.y.lo, a.y.hi, 2.4)
 	a.decimals = 3
 	if zeros {
 		a.zero = smallest / 2.5

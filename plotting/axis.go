@@ -2,6 +2,7 @@ package plotting
 
 import (
 	"math"
+	"strconv"
 )
 
 // scale maps data to pixels along one direction.
@@ -59,11 +60,11 @@ func linearTicks(lo, hi float64, n int) []tick {
 	return out
 }
 
-// logTicks are the powers of ten in lo..hi with minor ticks between; over less
-// than a decade and a half the 2s and 5s are labelled too.
-func logTicks(lo, hi float64) []tick {
+// logTicks are the powers of ten in lo..hi with minor ticks between; where the
+// axis has no more decades than detail, the 2s and 5s are labelled too.
+func logTicks(lo, hi, detail float64) []tick {
 	var out []tick
-	few := math.Log10(hi/lo) < 1.6
+	few := math.Log10(hi/lo) <= detail
 	sparse := 1 + int(math.Log10(hi/lo)/9) // label every sparse-th decade of very long axes
 	for e := int(math.Floor(math.Log10(lo) + 1e-9)); e <= int(math.Ceil(math.Log10(hi)-1e-9)); e++ {
 		for m := 1; m <= 9; m++ {
@@ -83,7 +84,7 @@ func logTicks(lo, hi float64) []tick {
 
 func logLabel(v float64, exponent int) string {
 	if exponent >= 7 || exponent < -5 {
-		return fixed(v, 0)
+		return strconv.FormatFloat(v, 'g', 3, 64)
 	}
 	return fixed(v, max(-exponent, 0))
 }

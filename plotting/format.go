@@ -63,7 +63,7 @@ func decimalsFor(step float64) int {
 	return d
 }
 
-// share writes a part of a whole as a count and a percentage.
-func share(part, whole int) string {
-	return fmt.Sprintf("%s of %s (%.2g %%)", count(part), count(whole), 100*float64(part)/float64(whole))
+// share writes a part of a whole as counts and a percentage.
+func share(part, whole int, nouns string) string {
+	return fmt.Sprintf("%s of %s %s (%.2g %%)", count(part), count(whole), nouns, 100*float64(part)/float64(whole))
 }

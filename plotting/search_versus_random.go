@@ -200,7 +200,7 @@ func (v *versus) clipNote() string {
 	var parts []string
 	if v.space.n() > 0 {
 		if below, above := v.space.outside(v.x.lo, v.x.hi); below+above > 0 {
-			parts = append(parts, share(below+above, v.space.n())+" architectures of the space")
+			parts = append(parts, share(below+above, v.space.n(), "architectures"))
 		}
 	}
 	out, total := 0, 0
@@ -262,7 +262,7 @@ func (v *versus) drawSpace(p *pen, top, floor, base float64) {
 		p.text(figureWidth-padding, floor-histHeight/2, fixed(v.space.at(50), v.decimals), strongText, right)
 		p.text(figureWidth-padding, floor-histHeight/2+15, "best "+fixed(v.space.best(), v.decimals), tickText, right)
 	})
-	drawPercentiles(p, v.x, v.space, top)
+	drawPercentiles(p, v.x, v.space, top, percentileLabel)
 	for _, mark := range []float64{v.space.at(50), v.space.best()} {
 		if x := v.x.at(mark); mark >= v.x.lo && mark <= v.x.hi {
 			p.polyline([]xy{{x, top}, {x, base}}, 1, mutedColor, dashes[2])
@@ -273,7 +273,7 @@ func (v *versus) drawSpace(p *pen, top, floor, base float64) {
 const percentileLabel = "percentile of the space"
 
 // drawPercentiles draws the second axis above a panel.
-func drawPercentiles(p *pen, x scale, d distribution, top float64) {
+func drawPercentiles(p *pen, x scale, d distribution, top float64, label string) {
 	p.group("axis percentile-axis", "", func() {
 		p.line(x.from, top, x.to, top, 1, axisColor)
 		for _, t := range percentileTicks(x, d, 34) {
@@ -281,20 +281,20 @@ func drawPercentiles(p *pen, x scale, d distribution, top float64) {
 			p.line(at, top-5, at, top, 1, axisColor)
 			p.text(at, top-8, t.label, tickText, centre)
 		}
-		p.text(x.from-16, top-8, percentileLabel, tickText, right)
+		p.text(x.from-16, top-8, label, tickText, right)
 	})
 }
 
 func (v *versus) drawRow(p *pen, i int, y float64) {
 	g, style := v.data.Groups[i], v.styles[i]
 	p.group("group", g.Name, func() {
-		p.line(v.x.from, y+rowHeight/2, v.x.to, y+rowHeight/2, 1, gridColor)
+		if i < len(v.groups)-1 {
+			p.line(v.x.from, y+rowHeight/2, v.x.to, y+rowHeight/2, 1, gridColor)
+		}
 		label := v.x.from - 16
 		p.text(label, y-1, strongText.fit(g.Name, label-padding), strongText.in(style.color), right)
-		p.text(label, y+14, rowNote(g), tickText, right)
-		if g.Oracle {
-			p.text(label, y+14, "oracle", textStyle{size: 11, bold: true, color: alarmColor}, right)
-		}
+		note, noteStyle := rowNote(g)
+		p.text(label, y+14, note, noteStyle, right)
 		d := v.groups[i]
 		v.drawMedian(p, d, y, style)
 		v.drawPoints(p, d, y, style)
@@ -304,14 +304,15 @@ func (v *versus) drawRow(p *pen, i int, y float64) {
 	})
 }
 
-func rowNote(g SeedGroup) string {
+func rowNote(g SeedGroup) (string, textStyle) {
+	seeds := plural(len(g.Values), "seed")
 	switch {
 	case g.Oracle:
-		return ""
+		return "oracle, " + seeds, tickText.in(alarmColor)
 	case g.Random:
-		return "random, " + plural(len(g.Values), "seed")
+		return "random, " + seeds, tickText
 	}
-	return plural(len(g.Values), "seed")
+	return seeds, tickText
 }
 
 func (v *versus) drawMedian(p *pen, d distribution, y float64, style seriesStyle) {

@@ -1,0 +1,223 @@
+package plotting
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+)
+
+// Mark is a value to be pointed at.
+type Mark struct {
+	Name   string
+	Value  float64
+	Random bool // drawn grey
+}
+
+// SpaceHistogramData is what SpaceHistogram draws.
+type SpaceHistogramData struct {
+	Title, Subtitle string
+	Metric          string // label of the axis
+	Scale           float64
+	LowerIsBetter   bool
+	Values          []float64 // all values of the space, at least one
+	Marks           []Mark    // at most 24
+	// Clip is the percentile at which the axis starts; default DefaultClip,
+	// negative for the whole range. Marks outside are drawn as arrows.
+	Clip      float64
+	Watermark string
+	Caption   string
+}
+
+const (
+	maxMarks        = 24
+	markLine        = 18.0
+	bigHistogram    = 210.0
+	histogramColumn = 74.0
+)
+
+// SpaceHistogram draws how the values of a space are distributed, with the
+// percentiles on a second axis and marks at values of interest.
+func SpaceHistogram(data SpaceHistogramData) (*Figure, error) {
+	factor, err := factorOf(data.Scale)
+	if err != nil {
+		return nil, fmt.Errorf("histogram of a space: %w", err)
+	}
+	if len(data.Values) == 0 {
+		return nil, fmt.Errorf("histogram of a space: no values; give at least one")
+	}
+	if len(data.Marks) > maxMarks {
+		return nil, fmt.Errorf("histogram of a space: %d marks; at most %d can be told apart", len(data.Marks), maxMarks)
+	}
+	d, err := newDistribution("histogram of a space", data.Values, factor, data.LowerIsBetter)
+	if err != nil {
+		return nil, err
+	}
+	h := &spaceHistogram{data: data, space: d}
+	h.data.Marks = slices.Clone(data.Marks)
+	for i := range h.data.Marks {
+		m := &h.data.Marks[i]
+		if err := finite("mark "+m.Name, []float64{m.Value}); err != nil {
+			return nil, fmt.Errorf("histogram of a space: %w", err)
+		}
+		m.Value *= factor
+	}
+	h.layout()
+	return h.figure(), nil
+}
+
+type spaceHistogram struct {
+	data     SpaceHistogramData
+	space    distribution
+	x        scale
+	hist     histogram
+	decimals int
+	styles   []seriesStyle
+	rows     []int // of each mark's label
+	caption  []string
+}
+
+func (h *spaceHistogram) layout() {
+	clip := h.data.Clip
+	if clip == 0 {
+		clip = DefaultClip
+	}
+	lo, hi := h.space.clipRange(max(clip, 0))
+	h.x = scale{lo: lo, hi: hi, from: padding + histogramColumn, to: figureWidth - padding - 30}
+	h.hist = h.space.bins(lo, hi, 150)
+	h.decimals = decimalsFor(math.Pow10(int(math.Floor(math.Log10((hi - lo) / 500)))))
+	random := make([]bool, len(h.data.Marks))
+	for i, m := range h.data.Marks {
+		random[i] = m.Random
+	}
+	h.styles = seriesStyles(random)
+	h.placeLabels()
+	sentences := []string{fmt.Sprintf("%s: median %s, best %s; bins of %s", plural(h.space.n(), "value"),
+		fixed(h.space.at(50), h.decimals), fixed(h.space.best(), h.decimals), strconv.FormatFloat(h.hist.width, 'g', 3, 64))}
+	if below, above := h.space.outside(lo, hi); below+above > 0 {
+		sentences = append(sentences, fmt.Sprintf("Outside the axis lie %s, the worst at %s",
+			share(below+above, h.space.n(), "values"), fixed(h.space.at(0), h.decimals)))
+	}
+	h.caption = captionLines(figureWidth, append(sentences, h.data.Caption)...)
+}
+
+func (h *spaceHistogram) label(i int) string {
+	m := h.data.Marks[i]
+	return labelText.fit(m.Name, 220) + " " + fixed(m.Value, h.decimals)
+}
+
+// labelSpan is where the label of mark i lies: beside its line, on the side
+// with room.
+func (h *spaceHistogram) labelSpan(i int) (from, to float64, a anchor) {
+	x, w := h.x.clamped(h.data.Marks[i].Value), strongText.width(h.label(i))
+	if x+8+w > h.x.to+20 {
+		return x - 6 - w, x - 6, right
+	}
+	return x + 6, x + 6 + w, left
+}
+
+// placeLabels gives each label the lowest row in which it covers neither
+// another one nor the line of a mark that rises past it.
+func (h *spaceHistogram) placeLabels() {
+	n := len(h.data.Marks)
+	h.rows = make([]int, n)
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		return int(math.Copysign(1, h.data.Marks[i].Value-h.data.Marks[j].Value))
+	})
+	for k, i := range order {
+		from, to, _ := h.labelSpan(i)
+		for h.rows[i] = 0; ; h.rows[i]++ {
+			free := true
+			for _, j := range order[:k] {
+				f, t, _ := h.labelSpan(j)
+				line := h.x.clamped(h.data.Marks[j].Value)
+				same := h.rows[j] == h.rows[i] && f < to+8 && from < t+8
+				crossed := h.rows[j] > h.rows[i] && line > from-6 && line < to+6
+				own := h.x.clamped(h.data.Marks[i].Value)
+				crosses := h.rows[j] < h.rows[i] && own > f-6 && own < t+6
+				free = free && !same && !crossed && !crosses
+			}
+			if free || h.rows[i] >= n {
+				break
+			}
+		}
+	}
+}
+
+func (h *spaceHistogram) figure() *Figure {
+	head := heading{h.data.Watermark, h.data.Title, h.data.Subtitle}
+	rows := 0
+	for _, r := range h.rows {
+		rows = max(rows, r+1)
+	}
+	top := head.height() + 24
+	floor := top + markLine*float64(rows) + bigHistogram
+	caption := floor + 62
+	return &Figure{
+		width: figureWidth, height: int(math.Ceil(caption + captionLine*float64(len(h.caption)-1) + padding)),
+		title: h.data.Title, desc: h.describe(),
+		draw: func(p *pen) {
+			head.draw(p, figureWidth)
+			most := slices.Max(h.hist.counts)
+			y := scale{lo: 0, hi: float64(max(most, 1)), from: floor, to: floor - bigHistogram + 12}
+			p.leftAxis(y, countTicks(most), h.x.from, h.x.to)
+			p.turned(padding+6, floor-bigHistogram/2, math.Pi/2, "architectures", labelText)
+			p.bottomAxis(h.x, linearTicks(h.x.lo, h.x.hi, 9), top, floor)
+			p.group("space", "", func() {
+				p.fill(h.hist.outline(h.x, floor, bigHistogram-12), fillColor)
+			})
+			p.line(h.x.from, floor, h.x.to, floor, 1, axisColor)
+			stamp(p, h.data.Watermark, h.x.from, top, h.x.to-h.x.from, floor-top)
+			drawPercentiles(p, h.x, h.space, top, "percentile")
+			for i := range h.data.Marks {
+				h.drawMark(p, i, top+markLine*(float64(rows-1-h.rows[i])+0.7), floor)
+			}
+			p.text((h.x.from+h.x.to)/2, floor+38, h.data.Metric, labelText, centre)
+			drawCaption(p, caption, h.caption)
+		},
+	}
+}
+
+// countTicks are whole numbers.
+func countTicks(most int) []tick {
+	var out []tick
+	for _, t := range linearTicks(0, float64(max(most, 1)), 4) {
+		if t.v == math.Trunc(t.v) {
+			out = append(out, tick{t.v, fixed(t.v, 0)})
+		}
+	}
+	return out
+}
+
+func (h *spaceHistogram) drawMark(p *pen, i int, y, floor float64) {
+	m, s := h.data.Marks[i], h.styles[i]
+	p.group("mark", m.Name, func() {
+		x := h.x.clamped(m.Value)
+		p.polyline([]xy{{x, y - 6}, {x, floor}}, 1.8, s.color, s.dash)
+		switch {
+		case m.Value < h.x.lo:
+			p.outliers(h.x.from, floor-8, -1, 1, s)
+		case m.Value > h.x.hi:
+			p.outliers(h.x.to, floor-8, 1, 1, s)
+		}
+		from, to, a := h.labelSpan(i)
+		at := from
+		if a == right {
+			at = to
+		}
+		p.middle(at, y, h.label(i), strongText.in(s.color), a)
+	})
+}
+
+func (h *spaceHistogram) describe() string {
+	parts := []string{h.data.Watermark, h.data.Metric,
+		fmt.Sprintf("%s, median %s, best %s", plural(h.space.n(), "value"), fixed(h.space.at(50), h.decimals), fixed(h.space.best(), h.decimals))}
+	for _, m := range h.data.Marks {
+		parts = append(parts, m.Name+" "+fixed(m.Value, h.decimals))
+	}
+	return joinSentences(parts...)
+}
