@@ -1,0 +1,268 @@
+package kernel_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"evalnas/kernel"
+	"evalnas/kernel/kerneltest"
+	"evalnas/kernel/wire"
+)
+
+// ports lists a connection's ports with their names.
+func ports(c kernel.Connection) map[string]int {
+	return map[string]int{"shell": c.ShellPort, "control": c.ControlPort, "iopub": c.IOPubPort, "stdin": c.StdinPort, "hb": c.HBPort}
+}
+
+// alive checks that a new client gets a cell run.
+func alive(t *testing.T, k *running) {
+	t.Helper()
+	c, err := kerneltest.Dial(k.Connection, "")
+	check(t, err)
+	defer c.Close()
+	reply, _, err := c.Run("value 1")
+	check(t, err)
+	if reply.Text("status") != "ok" {
+		t.Errorf("reply %v", reply.Content)
+	}
+}
+
+func dial(t *testing.T, port int) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	check(t, err)
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// TestSilentPeer connects to every port and says nothing.
+func TestSilentPeer(t *testing.T) {
+	k := start(t, nil)
+	for range 3 {
+		for _, port := range ports(k.Connection) {
+			dial(t, port)
+		}
+	}
+	alive(t, k)
+}
+
+// TestSilentPeerIsCut checks the deadline of the handshake.
+func TestSilentPeerIsCut(t *testing.T) {
+	k := start(t, nil, func(cfg *kernel.Config) { cfg.Limits = wire.Limits{Handshake: 50 * time.Millisecond} })
+	conn := dial(t, k.ShellPort)
+	check(t, conn.SetReadDeadline(time.Now().Add(deadline)))
+	if _, err := io.Copy(io.Discard, conn); err != nil {
+		t.Errorf("reading to the end of the connection: %v", err)
+	}
+}
+
+// greeting is a ZMTP 3 greeting of mechanism NULL, spelt out here so that the
+// tests do not lean on the code under test.
+func greeting() []byte {
+	g := make([]byte, 64)
+	copy(g, "\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x03\x00NULL")
+	return g
+}
+
+func ready(socketType string) []byte {
+	body := "\x05READY\x0bSocket-Type" + string(binary.BigEndian.AppendUint32(nil, uint32(len(socketType)))) + socketType
+	return append([]byte{4, byte(len(body))}, body...)
+}
+
+// TestHostileBytes sends each port what no client would.
+func TestHostileBytes(t *testing.T) {
+	dealer := append(greeting(), ready("DEALER")...)
+	sub := append(greeting(), ready("SUB")...)
+	long := func(flags byte, size uint64) []byte { return binary.BigEndian.AppendUint64([]byte{flags}, size) }
+	rows := map[string][]byte{
+		"http":                 []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n" + strings.Repeat("x", 100)),
+		"zmtp 1":               {1, 0},
+		"zmtp 2":               append([]byte("\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x01"), make([]byte, 53)...),
+		"other mechanism":      append([]byte("\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x03\x00CURVE"), make([]byte, 47)...),
+		"message before READY": append(greeting(), 0, 1, 'x'),
+		"READY cut":            append(greeting(), append([]byte{4, 8}, "\x05READY\x0bS"...)...),
+		"READY property":       append(greeting(), append([]byte{4, 12}, "\x05READY\x01S\xff\xff\xff\xff"...)...),
+		"READY name":           append(greeting(), append([]byte{4, 2}, "\xffR"...)...),
+		"READY empty":          append(greeting(), 4, 0),
+		"READY giant":          append(greeting(), long(6, 1<<62)...),
+		"unknown socket type":  append(greeting(), ready("FISH")...),
+		"wrong socket type":    append(greeting(), ready("PULL")...),
+		"giant frame":          append(bytes.Clone(dealer), long(2, 1<<62)...),
+		"negative frame":       append(bytes.Clone(dealer), long(2, 1<<63)...),
+		"giant with more":      append(bytes.Clone(dealer), long(3, 1<<40)...),
+		"giant subscription":   append(bytes.Clone(sub), long(2, 1<<62)...),
+		"reserved flags":       append(bytes.Clone(dealer), 0xf8, 0),
+		"command with more":    append(bytes.Clone(dealer), 5, 1, 0),
+		"endless frames":       append(bytes.Clone(dealer), bytes.Repeat([]byte{1, 0}, 5000)...),
+		"odd commands":         append(bytes.Clone(dealer), "\x04\x05\x04PING\x04\x01\x00"...),
+		"empty message":        append(bytes.Clone(dealer), 0, 0, 0, 0),
+		"subscriber talks":     append(bytes.Clone(sub), bytes.Repeat([]byte("\x01\x03abc\x00\x02zz\x00\x00"), 50)...),
+	}
+	k := start(t, nil)
+	for name, sent := range rows {
+		t.Run(name, func(t *testing.T) {
+			for socket, port := range ports(k.Connection) {
+				conn := dial(t, port)
+				if _, err := conn.Write(sent); err != nil {
+					t.Logf("%s: %v", socket, err) // cut while we wrote: fine
+				}
+			}
+			alive(t, k)
+		})
+	}
+}
+
+// TestUnsoundMessages sends, over a sound connection, what is no message of
+// ours, and then a request which must be answered.
+func TestUnsoundMessages(t *testing.T) {
+	k := start(t, nil)
+	c := k.client(t)
+	parts := func(header, content string) [][]byte {
+		return [][]byte{[]byte(header), []byte("{}"), []byte("{}"), []byte(content)}
+	}
+	signed := func(p [][]byte) [][]byte {
+		return append([][]byte{[]byte("<IDS|MSG>"), c.Sign(p)}, p...)
+	}
+	_, sound := c.Frames("execute_request", map[string]any{"code": "print forged"})
+	forged := append([][]byte{}, sound...)
+	forged[1] = []byte(strings.Repeat("0", 64))
+	changed := append([][]byte{}, sound...)
+	changed[5] = []byte(`{"code": "print changed"}`)
+	rows := []struct {
+		name   string
+		frames [][]byte
+		log    string
+	}{
+		{"wrong signature", forged, "signature"},
+		{"changed content", changed, "signature"},
+		{"no signature", append([][]byte{[]byte("<IDS|MSG>"), {}}, sound[2:]...), "signature"},
+		{"signature not hex", append([][]byte{[]byte("<IDS|MSG>"), []byte("zz")}, sound[2:]...), "signature"},
+		{"short", sound[:4], "3 frames after the delimiter"},
+		{"delimiter alone", sound[:1], "0 frames after the delimiter"},
+		{"no delimiter", sound[1:], "no delimiter"},
+		{"one empty frame", [][]byte{{}}, "no delimiter"},
+		{"header not JSON", signed(parts("{", "{}")), "header is not a JSON object"},
+		{"header null", signed(parts("null", "{}")), "header is not a JSON object"},
+		{"header without type", signed(parts("{}", "{}")), "no msg_type"},
+		{"header of other types", signed(parts(`{"msg_type": 7}`, "{}")), "message header"},
+		{"content a list", signed(parts(`{"msg_type": "execute_request"}`, "[]")), "content is not a JSON object"},
+	}
+	sockets := map[string]*wire.Client{"shell": c.Shell, "control": c.Control, "stdin": c.Stdin}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			before := strings.Count(k.log.String(), row.log)
+			for _, conn := range sockets {
+				check(t, conn.Send(row.frames))
+			}
+			waitFor(t, func() bool { return strings.Count(k.log.String(), row.log) >= before+len(sockets) })
+		})
+	}
+	for _, unknown := range []*wire.Client{c.Shell, c.Control, c.Stdin} {
+		_, err := c.Send(unknown, "teapot_request", map[string]any{})
+		check(t, err)
+	}
+	reply, published, err := c.Run("print fine")
+	check(t, err)
+	if reply.Text("status") != "ok" {
+		t.Errorf("reply %v", reply.Content)
+	}
+	wantLines(t, published, "busy", `in[1] "print fine"`, `stdout "fine\n"`, "idle")
+}
+
+// TestStalledSubscriber has a subscriber that reads nothing. The other one
+// gets everything, and the stalled one is cut.
+func TestStalledSubscriber(t *testing.T) {
+	const n = 200
+	k := start(t, nil, func(cfg *kernel.Config) {
+		cfg.Limits = wire.Limits{Stall: 200 * time.Millisecond, Queue: 8 << 20}
+	})
+	stalled, err := wire.DialSub("tcp", fmt.Sprintf("127.0.0.1:%d", k.IOPubPort), "")
+	check(t, err)
+	defer stalled.Close()
+	c := k.client(t)
+	id, err := c.Execute(fmt.Sprintf("megabytes %d", n))
+	check(t, err)
+	got := 0
+	for {
+		m, err := c.Published()
+		check(t, err)
+		if m.Type() == "display_data" {
+			got++
+		}
+		if m.ParentID() == id && m.Text("execution_state") == "idle" {
+			break
+		}
+	}
+	if got != n {
+		t.Errorf("the good subscriber got %d displays, want %d", got, n)
+	}
+	if log := k.log.String(); !strings.Contains(log, "stopped reading") || strings.Contains(log, "outputs dropped") {
+		t.Error("the log does not tell of a stalled peer, or tells of lost output")
+	}
+	check(t, stalled.SetReadDeadline(time.Now().Add(deadline)))
+	for {
+		if _, err := stalled.Recv(); err != nil {
+			var timeout net.Error
+			if errors.As(err, &timeout) && timeout.Timeout() {
+				t.Error("the stalled subscriber was not cut")
+			}
+			break
+		}
+	}
+	alive(t, k)
+}
+
+// TestChurn has many clients come and go, some in mid-message, as a server's
+// short-lived probes do.
+func TestChurn(t *testing.T) {
+	k := start(t, nil)
+	steady := k.client(t)
+	for i := range 100 {
+		c, err := kerneltest.Dial(k.Connection, "")
+		check(t, err)
+		switch i % 3 {
+		case 0:
+			_, _, err = c.Ask(c.Control, "kernel_info_request", map[string]any{})
+		case 1:
+			_, err = c.Execute("value 1")
+		case 2:
+			_, err = c.Shell.Write([]byte{0, 200, 'x'})
+		}
+		check(t, err)
+		c.Close()
+	}
+	id, err := steady.Execute("value last")
+	check(t, err)
+	published, err := steady.Until(id)
+	check(t, err)
+	wantLines(t, published[len(published)-1:], "idle")
+}
+
+// TestNoGoroutineIsLeft runs kernels to their end. zmq4 leaves one goroutine
+// of each XPUB socket behind, which it gives no way to end.
+func TestNoGoroutineIsLeft(t *testing.T) {
+	const kernels = 5
+	count := func() int { return runtime.NumGoroutine() }
+	before := count()
+	for range kernels {
+		k := start(t, nil)
+		silent := dial(t, k.ShellPort)
+		c, err := kerneltest.Dial(k.Connection, "")
+		check(t, err)
+		_, _, err = c.Run("flood 100")
+		check(t, err)
+		k.stop()
+		check(t, k.ended(t))
+		c.Close()
+		silent.Close()
+	}
+	waitFor(t, func() bool { return count() <= before+kernels })
+}
