@@ -27,9 +27,25 @@ func SearchHandler(ctx context.Context, t *jobs.Task) (any, error) {
 	if t.Spec.Numerics != Numerics {
 		return nil, jobs.Config(fmt.Errorf("search: the job was made for numerics version %d, this build has %d: submit the search again", t.Spec.Numerics, Numerics))
 	}
-	run, err := newSearchRun(cfg, t)
+	run, err := newSearchRun(cfg, t.Spec.Seed, t)
 	if err != nil {
 		return nil, jobs.Config(err)
+	}
+	return run.do(ctx)
+}
+
+// Reporter hears of a running search; a jobs.Task is one.
+type Reporter interface {
+	Progress(done, total int, values map[string]any)
+	Event(kind string, payload any) error
+}
+
+// RunSearch runs one seed of a search in this process, without a job. The
+// result is the one that a job would have. report may be nil.
+func RunSearch(ctx context.Context, cfg SearchConfig, seed int64, report Reporter) (*SearchResult, error) {
+	run, err := newSearchRun(cfg, seed, report)
+	if err != nil {
+		return nil, err
 	}
 	return run.do(ctx)
 }
@@ -37,7 +53,8 @@ func SearchHandler(ctx context.Context, t *jobs.Task) (any, error) {
 // searchRun is the state of one seed's search.
 type searchRun struct {
 	cfg    SearchConfig
-	task   *jobs.Task
+	seed   int64
+	report Reporter
 	space  space.Space
 	obj    *objective.Objective
 	policy policy.Policy
@@ -49,7 +66,7 @@ type searchRun struct {
 	reported    time.Time
 }
 
-func newSearchRun(cfg SearchConfig, t *jobs.Task) (*searchRun, error) {
+func newSearchRun(cfg SearchConfig, seed int64, report Reporter) (*searchRun, error) {
 	cfg, err := cfg.Complete()
 	if err != nil {
 		return nil, err
@@ -70,7 +87,7 @@ func newSearchRun(cfg SearchConfig, t *jobs.Task) (*searchRun, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &searchRun{cfg: cfg, task: t, space: sp, obj: obj, policy: p, bestScore: math.Inf(-1)}, nil
+	return &searchRun{cfg: cfg, seed: seed, report: report, space: sp, obj: obj, policy: p, bestScore: math.Inf(-1)}, nil
 }
 
 func (r *searchRun) do(ctx context.Context) (*SearchResult, error) {
@@ -80,7 +97,7 @@ func (r *searchRun) do(ctx context.Context) (*SearchResult, error) {
 		Budget:   r.cfg.Budget,
 		Evaluate: func(a space.Arch) (float64, error) { return r.evaluate(ctx, a) },
 		Unit:     r.obj.Unit(),
-		Seed:     r.task.Spec.Seed,
+		Seed:     r.seed,
 		Log:      r.log,
 	})
 	if err != nil && !errors.Is(err, policy.ErrBudget) {
@@ -89,13 +106,13 @@ func (r *searchRun) do(ctx context.Context) (*SearchResult, error) {
 	if r.best == nil {
 		return nil, fmt.Errorf("search: %s ended without evaluating anything", r.cfg.Policy)
 	}
-	r.report()
+	r.tell()
 	selected, err := r.best.MarshalJSON()
 	if err != nil {
 		return nil, err
 	}
 	return &SearchResult{
-		Config: r.cfg, Seed: r.task.Spec.Seed,
+		Config: r.cfg, Seed: r.seed,
 		Selected: selected, Hash: r.best.Hash(), Value: r.trace[len(r.trace)-1].Value,
 		Evaluations: r.evaluations, Trace: r.trace,
 	}, nil
@@ -108,7 +125,7 @@ func (r *searchRun) evaluate(ctx context.Context, a space.Arch) (float64, error)
 		return 0, policy.ErrBudget
 	}
 	if err := ctx.Err(); err != nil {
-		return 0, context.Cause(ctx)
+		return 0, err
 	}
 	value, err := r.obj.Value(a)
 	if err != nil {
@@ -127,7 +144,7 @@ func (r *searchRun) evaluate(ctx context.Context, a space.Arch) (float64, error)
 		}
 	}
 	if time.Since(r.reported) >= progressEvery {
-		r.report()
+		r.tell()
 	}
 	return score, nil
 }
@@ -142,9 +159,12 @@ func (r *searchRun) improve(a space.Arch, value, score float64) error {
 	return nil
 }
 
-func (r *searchRun) report() {
+func (r *searchRun) tell() {
 	r.reported = time.Now()
-	r.task.Progress(r.evaluations, r.cfg.Budget, map[string]any{
+	if r.report == nil {
+		return
+	}
+	r.report.Progress(r.evaluations, r.cfg.Budget, map[string]any{
 		"incumbent": r.trace[len(r.trace)-1].Value,
 		"hash":      r.best.Hash(),
 	})
@@ -152,7 +172,10 @@ func (r *searchRun) report() {
 
 func (r *searchRun) log(event string, values map[string]float64) {
 	// A diagnostic that cannot be written must not end the search.
-	if err := r.task.Event(event, values); err != nil {
+	if r.report == nil {
+		return
+	}
+	if err := r.report.Event(event, values); err != nil {
 		fmt.Fprintf(os.Stderr, "search: %s is not in the events: %v\n", event, err)
 	}
 }

@@ -1,0 +1,285 @@
+package nasapi
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"evalnas/nasapi/jobs"
+	"evalnas/nasapi/objective"
+	"evalnas/nasapi/space"
+)
+
+// searched makes the group that a search would leave, without jobs.
+func searched(t *testing.T, policy string, obj *objective.Objective, sp space.Spec, budget int, seeds []int64) Group {
+	t.Helper()
+	s, err := space.FromSpec(sp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := obj.Spec()
+	g := Group{Name: policy, Kind: Searched, Policy: policy, Objective: &spec, Budget: budget, Oracle: spec.Oracle(), Space: s,
+		details: []detail{{"guided by", spec.String()}, {"budget", optCount(budget)}}}
+	for _, seed := range seeds {
+		r, err := RunSearch(t.Context(), SearchConfig{Policy: policy, Space: sp, Objective: spec, Budget: budget}, seed, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := s.Parse(r.Selected)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Runs = append(g.Runs, GroupRun{Seed: seed, HasSeed: true, State: jobs.Done, Arch: a, Trace: r.Trace, Evaluations: r.Evaluations})
+	}
+	return g
+}
+
+func drawnGroup(t *testing.T, vertices int, seeds []int64) Group {
+	t.Helper()
+	sp, err := space.NASBench101(vertices)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := SampleRandom(sp, seeds, MeasureUnique)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return GroupsOfFound(found, sp)[0]
+}
+
+func TestCompareFindsWhatIsThere(t *testing.T) {
+	obj, seeds := oracle(t), seedRange(0, 10)
+	drawn := drawnGroup(t, 7, seeds)
+	c, err := Compare([]Group{
+		searched(t, "evolution", obj, full, 200, seeds),
+		searched(t, "random", obj, full, 200, seeds),
+		searched(t, "enas", objective.OfParams(), full, 200, seeds),
+		drawn,
+	}, CompareOptions{By: obj, Resamples: 2000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !c.Oracle || c.N != 423624 || c.Drawn != "sample_random" || math.Abs(*c.Best-.94661) > 1e-5 {
+		t.Errorf("oracle %v, N %d, draws %q, best %v", c.Oracle, c.N, c.Drawn, *c.Best)
+	}
+	evolution, ok := c.Row("evolution")
+	if !ok {
+		t.Fatal("no row evolution")
+	}
+	if *evolution.PNull > 1e-6 || evolution.Verdict != "better than random sampling" || evolution.VersusDraw.Low <= 0 {
+		t.Errorf("evolution guided by the table: p %v, verdict %q, difference %+v", *evolution.PNull, evolution.Verdict, evolution.VersusDraw)
+	}
+	if evolution.PEqualBudget == nil || *evolution.PEqualBudget > *evolution.PBeatsRandom {
+		t.Errorf("equal-budget p %v, paper's %v", evolution.PEqualBudget, *evolution.PBeatsRandom)
+	}
+	if evolution.VersusRandomSearch == nil || evolution.VersusRandomSearch.BaselineRuns != 10 {
+		t.Errorf("against random search: %+v", evolution.VersusRandomSearch)
+	}
+	enas, _ := c.Row("enas")
+	if enas.PEqualBudget != nil || enas.VersusRandomSearch != nil || enas.VersusEncoding == nil || enas.Oracle {
+		t.Errorf("enas guided by params: %+v", enas)
+	}
+	draws, _ := c.Row("sample_random")
+	if draws.Verdict != "" || draws.VersusDraw != nil || *draws.PNull < 1e-4 {
+		t.Errorf("the draws are judged against themselves: %+v", draws)
+	}
+	if want := math.Pow(1-float64(evolution.BestRank)/423624, 10); math.Abs(*evolution.PBeatsRandom-want) > 1e-12 {
+		t.Errorf("the paper's p is %v, want %v", *evolution.PBeatsRandom, want)
+	}
+	runs, err := c.Incumbents("evolution")
+	if err != nil || len(runs) != 10 {
+		t.Fatalf("%d traces, %v", len(runs), err)
+	}
+	for i, r := range runs {
+		for j := 1; j < len(r.Points); j++ {
+			if r.Points[j].Value <= r.Points[j-1].Value || r.Points[j].Evaluations <= r.Points[j-1].Evaluations {
+				t.Fatalf("run %d: the incumbent does not rise: %+v", i, r.Points)
+			}
+		}
+	}
+}
+
+// TestRanksAreThoseOfTheSearchedSpace: N and the null follow the sub-space.
+func TestRanksAreThoseOfTheSearchedSpace(t *testing.T) {
+	small := space.Spec{Name: "nasbench101", MaxVertices: 4}
+	c, err := Compare([]Group{searched(t, "random", objective.OfParams(), small, 5, seedRange(0, 4)), drawnGroup(t, 7, seedRange(0, 4))}, CompareOptions{By: oracle(t), Resamples: 200})
+	if err != nil {
+		t.Fatal(err) // draws of a larger space are never refused
+	}
+	if c.N != 91 {
+		t.Errorf("N is %d, want 91", c.N)
+	}
+	row, _ := c.Row("random")
+	for _, s := range row.Seeds {
+		if s.Rank < 1 || s.Rank > 91 {
+			t.Errorf("seed %d has rank %d of 91", *s.Seed, s.Rank)
+		}
+	}
+}
+
+func TestCompareRefusesWhatIsNotFair(t *testing.T) {
+	obj, seeds := oracle(t), seedRange(0, 2)
+	a := searched(t, "random", objective.OfParams(), full, 5, seeds)
+	longer := searched(t, "evolution", objective.OfParams(), full, 9, seeds)
+	smaller := searched(t, "random", objective.OfParams(), space.Spec{Name: "nasbench101", MaxVertices: 5}, 5, seeds)
+	percent := 93.1
+	foreign := Group{Name: "mine", Kind: Given, Policy: "mine", Runs: []GroupRun{{State: jobs.Done, Value: &percent}}}
+	for name, c := range map[string]struct {
+		groups []Group
+		by     *objective.Objective
+		want   string
+	}{
+		"nothing":     {nil, obj, "nothing to compare"},
+		"no by":       {[]Group{a}, nil, "by is missing"},
+		"two budgets": {[]Group{a, longer}, obj, "unequal=True"},
+		"two spaces":  {[]Group{a, smaller}, obj, "one space"},
+		"percent":     {[]Group{foreign}, obj, "fractions"},
+	} {
+		if _, err := Compare(c.groups, CompareOptions{By: c.by, Resamples: 100}); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v does not say %q", name, err, c.want)
+		}
+	}
+	c, err := Compare([]Group{a, longer}, CompareOptions{By: obj, Unequal: true, Resamples: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(strings.Join(c.Notes, " "), "UNEQUAL") {
+		t.Errorf("unequal budgets are not marked: %v", c.Notes)
+	}
+}
+
+func TestFailedSeedsAreCounted(t *testing.T) {
+	g := searched(t, "random", objective.OfParams(), full, 5, seedRange(0, 3))
+	g.Runs = append(g.Runs, GroupRun{Seed: 3, HasSeed: true, State: jobs.Failed, Error: "boom"})
+	none := Group{Name: "none", Kind: Searched, Policy: "evolution", Budget: 5, Space: g.Space, Objective: g.Objective,
+		Runs: []GroupRun{{Seed: 0, HasSeed: true, State: jobs.Failed, Error: "boom"}}}
+	c, err := Compare([]Group{g, none}, CompareOptions{By: oracle(t), Resamples: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	row, _ := c.Row("random")
+	if row.Runs != 4 || row.States["done"] != 3 || row.States["failed"] != 1 || row.Values.N != 3 || row.Seeds[3].Error != "boom" {
+		t.Errorf("row %+v", row)
+	}
+	if row, _ := c.Row("none"); row.Values != nil || row.Runs != 1 {
+		t.Errorf("a group without results: %+v", row)
+	}
+	if _, err := c.JSON(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOneSeedAndEqualValues: what is undefined is absent, not NaN.
+func TestOneSeedAndEqualValues(t *testing.T) {
+	one := searched(t, "random", objective.OfParams(), full, 5, []int64{1})
+	same := searched(t, "evolution", objective.OfParams(), full, 5, []int64{1})
+	for range 3 {
+		same.Runs = append(same.Runs, same.Runs[0])
+	}
+	c, err := Compare([]Group{one, same}, CompareOptions{By: oracle(t), Resamples: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := c.JSON()
+	if err != nil {
+		t.Fatal(err) // NaN does not marshal
+	}
+	if row, _ := c.Row("random"); row.Values.SD != nil || row.VersusDraw != nil {
+		t.Errorf("one run has %s", raw)
+	}
+	if !json.Valid(raw) {
+		t.Error("the JSON form is not JSON")
+	}
+}
+
+func TestGroupsOfOnePolicyGetTheirOwnNames(t *testing.T) {
+	seeds := seedRange(0, 2)
+	c, err := Compare([]Group{
+		searched(t, "random", objective.OfParams(), full, 5, seeds),
+		searched(t, "random", oracle(t), full, 5, seeds),
+		searched(t, "random", oracle(t), full, 5, seeds),
+	}, CompareOptions{By: oracle(t), Resamples: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, r := range c.Rows {
+		names[r.Name] = true
+	}
+	if len(names) != 3 || !names["random (guided by params())"] {
+		t.Errorf("names %v", names)
+	}
+}
+
+func TestResultsReadWhatCompareWrote(t *testing.T) {
+	g := searched(t, "random", objective.OfParams(), full, 5, seedRange(0, 3))
+	g.Runs = append(g.Runs, GroupRun{Seed: 9, HasSeed: true, State: jobs.Failed, Error: "boom"})
+	opt := CompareOptions{By: oracle(t), Resamples: 100}
+	c, err := Compare([]Group{g}, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "results.csv")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := csv.NewWriter(f).WriteAll(c.CSV()); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	groups, err := ReadResults(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Compare(groups, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was, is := c.Rows[0], again.Rows[0]
+	if was.Values.Mean != is.Values.Mean || *was.PNull != *is.PNull || is.Runs != 4 || is.States["failed"] != 1 {
+		t.Errorf("read again: %+v, was %+v", is, was)
+	}
+}
+
+func TestBadResultFiles(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                    "empty",
+		"policy,seed\na,1\n":                  "missing columns: architecture",
+		"a,b,c\n":                             "missing columns: policy, seed",
+		"policy,seed,value\n":                 "no results",
+		"policy,seed,value\na,one,0.9\n":      "line 2: seed",
+		"policy,seed,value\na,1,NaN\n":        "line 2: value",
+		"policy,seed,value\na,1,\n":           "line 2: has neither",
+		"policy,seed,value\na,1,.9\na,1,.8\n": "twice",
+		"policy,seed,value\na,1\n":            "wrong number of fields",
+		"policy,seed,hash\na,1,zz\n":          "line 2",
+		"policy,seed,architecture\na,1,\"{\"\"matrix\"\":[[0]]}\"\n": "line 2: architecture",
+		"policy,seed,state,value\na,1,finished,\n":                   "state",
+	} {
+		_, err := parseResults(strings.NewReader(text))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %v does not say %q", text, err, want)
+		}
+	}
+	if _, err := ReadResults(filepath.Join(t.TempDir(), "none.csv")); err == nil {
+		t.Error("a file that does not exist was read")
+	}
+}
+
+func FuzzResults(f *testing.F) {
+	f.Add("policy,seed,value\na,1,0.9\n")
+	f.Add("policy,seed,hash\na,1,28cfc7874f6d200472e1a9dcd8650aa0\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		groups, err := parseResults(strings.NewReader(text))
+		if err == nil && len(groups) == 0 {
+			t.Error("neither groups nor an error")
+		}
+	})
+}
