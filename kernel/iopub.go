@@ -141,6 +141,10 @@ func (q *iopub) add(p *publication) {
 		return
 	}
 	q.dropSuperseded(p)
+	q.append(p)
+}
+
+func (q *iopub) append(p *publication) {
 	q.seq++
 	p.seq = q.seq
 	q.queue = append(q.queue, p)
@@ -323,13 +327,13 @@ func waitFor(changed <-chan struct{}, wait time.Duration) {
 // reportLost tells the reader of a notebook that outputs are missing. The
 // caller holds mu.
 func (q *iopub) reportLost(parent json.RawMessage) {
-	if q.lost == 0 || len(q.queue) > queueMessages/2 || q.closed {
+	if q.lost == 0 || len(q.queue) > queueMessages/2 {
 		return
 	}
 	text := fmt.Sprintf("[%d outputs are missing here: the front end did not take them in time]\n", q.lost)
 	q.log.Warn("outputs dropped: no client took them", "count", q.lost)
 	q.lost = 0
-	q.add(&publication{msgType: "stream", parent: parent, stream: "stderr", text: []byte(text)})
+	q.append(&publication{msgType: "stream", parent: parent, stream: "stderr", text: []byte(text)})
 }
 
 func (q *iopub) transmit(p *publication) error {

@@ -1,0 +1,96 @@
+package kernel
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+)
+
+// signedFrames is a message as a client sends it.
+func signedFrames(s signer, ids [][]byte, header, content string) [][]byte {
+	parts := [][]byte{[]byte(header), []byte("{}"), []byte("{}"), []byte(content)}
+	frames := append([][]byte{}, ids...)
+	return append(append(frames, delimiter, s.sign(parts)), parts...)
+}
+
+// TestSignature uses the HMAC-SHA256 of RFC 4231, test case 2, split over the
+// four parts.
+func TestSignature(t *testing.T) {
+	s := signer{key: []byte("Jefe")}
+	parts := [][]byte{[]byte("what do ya "), []byte("want "), []byte("for "), []byte("nothing?")}
+	const want = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+	if got := string(s.sign(parts)); got != want {
+		t.Errorf("signature %s, want %s", got, want)
+	}
+	if err := s.verify([]byte(want), parts); err != nil {
+		t.Error(err)
+	}
+	if err := s.verify([]byte(want[:62]), parts); err == nil {
+		t.Error("a short signature was accepted")
+	}
+}
+
+func TestParseMessageIdentities(t *testing.T) {
+	for _, n := range []int{0, 1, 3} {
+		ids := make([][]byte, n)
+		for i := range ids {
+			ids[i] = []byte{byte(i)}
+		}
+		m, err := parseMessage(append(signedFrames(signer{}, ids, `{"msg_type":"x","more":1}`, "{}"), []byte("buffer")), signer{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(m.ids) != n || m.header.MsgType != "x" || string(m.rawHeader) != `{"msg_type":"x","more":1}` {
+			t.Errorf("with %d identities: %d, type %q, header %s", n, len(m.ids), m.header.MsgType, m.rawHeader)
+		}
+	}
+}
+
+func TestEncodeMessageHasNoNull(t *testing.T) {
+	frames, err := encodeMessage(signer{}, header{MsgType: "x"}, nil, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range frames[3:] {
+		if string(part) != "{}" {
+			t.Errorf("an absent part is %s, want {}", part)
+		}
+	}
+}
+
+// FuzzParseMessage splits its input at newlines into frames. Whatever comes,
+// parsing must not panic, and what is accepted must be sound enough to echo.
+func FuzzParseMessage(f *testing.F) {
+	s := signer{key: []byte("k")}
+	for _, frames := range [][][]byte{
+		signedFrames(s, [][]byte{[]byte("id")}, `{"msg_type":"execute_request","msg_id":"1"}`, `{"code":"x"}`),
+		signedFrames(s, nil, `{"msg_type":1}`, `[]`),
+		{delimiter},
+		{delimiter, {}, {}, {}, {}, {}},
+		{[]byte("id")},
+	} {
+		f.Add(bytes.Join(frames, []byte("\n")), true)
+		f.Add(bytes.Join(frames, []byte("\n")), false)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, signed bool) {
+		sign := signer{}
+		if signed {
+			sign = s
+		}
+		m, err := parseMessage(bytes.Split(data, []byte("\n")), sign)
+		if err != nil {
+			return
+		}
+		frames, err := encodeMessage(sign, header{MsgType: "reply"}, m.rawHeader, m.metadata, m.content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		echo, err := parseMessage(frames, sign)
+		if err != nil {
+			t.Fatalf("an accepted message does not survive its echo: %v", err)
+		}
+		if !json.Valid(m.rawHeader) || !bytes.Equal(echo.content, m.content) {
+			t.Errorf("echo has the content %q, want %q", echo.content, m.content)
+		}
+	})
+}
