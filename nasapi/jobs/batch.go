@@ -30,7 +30,7 @@ type BatchHandle struct {
 	Title   string
 	Config  json.RawMessage
 	Created time.Time
-	// Err says why the batch's file cannot be used, nil if it can.
+	// Err says why the batch's file cannot be read or written, nil if it can.
 	Err error
 
 	study *Study
@@ -67,11 +67,12 @@ func (st *Study) Submit(b Batch) (*BatchHandle, error) {
 		}
 		h.jobs = append(h.jobs, j)
 	}
-	if err := st.keepBatch(h, ids); err != nil {
-		return nil, err
-	}
+	h.Err = st.keepBatch(h, ids)
 	if len(queue) == 0 {
-		return h, nil
+		return h, nil // results can be had without the batch's file
+	}
+	if h.Err != nil {
+		return nil, h.Err
 	}
 	if err := appendLines(st.disk, st.Paths.Queue(), queue...); err != nil {
 		return nil, err

@@ -119,7 +119,7 @@ const ensureTries = 3
 // ensure is startRunner for callers that come several times a second.
 func (st *Study) ensure() error {
 	st.mu.Lock()
-	recent, tries := time.Since(st.ensured) < ensureEvery, st.tries
+	recent, tries := time.Since(st.ensured) < st.every, st.tries
 	st.mu.Unlock()
 	if recent {
 		return nil

@@ -36,7 +36,11 @@ func role(ctx context.Context, name, dir string) error {
 		if err != nil {
 			return err
 		}
-		err = Worker{Handlers: testHandlers, Slots: &slots, Ready: Ready}.Run(ctx, dir)
+		d, err := killerFromEnv()
+		if err != nil {
+			return err
+		}
+		err = Worker{Handlers: testHandlers, Slots: &slots, Ready: Ready, disk: d}.Run(ctx, dir)
 		if errors.Is(err, ErrBusy) {
 			return nil
 		}
@@ -185,6 +189,7 @@ func mustOpen(t testing.TB, dir string) *Study {
 func studyIn(t testing.TB) *Study {
 	t.Helper()
 	st := mustOpen(t, t.TempDir())
+	st.every = 200 * time.Millisecond
 	t.Cleanup(func() { quiet(t, st) })
 	return st
 }

@@ -19,7 +19,8 @@ import (
 type Study struct {
 	Paths StudyPaths
 
-	disk disk
+	disk  disk
+	every time.Duration // ensureEvery
 
 	mu      sync.Mutex
 	jobs    map[string]*Job
@@ -44,7 +45,7 @@ func openStudy(d disk, dir string) (*Study, error) {
 	if err != nil {
 		return nil, fmt.Errorf("study %s: %w", dir, err)
 	}
-	st := &Study{Paths: StudyPaths{abs}, disk: d, jobs: map[string]*Job{}}
+	st := &Study{Paths: StudyPaths{abs}, disk: d, every: ensureEvery, jobs: map[string]*Job{}}
 	data, err := os.ReadFile(st.Paths.Version())
 	switch {
 	case errors.Is(err, fs.ErrNotExist), err == nil && len(data) == 0:
