@@ -1,0 +1,264 @@
+package commands
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strings"
+
+	lib "go.starlark.net/starlark"
+
+	"evalnas/kernel"
+	"evalnas/kernel/starlark"
+	"evalnas/nasapi"
+	"evalnas/nasapi/space"
+	"evalnas/plotting"
+)
+
+// pngScale is pixels a CSS pixel, enough for sharp displays.
+const pngScale = 2
+
+// figureValue is a figure in a cell.
+type figureValue struct {
+	immutable
+	unhashable
+	fig *plotting.Figure
+}
+
+func (f *figureValue) String() string { return f.fig.Description() }
+func (f *figureValue) Type() string   { return "figure" }
+func (f *figureValue) Bundle() (*kernel.Bundle, error) {
+	return figureBundle(f.fig, f.fig.Description())
+}
+
+func figureOf(fig *plotting.Figure, err error) (lib.Value, error) {
+	if err != nil {
+		return nil, err
+	}
+	if fig == nil {
+		return lib.None, nil
+	}
+	return &figureValue{unhashable: unhashable{"figure"}, fig: fig}, nil
+}
+
+// figureBundle carries a figure as SVG, with PNG for what cannot show that.
+func figureBundle(fig *plotting.Figure, text string) (*kernel.Bundle, error) {
+	svg, err := fig.SVG()
+	if err != nil {
+		return nil, err
+	}
+	png, err := fig.PNG(pngScale)
+	if err != nil {
+		return nil, err
+	}
+	width, height := fig.Size()
+	return &kernel.Bundle{
+		Data: map[string]any{
+			"image/svg+xml": string(svg),
+			"image/png":     base64.StdEncoding.EncodeToString(png),
+			"text/plain":    text,
+		},
+		Metadata: map[string]any{"image/png": map[string]any{"width": width, "height": height}},
+	}, nil
+}
+
+// archBundle draws an architecture: a NASBench-101 cell as one figure, the two
+// cells of a genotype side by side.
+func archBundle(a space.Arch) (*kernel.Bundle, error) {
+	switch a := a.(type) {
+	case *space.Cell:
+		fig, err := plotting.Cell(plotting.CellData{
+			Title: "NASBench-101 cell " + shortHash(a.Hash()), Subtitle: costText(a), Matrix: a.Matrix(), Ops: a.Ops(),
+		})
+		if err != nil {
+			return nil, err
+		}
+		return figureBundle(fig, a.String())
+	case *space.Genotype:
+		return genotypeBundle(a)
+	}
+	return nil, fmt.Errorf("%T has no drawing", a)
+}
+
+func costText(a space.Arch) string {
+	return fmt.Sprintf("%s parameters, %s multiply-adds", count(a.Params()), count(a.FLOPs()))
+}
+
+func genotypeBundle(g *space.Genotype) (*kernel.Bundle, error) {
+	var markup strings.Builder
+	for _, c := range []struct {
+		name string
+		cell space.DARTSCell
+	}{{"normal cell", g.Normal()}, {"reduction cell", g.Reduce()}} {
+		fig, err := plotting.Genotype(genotypeData(c.name+" "+shortHash(g.Hash()), costText(g), c.cell))
+		if err != nil {
+			return nil, err
+		}
+		svg, err := fig.SVG()
+		if err != nil {
+			return nil, err
+		}
+		// As images: two SVG documents in one page would share their ids.
+		fmt.Fprintf(&markup, `<img alt="%s" src="data:image/svg+xml;base64,%s"/>`, c.name, base64.StdEncoding.EncodeToString(svg))
+	}
+	return htmlBundle(markup.String(), g.Literal()), nil
+}
+
+func genotypeData(title, subtitle string, c space.DARTSCell) plotting.GenotypeData {
+	d := plotting.GenotypeData{Title: title, Subtitle: subtitle, Inputs: []string{"c_{k-2}", "c_{k-1}"}}
+	state := func(i int) string {
+		if i < len(d.Inputs) {
+			return d.Inputs[i]
+		}
+		return fmt.Sprint(i - len(d.Inputs))
+	}
+	for i := range c.Nodes() {
+		d.Nodes = append(d.Nodes, fmt.Sprint(i))
+	}
+	for i, e := range c.Edges {
+		d.Edges = append(d.Edges, plotting.GenotypeEdge{From: state(e.Input), To: fmt.Sprint(i / 2), Op: e.Op})
+	}
+	for _, i := range c.Concat {
+		d.Concat = append(d.Concat, state(i))
+	}
+	return d
+}
+
+// figureMaker draws a comparison; it returns nil where there is nothing to
+// draw.
+type figureMaker func(*nasapi.Comparison) (*plotting.Figure, error)
+
+// versusFigure shows every seed's result over the distribution of the space.
+func versusFigure(c *nasapi.Comparison) (*plotting.Figure, error) {
+	factor, unit := scaleOf(c.By)
+	data := plotting.SearchVersusRandomData{
+		Title:         "Search against random sampling",
+		Subtitle:      fmt.Sprintf("%s, one point a seed", c.Space),
+		Metric:        metricLabel(c.Metric, unit),
+		Scale:         factor,
+		LowerIsBetter: c.By.Minimise,
+		Space:         c.SpaceValues(),
+		SpaceName:     c.Space,
+	}
+	for _, g := range c.Rows {
+		if g.Values == nil {
+			continue
+		}
+		group := plotting.SeedGroup{Name: g.Name, Random: g.Kind == nasapi.Drawn || g.Policy == "random", Oracle: g.Oracle}
+		for _, s := range g.Seeds {
+			if s.Value != nil {
+				group.Values = append(group.Values, *s.Value)
+			}
+		}
+		if g.Percentiles != nil {
+			group.Note = fmt.Sprintf("mean percentile %.1f", g.Percentiles.Mean)
+		}
+		data.Groups = append(data.Groups, group)
+	}
+	if len(data.Groups) == 0 {
+		return nil, nil
+	}
+	if c.Oracle {
+		data.Watermark = oracleWatermark
+	}
+	return plotting.SearchVersusRandom(data)
+}
+
+// anytimeFigure shows the final evaluation of the incumbents as the searches
+// went on.
+func anytimeFigure(c *nasapi.Comparison) (*plotting.Figure, error) {
+	factor, unit := scaleOf(c.By)
+	data := plotting.AnytimeData{
+		Title:         "The incumbent as the search goes on",
+		Subtitle:      fmt.Sprintf("%s, median and inter-quartile range over seeds", c.Space),
+		Metric:        metricLabel(c.Metric, unit),
+		Scale:         factor,
+		LowerIsBetter: c.By.Minimise,
+		Optimum:       c.Best,
+	}
+	for _, g := range c.Rows {
+		runs, err := c.Incumbents(g.Name)
+		if err != nil {
+			return nil, err
+		}
+		if len(runs) == 0 {
+			continue
+		}
+		group := plotting.TraceGroup{Name: g.Name, Random: g.Policy == "random", Oracle: g.Oracle}
+		for _, r := range runs {
+			t := plotting.Trace{End: float64(r.Evaluations)}
+			for _, p := range r.Points {
+				t.Evaluations = append(t.Evaluations, float64(p.Evaluations))
+				t.Values = append(t.Values, p.Value)
+			}
+			group.Runs = append(group.Runs, t)
+		}
+		data.Groups = append(data.Groups, group)
+	}
+	if len(data.Groups) == 0 {
+		return nil, nil
+	}
+	if c.Oracle {
+		data.Watermark = oracleWatermark
+	}
+	return plotting.Anytime(data)
+}
+
+func metricLabel(metric, unit string) string {
+	if unit == "" {
+		return metric
+	}
+	return fmt.Sprintf("%s (%s)", metric, unit)
+}
+
+func figureCommands() []*starlark.Command {
+	return []*starlark.Command{{
+		Name: "histogram",
+		Params: []starlark.Param{
+			{Name: "objective", Type: "objective", Doc: "what is counted, such as `truth.metric(\"test\")`"},
+			{Name: "space", Type: "space", Doc: "a space that can be listed"},
+			{Name: "mark", KeywordOnly: true, Default: lib.None, Type: "architecture or list of them", Doc: "architectures to mark"},
+		},
+		Doc: `Draw how the values of an objective are distributed over a whole space.
+
+    histogram(truth.metric("test"), space, mark=space.sample(1268))`,
+		Run: runHistogram,
+	}}
+}
+
+func runHistogram(c *starlark.Call) (lib.Value, error) {
+	obj, err := objectiveArg(c, "objective")
+	if err != nil {
+		return nil, err
+	}
+	sp, err := spaceArg(c, "space")
+	if err != nil {
+		return nil, err
+	}
+	finite, ok := sp.(space.Finite)
+	if !ok {
+		return nil, c.Errorf("%s cannot be listed: it has %s architectures", sp, sp.Size())
+	}
+	values, err := obj.Column(finite)
+	if err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	factor, unit := scaleOf(obj.Spec())
+	data := plotting.SpaceHistogramData{
+		Title:  fmt.Sprintf("%s architectures of %s", count(len(values)), sp),
+		Metric: metricLabel(obj.Spec().Describe(), unit), Scale: factor, Values: values, LowerIsBetter: obj.Spec().Minimise,
+	}
+	if !c.IsNone("mark") {
+		archs, err := archsOf(c.Value("mark"))
+		if err != nil {
+			return nil, starlark.Named("TypeError", c.Errorf("mark: %w", err))
+		}
+		for _, a := range archs {
+			v, err := obj.Value(a.found.Arch)
+			if err != nil {
+				return nil, c.Errorf("mark: %w", err)
+			}
+			data.Marks = append(data.Marks, plotting.Mark{Name: shortHash(a.found.Hash()), Value: v})
+		}
+	}
+	return figureOf(plotting.SpaceHistogram(data))
+}

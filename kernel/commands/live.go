@@ -1,0 +1,290 @@
+package commands
+
+import (
+	"fmt"
+	"html"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"evalnas/kernel"
+	"evalnas/nasapi"
+	"evalnas/nasapi/jobs"
+)
+
+// refresh is how often live tables look for news: at most four times a second.
+const refresh = 250 * time.Millisecond
+
+// liveTables keeps the displays of searches up to date until their last seed
+// has finished. One goroutine works while something is live; close ends it.
+type liveTables struct {
+	mu      sync.Mutex
+	shown   map[string]*liveTable // by display id
+	next    int
+	running bool
+	closed  bool
+	done    sync.WaitGroup
+	quit    chan struct{}
+}
+
+// liveTable is one display of one search.
+type liveTable struct {
+	id     string
+	search *nasapi.Search
+	out    kernel.Output
+	last   string // what was sent
+	final  bool   // the last state was sent while it was final
+}
+
+func newLiveTables() *liveTables {
+	return &liveTables{shown: map[string]*liveTable{}, quit: make(chan struct{})}
+}
+
+// show opens a display of the search in a cell and keeps it up to date.
+func (l *liveTables) show(s *nasapi.Search, cell *kernel.Cell) error {
+	b, final, err := searchBundle(s)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.next++
+	t := &liveTable{id: fmt.Sprintf("evalnas-search-%s-%d", s.ID(), l.next), search: s, out: cell.Out, last: b.Data["text/html"].(string), final: final}
+	cell.Out.Display(b, t.id)
+	l.shown[t.id] = t
+	if !final {
+		l.start()
+	}
+	return nil
+}
+
+// shows says whether some display of the search exists.
+func (l *liveTables) shows(s *nasapi.Search) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, t := range l.shown {
+		if t.search.ID() == s.ID() {
+			return true
+		}
+	}
+	return false
+}
+
+// settle sends the present state of a search's displays again. A cell that
+// waited calls it, so that the state reaches front ends which only take what
+// belongs to the running cell.
+func (l *liveTables) settle(s *nasapi.Search) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(l.shown)) {
+		if t := l.shown[id]; t.search.ID() == s.ID() {
+			if err := t.send(true); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// send updates the display if there is news, or always if asked.
+func (t *liveTable) send(always bool) error {
+	b, final, err := searchBundle(t.search)
+	if err != nil {
+		return err
+	}
+	text := b.Data["text/html"].(string)
+	if always || text != t.last {
+		t.out.UpdateDisplay(b, t.id)
+		t.last = text
+	}
+	t.final = final
+	return nil
+}
+
+// start runs the goroutine if it does not; l.mu is held.
+func (l *liveTables) start() {
+	if l.running || l.closed {
+		return
+	}
+	l.running = true
+	l.done.Add(1)
+	go l.loop()
+}
+
+func (l *liveTables) loop() {
+	defer l.done.Done()
+	tick := time.NewTicker(refresh)
+	defer tick.Stop()
+	for {
+		select {
+		case <-l.quit:
+			return
+		case <-tick.C:
+		}
+		if !l.step() {
+			return
+		}
+	}
+}
+
+// step updates what is not final and says whether there is more to do.
+func (l *liveTables) step() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.running = false
+	for _, id := range slices.Sorted(maps.Keys(l.shown)) {
+		t := l.shown[id]
+		if t.final {
+			continue
+		}
+		// A state that cannot be read now is read at the next step; wait and
+		// the next command report it.
+		if err := t.send(false); err != nil || !t.final {
+			l.running = true
+		}
+	}
+	return l.running
+}
+
+func (l *liveTables) close() {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return
+	}
+	l.closed = true
+	close(l.quit)
+	l.mu.Unlock()
+	l.done.Wait()
+}
+
+// searchBundle renders a search as it stands.
+func searchBundle(s *nasapi.Search) (b *kernel.Bundle, final bool, err error) {
+	statuses, err := s.Statuses()
+	if err != nil {
+		return nil, false, err
+	}
+	t := newTable(searchTitle(s, statuses),
+		column{"seed", right}, column{"state", left}, column{"progress", left}, column{"evaluations", right},
+		column{"per second", right}, column{"remaining", right}, column{"incumbent", right}, column{"cell", left})
+	final = true
+	for i, st := range statuses {
+		final = final && st.State.Final()
+		t.addCells(statusCells(s, s.Seeds[i], st)...)
+	}
+	t.note("%s of the incumbent. Study %s, search %s.", capital(s.Config.Objective.Describe()), s.Study().Paths.Dir, s.ID())
+	for i, st := range statuses {
+		if st.State == jobs.Failed || st.State == jobs.Lost {
+			t.note("Seed %d %s: %s", s.Seeds[i], st.State, lastLine(st.Error))
+		}
+	}
+	markup := t.html()
+	text := t.text()
+	if s.Config.Objective.Oracle() {
+		markup = watermarkHTML(oracleWatermark) + markup
+		text = oracleWatermark + "\n" + text
+	}
+	return htmlBundle(markup, text), final, nil
+}
+
+func searchTitle(s *nasapi.Search, statuses []jobs.Status) string {
+	n := map[jobs.State]int{}
+	for _, st := range statuses {
+		n[st.State]++
+	}
+	var parts []string
+	for _, state := range []jobs.State{jobs.Done, jobs.Running, jobs.Pending, jobs.Failed, jobs.Cancelled, jobs.Lost} {
+		if n[state] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n[state], state))
+		}
+	}
+	guided := s.Config.Objective.String()
+	if s.Config.Objective.Minimise {
+		guided += ", minimised"
+	}
+	return fmt.Sprintf("%s on %s, guided by %s, budget %s a seed: %s", s.Config.Policy, s.Space, guided, count(s.Config.Budget), strings.Join(parts, ", "))
+}
+
+func statusCells(s *nasapi.Search, seed int64, st jobs.Status) []tableCell {
+	done, total := st.Done, s.Config.Budget
+	if st.State == jobs.Done && done == 0 {
+		done = total
+	}
+	share := min(1, float64(done)/float64(total))
+	rate, remaining, incumbent, hash := "", "", "", ""
+	if st.State == jobs.Running {
+		if st.Rate > 0 {
+			rate = rateText(st.Rate)
+		}
+		if st.Remaining > 0 {
+			remaining = durationText(st.Remaining)
+		}
+	}
+	if v, ok := st.Values["incumbent"].(float64); ok {
+		incumbent = number(v)
+	}
+	if h, ok := st.Values["hash"].(string); ok {
+		hash = shortHash(h)
+	}
+	return []tableCell{
+		{text: fmt.Sprint(seed)}, stateCell(st.State), progressCell(share), {text: count(done)},
+		{text: rate}, {text: remaining}, {text: incumbent}, {text: hash},
+	}
+}
+
+var stateColours = map[jobs.State]string{
+	jobs.Done: "#1a7f37", jobs.Running: "#0b62c4", jobs.Failed: "#b00020", jobs.Lost: "#b00020", jobs.Cancelled: "#8a6d00",
+}
+
+func stateCell(s jobs.State) tableCell {
+	c := tableCell{text: string(s)}
+	if colour := stateColours[s]; colour != "" {
+		c.markup = fmt.Sprintf(`<span style="color:%s">%s</span>`, colour, html.EscapeString(string(s)))
+	}
+	return c
+}
+
+func progressCell(share float64) tableCell {
+	percent := int(share * 100)
+	const width = 10
+	full := int(share * width)
+	return tableCell{
+		text:   fmt.Sprintf("%s%s %3d%%", strings.Repeat("█", full), strings.Repeat("░", width-full), percent),
+		markup: fmt.Sprintf(`<progress value="%d" max="100" style="width:8em"></progress> %d%%`, percent, percent),
+	}
+}
+
+func rateText(r float64) string {
+	if r >= 100 {
+		return count(int64(r))
+	}
+	return fmt.Sprintf("%.1f", r)
+}
+
+func durationText(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return "< 1 s"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
+
+func lastLine(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return lines[len(lines)-1]
+}
+
+func capital(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}

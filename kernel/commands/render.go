@@ -1,0 +1,220 @@
+package commands
+
+import (
+	"fmt"
+	"html"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"evalnas/kernel"
+)
+
+type alignment int
+
+const (
+	left alignment = iota
+	right
+)
+
+type column struct {
+	title string
+	align alignment
+}
+
+// tableView renders rows as HTML and as aligned text. The two say the same.
+type tableView struct {
+	title   string
+	columns []column
+	rows    [][]tableCell
+	notes   []string
+}
+
+// tableCell is one entry; markup replaces the escaped text in HTML.
+type tableCell struct {
+	text   string
+	markup string
+}
+
+func newTable(title string, columns ...column) *tableView {
+	return &tableView{title: title, columns: columns}
+}
+
+// add appends a row of plain entries.
+func (t *tableView) add(texts ...string) {
+	row := make([]tableCell, len(texts))
+	for i, s := range texts {
+		row[i].text = s
+	}
+	t.rows = append(t.rows, row)
+}
+
+func (t *tableView) addCells(row ...tableCell) { t.rows = append(t.rows, row) }
+
+func (t *tableView) note(format string, args ...any) {
+	t.notes = append(t.notes, fmt.Sprintf(format, args...))
+}
+
+func (t *tableView) bundle() *kernel.Bundle { return htmlBundle(t.html(), t.text()) }
+
+// The styles are inline and few: notebooks keep them when they are saved,
+// exported and shown elsewhere, and both themes of JupyterLab stay readable.
+const (
+	cellStyle  = "padding:2px 8px;white-space:nowrap;"
+	leftStyle  = cellStyle + "text-align:left;"
+	rightStyle = cellStyle + "text-align:right;font-variant-numeric:tabular-nums;"
+)
+
+func (a alignment) style() string {
+	if a == right {
+		return rightStyle
+	}
+	return leftStyle
+}
+
+func (t *tableView) html() string {
+	var b strings.Builder
+	b.WriteString(`<div class="evalnas" style="overflow-x:auto">`)
+	if t.title != "" {
+		fmt.Fprintf(&b, `<p style="margin:4px 0"><b>%s</b></p>`, html.EscapeString(t.title))
+	}
+	b.WriteString("<table><thead><tr>")
+	for _, c := range t.columns {
+		fmt.Fprintf(&b, `<th style="%s">%s</th>`, c.align.style(), html.EscapeString(c.title))
+	}
+	b.WriteString("</tr></thead><tbody>")
+	for _, row := range t.rows {
+		b.WriteString("<tr>")
+		for i, c := range row {
+			markup := c.markup
+			if markup == "" {
+				markup = html.EscapeString(c.text)
+			}
+			fmt.Fprintf(&b, `<td style="%s">%s</td>`, t.columns[i].align.style(), markup)
+		}
+		b.WriteString("</tr>")
+	}
+	b.WriteString("</tbody></table>")
+	for _, n := range t.notes {
+		fmt.Fprintf(&b, `<p style="margin:4px 0;font-size:90%%">%s</p>`, html.EscapeString(n))
+	}
+	b.WriteString("</div>")
+	return b.String()
+}
+
+func (t *tableView) text() string {
+	width := make([]int, len(t.columns))
+	for i, c := range t.columns {
+		width[i] = utf8.RuneCountInString(c.title)
+	}
+	for _, row := range t.rows {
+		for i, c := range row {
+			width[i] = max(width[i], utf8.RuneCountInString(c.text))
+		}
+	}
+	var b strings.Builder
+	if t.title != "" {
+		b.WriteString(t.title + "\n")
+	}
+	line := func(get func(i int) string) {
+		var parts []string
+		for i, c := range t.columns {
+			s := get(i)
+			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(s))
+			if c.align == right {
+				parts = append(parts, pad+s)
+			} else {
+				parts = append(parts, s+pad)
+			}
+		}
+		b.WriteString(strings.TrimRight(strings.Join(parts, "  "), " ") + "\n")
+	}
+	line(func(i int) string { return t.columns[i].title })
+	for _, row := range t.rows {
+		line(func(i int) string { return row[i].text })
+	}
+	for _, n := range t.notes {
+		b.WriteString(n + "\n")
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// watermark is the banner of everything that an oracle search has touched.
+func watermarkHTML(text string) string {
+	return fmt.Sprintf(`<p style="margin:4px 0;padding:4px 8px;border:2px solid #b00020;color:#b00020;background:#fff4f4;font-weight:bold">%s</p>`, html.EscapeString(text))
+}
+
+const oracleWatermark = "ORACLE: guided by the test column. A benchmark of optimisers, not evidence about accuracy."
+
+func shortHash(h string) string {
+	if len(h) > 8 {
+		return h[:8]
+	}
+	return h
+}
+
+// count writes an integer with thin groups: 49,979,274.
+func count[T int | int64](n T) string {
+	s := strconv.FormatInt(int64(n), 10)
+	sign := ""
+	if s[0] == '-' {
+		sign, s = "-", s[1:]
+	}
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return sign + s
+}
+
+// number writes a value with a sensible precision: accuracies with four
+// decimals of a fraction, whole numbers with groups.
+func number(v float64) string {
+	if v == float64(int64(v)) && (v >= 1000 || v <= -1000) {
+		return count(int64(v))
+	}
+	return strconv.FormatFloat(v, 'f', 4, 64)
+}
+
+// probability writes a p-value without pretending to more digits than help.
+func probability(p float64) string {
+	switch {
+	case p < 1e-4:
+		return fmt.Sprintf("%.0e", p)
+	case p < 0.0995:
+		return strconv.FormatFloat(p, 'f', 3, 64)
+	}
+	return strconv.FormatFloat(p, 'f', 2, 64)
+}
+
+// markdown renders the table for a Markdown file.
+func (t *tableView) markdown() string {
+	escape := strings.NewReplacer("|", `\|`, "\n", " ")
+	var b strings.Builder
+	if t.title != "" {
+		fmt.Fprintf(&b, "**%s**\n\n", t.title)
+	}
+	b.WriteString("|")
+	for _, c := range t.columns {
+		b.WriteString(" " + escape.Replace(c.title) + " |")
+	}
+	b.WriteString("\n|")
+	for _, c := range t.columns {
+		if c.align == right {
+			b.WriteString(" ---: |")
+		} else {
+			b.WriteString(" --- |")
+		}
+	}
+	b.WriteString("\n")
+	for _, row := range t.rows {
+		b.WriteString("|")
+		for _, c := range row {
+			b.WriteString(" " + escape.Replace(c.text) + " |")
+		}
+		b.WriteString("\n")
+	}
+	for _, n := range t.notes {
+		b.WriteString("\n" + n + "\n")
+	}
+	return b.String()
+}

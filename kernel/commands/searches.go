@@ -1,0 +1,422 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	lib "go.starlark.net/starlark"
+
+	"evalnas/kernel"
+	"evalnas/kernel/starlark"
+	"evalnas/nasapi"
+	"evalnas/nasapi/jobs"
+	"evalnas/nasapi/policy"
+)
+
+// searchValue is a started search: its display is a live table.
+type searchValue struct {
+	immutable
+	env    *Env
+	search *nasapi.Search
+}
+
+var _ lib.HasAttrs = (*searchValue)(nil)
+
+func (s *searchValue) Type() string          { return "search" }
+func (s *searchValue) Hash() (uint32, error) { return hashString(s.search.ID()), nil }
+func (s *searchValue) String() string {
+	c := s.search.Config
+	return fmt.Sprintf("search(%q, %s, %s, seeds=%s, budget=%d)", c.Policy, s.search.Space, c.Objective, seedsText(s.search.Seeds), c.Budget)
+}
+
+// seedsText writes consecutive seeds as a range.
+func seedsText(seeds []int64) string {
+	for i, s := range seeds {
+		if s != seeds[0]+int64(i) {
+			return strings.ReplaceAll(fmt.Sprint(seeds), " ", ", ")
+		}
+	}
+	return fmt.Sprintf("range(%d, %d)", seeds[0], seeds[0]+int64(len(seeds)))
+}
+
+// Show opens a live table in the cell.
+func (s *searchValue) Show(cell *kernel.Cell) error { return s.env.live.show(s.search, cell) }
+
+var searchAttrs = attrTable[*searchValue]{
+	{"selected", "list of the found architectures, one a seed, in seed order; an error while seeds are unfinished", (*searchValue).selected},
+	{"partial", "list of the architectures of the seeds that have finished so far", func(s *searchValue) (lib.Value, error) {
+		return newArchList(s.search.Selected(), s.search.Space), nil
+	}},
+	{"policy", "name of the policy", func(s *searchValue) (lib.Value, error) { return lib.String(s.search.Config.Policy), nil }},
+	{"space", "the searched space", func(s *searchValue) (lib.Value, error) { return newSpaceValue(s.search.Space), nil }},
+	{"seeds", "list of the seeds", func(s *searchValue) (lib.Value, error) { return toValue(s.search.Seeds) }},
+	{"budget", "evaluations of the objective for each seed", func(s *searchValue) (lib.Value, error) { return lib.MakeInt(s.search.Config.Budget), nil }},
+	{"config", "the complete configuration as a dict, defaults filled in", func(s *searchValue) (lib.Value, error) { return toValue(s.search.Config) }},
+	{"states", "dict of seed to state: pending, running, done, failed, cancelled or lost", (*searchValue).states},
+	{"finished", "True when no seed is waiting or running", func(s *searchValue) (lib.Value, error) {
+		statuses, err := s.search.Statuses()
+		return lib.Bool(!slices.ContainsFunc(statuses, unfinished)), err
+	}},
+	{"values", "dict of seed to the objective's value of the selected architecture, for finished seeds", (*searchValue).values},
+	{"traces", "dict of seed to the list of (evaluations, value) at which the incumbent changed", (*searchValue).traces},
+	{"errors", "dict of seed to what failed, empty if nothing did", (*searchValue).errors},
+	{"jobs", "list of the ids of its jobs, in seed order", func(s *searchValue) (lib.Value, error) {
+		var ids []string
+		for _, j := range s.search.Jobs() {
+			ids = append(ids, j.ID)
+		}
+		return stringList(ids), nil
+	}},
+	{"id", "id of the search in its study", func(s *searchValue) (lib.Value, error) { return lib.String(s.search.ID()), nil }},
+	{"study", "folder of the study that its jobs are in", func(s *searchValue) (lib.Value, error) { return lib.String(s.search.Study().Paths.Dir), nil }},
+}
+
+func (s *searchValue) Attr(name string) (lib.Value, error) { return searchAttrs.get(s, name) }
+func (s *searchValue) AttrNames() []string                 { return searchAttrs.names() }
+func (s *searchValue) AttrDoc(name string) string          { return searchAttrs.doc(name) }
+func (s *searchValue) Doc() string {
+	return s.String() + "\n\nA search: one job for each seed. It shows itself as a live table.\n\n" + searchAttrs.list()
+}
+
+func unfinished(st jobs.Status) bool { return !st.State.Final() }
+
+func (s *searchValue) selected() (lib.Value, error) {
+	statuses, err := s.search.Statuses()
+	if err != nil {
+		return nil, err
+	}
+	open, missing := 0, 0
+	for _, st := range statuses {
+		if unfinished(st) {
+			open++
+		} else if st.State != jobs.Done {
+			missing++
+		}
+	}
+	if open > 0 {
+		return nil, fmt.Errorf("%d of %d seeds have not finished: wait(...) waits for them, .partial has those that have", open, len(statuses))
+	}
+	if missing == len(statuses) {
+		return nil, fmt.Errorf("no seed finished: .errors says why, and the same search(...) again retries them")
+	}
+	return newArchList(s.search.Selected(), s.search.Space), nil
+}
+
+func (s *searchValue) states() (lib.Value, error) {
+	statuses, err := s.search.Statuses()
+	if err != nil {
+		return nil, err
+	}
+	return s.bySeed(func(i int) (lib.Value, bool) { return lib.String(statuses[i].State), true })
+}
+
+func (s *searchValue) errors() (lib.Value, error) {
+	statuses, err := s.search.Statuses()
+	if err != nil {
+		return nil, err
+	}
+	return s.bySeed(func(i int) (lib.Value, bool) { return lib.String(statuses[i].Error), statuses[i].Error != "" })
+}
+
+func (s *searchValue) values() (lib.Value, error) {
+	runs := s.search.Runs()
+	return s.bySeed(func(i int) (lib.Value, bool) {
+		if runs[i].Result == nil {
+			return nil, false
+		}
+		return lib.Float(runs[i].Result.Value), true
+	})
+}
+
+func (s *searchValue) traces() (lib.Value, error) {
+	runs := s.search.Runs()
+	return s.bySeed(func(i int) (lib.Value, bool) {
+		if runs[i].Result == nil {
+			return nil, false
+		}
+		var points []lib.Value
+		for _, p := range runs[i].Result.Trace {
+			points = append(points, lib.Tuple{lib.MakeInt(p.Evaluations), lib.Float(p.Value)})
+		}
+		return lib.NewList(points), true
+	})
+}
+
+func (s *searchValue) bySeed(get func(i int) (lib.Value, bool)) (lib.Value, error) {
+	d := lib.NewDict(len(s.search.Seeds))
+	for i, seed := range s.search.Seeds {
+		if v, ok := get(i); ok {
+			if err := d.SetKey(lib.MakeInt64(seed), v); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return d, nil
+}
+
+func policyNames() []string {
+	var out []string
+	for _, p := range policy.All() {
+		out = append(out, p.Name)
+	}
+	return out
+}
+
+func (e *Env) searchCommands() []*starlark.Command {
+	return []*starlark.Command{
+		{
+			Name: "search",
+			Params: []starlark.Param{
+				{Name: "policy", Type: "str", Doc: "name of the policy; `policies()` lists them", Values: policyNames},
+				{Name: "space", Type: "space", Doc: "where to search"},
+				{Name: "objective", Type: "objective", Doc: "what guides the policy: `params()`, `flops()` or a table's metric"},
+				{Name: "seeds", KeywordOnly: true, Type: "list of int", Doc: "one independent run (and job) a seed"},
+				{Name: "budget", KeywordOnly: true, Type: "int", Doc: "evaluations of the objective a seed, repeated ones counted"},
+				{Name: "minimise", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "lower values of the objective are better"},
+				{Name: "fresh", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "run finished seeds again instead of taking their results"},
+				{Name: "params", Rest: true, Doc: "parameters of the policy, such as population=50"},
+			},
+			Doc: searchDoc(),
+			Run: e.runSearch,
+		},
+		{
+			Name: "policies",
+			Doc:  "List the search policies with their parameters, defaults and sources.\n\n    policies()",
+			Run:  runPolicies,
+		},
+		{
+			Name: "wait",
+			Params: []starlark.Param{
+				{Name: "searches", Variadic: true, Type: "search", Doc: "searches, or lists of them"},
+				{Name: "timeout", KeywordOnly: true, Default: lib.None, Type: "number", Doc: "seconds after which to stop waiting, None for no limit"},
+			},
+			Doc: `Wait until every seed of the searches has finished, showing their tables meanwhile.
+
+Interrupting the cell stops the waiting and never the jobs; ` + "`cancel(...)`" + ` stops those. After the
+timeout it is an error, and the jobs go on.
+
+    wait(found)`,
+			Run: e.runWait,
+		},
+		{
+			Name:   "cancel",
+			Params: []starlark.Param{{Name: "searches", Variadic: true, Type: "search or job id", Doc: "searches, lists of them, or ids of jobs"}},
+			Doc: `Cancel the seeds that have not finished; finished ones keep their results.
+
+The same search(...) again runs what was cancelled.
+
+    cancel(found)`,
+			Run: e.runCancel,
+		},
+	}
+}
+
+func searchDoc() string {
+	var b strings.Builder
+	b.WriteString(`Search a space with a policy: one job a seed, started outside the kernel; returns at once.
+
+The policy decides how to search, the objective guides it, and the final evaluation is another
+matter: compare(..., by=...). The value of the objective is maximised unless minimise=True. The
+result shows itself as a live table; ` + "`.selected`" + ` is one architecture a seed, the best that the
+objective saw. The same request again finds the finished jobs; jobs outlive the kernel, and
+attach(...) finds them again.
+
+    found = search("evolution", space, params(), seeds=range(1268, 1278), budget=1000)
+    found
+
+Policies:
+
+`)
+	for _, p := range policy.All() {
+		fmt.Fprintf(&b, "- `%q`: %s\n", p.Name, p.Summary)
+	}
+	return b.String()
+}
+
+func (e *Env) runSearch(c *starlark.Call) (lib.Value, error) {
+	req, err := searchRequest(c)
+	if err != nil {
+		return nil, err
+	}
+	st, err := e.study("")
+	if err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	s, err := nasapi.StartSearch(st, req)
+	if err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	return &searchValue{env: e, search: s}, nil
+}
+
+func searchRequest(c *starlark.Call) (nasapi.SearchRequest, error) {
+	var req nasapi.SearchRequest
+	name, err := c.String("policy")
+	if err != nil {
+		return req, err
+	}
+	sp, err := spaceArg(c, "space")
+	if err != nil {
+		return req, err
+	}
+	obj, err := objectiveArg(c, "objective")
+	if err != nil {
+		return req, err
+	}
+	minimise, err := c.Bool("minimise")
+	if err != nil {
+		return req, err
+	}
+	if req.Seeds, err = c.Int64s("seeds"); err != nil {
+		return req, err
+	}
+	if req.Budget, err = c.Int("budget"); err != nil {
+		return req, err
+	}
+	if req.Fresh, err = c.Bool("fresh"); err != nil {
+		return req, err
+	}
+	req.Policy, req.Space, req.Objective = name, sp.Spec(), obj.Minimised(minimise).Spec()
+	req.Params, err = policyParams(c)
+	return req, err
+}
+
+// policyParams reads the keywords that are the policy's own.
+func policyParams(c *starlark.Call) (policy.Config, error) {
+	cfg := policy.Config{}
+	for _, kv := range c.Rest("params") {
+		name := string(kv[0].(lib.String))
+		switch v := kv[1].(type) {
+		case lib.Bool:
+			cfg[name] = bool(v)
+		case lib.String:
+			cfg[name] = string(v)
+		case lib.Float:
+			cfg[name] = float64(v)
+		case lib.Int:
+			i, ok := v.Int64()
+			if !ok {
+				return nil, c.Errorf("%s is %s, which does not fit in 64 bits", name, v)
+			}
+			cfg[name] = int(i)
+		default:
+			return nil, starlark.Named("TypeError", c.Errorf("%s is %s: a policy's parameters are numbers, strings, True or False", name, v.Type()))
+		}
+	}
+	return cfg, nil
+}
+
+// policyTable is what policies() shows.
+type policyTable struct{ *lib.List }
+
+func (policyTable) Bundle() (*kernel.Bundle, error) {
+	t := newTable("", column{"policy", left}, column{"what it does", left}, column{"parameters", left}, column{"source", left})
+	for _, p := range policy.All() {
+		var params []string
+		for _, q := range p.Params {
+			params = append(params, fmt.Sprintf("%s=%v", q.Name, q.Default))
+		}
+		t.add(p.Name, p.Summary, strings.Join(params, ", "), p.Source)
+	}
+	return t.bundle(), nil
+}
+
+func runPolicies(*starlark.Call) (lib.Value, error) {
+	return policyTable{stringList(policyNames())}, nil
+}
+
+// searchesOf flattens searches and lists of them.
+func searchesOf(v lib.Value) ([]*searchValue, error) {
+	switch v := v.(type) {
+	case *searchValue:
+		return []*searchValue{v}, nil
+	case *lib.List, lib.Tuple:
+		var out []*searchValue
+		for x := range lib.Elements(v.(lib.Iterable)) {
+			more, err := searchesOf(x)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, more...)
+		}
+		return out, nil
+	}
+	return nil, starlark.Named("TypeError", fmt.Errorf("%s is not a search", v.Type()))
+}
+
+func (e *Env) runWait(c *starlark.Call) (lib.Value, error) {
+	searches, err := searchesOf(c.Value("searches"))
+	if err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	ctx := c.Ctx
+	if !c.IsNone("timeout") {
+		seconds, err := c.Float("timeout")
+		if err != nil {
+			return nil, err
+		}
+		if !(seconds >= 0 && seconds < 1e9) {
+			return nil, c.Errorf("timeout is %v: it must be a number of seconds, 0 or more", seconds)
+		}
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, time.Duration(seconds*float64(time.Second)))
+		defer stop()
+	}
+	err = e.waitFor(ctx, c.Cell, searches)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, starlark.Named("TimeoutError", c.Errorf("the jobs have not finished in time; they go on"))
+	}
+	return lib.None, err
+}
+
+// waitFor shows the searches that no cell shows yet and waits for them. Their
+// displays end in the present state, whatever ends the waiting.
+func (e *Env) waitFor(ctx context.Context, cell *kernel.Cell, searches []*searchValue) error {
+	for _, s := range searches {
+		if !e.live.shows(s.search) {
+			if err := e.live.show(s.search, cell); err != nil {
+				return err
+			}
+		}
+	}
+	var errs []error
+	for _, s := range searches {
+		if err := s.search.Wait(ctx); err != nil {
+			errs = append(errs, err)
+			break
+		}
+	}
+	for _, s := range searches {
+		errs = append(errs, e.live.settle(s.search))
+	}
+	return errors.Join(errs...)
+}
+
+func (e *Env) runCancel(c *starlark.Call) (lib.Value, error) {
+	for _, v := range c.Value("searches").(lib.Tuple) {
+		if id, ok := lib.AsString(v); ok {
+			j, err := e.findJob(id)
+			if err != nil {
+				return nil, c.Errorf("%w", err)
+			}
+			if err := j.Cancel(); err != nil {
+				return nil, c.Errorf("%w", err)
+			}
+			continue
+		}
+		searches, err := searchesOf(v)
+		if err != nil {
+			return nil, c.Errorf("%w", err)
+		}
+		for _, s := range searches {
+			if err := s.search.Cancel(); err != nil {
+				return nil, c.Errorf("%w", err)
+			}
+		}
+	}
+	return lib.None, nil
+}
