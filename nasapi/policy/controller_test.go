@@ -48,7 +48,7 @@ func controllerSpaces() map[string]space.Sequences {
 // lossAt evaluates the operation outside of a graph.
 func lossAt(t testing.TB, s *controllerShape, packed []float64, seqs [][]int, coefficients []float64) float64 {
 	t.Helper()
-	v, err := lossOp{s}.Do(opInputs(packed, seqs, coefficients)...)
+	v, err := lossOp{s, nil}.Do(opInputs(packed, seqs, coefficients)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestGradientAgainstFiniteDifferences(t *testing.T) {
 			}
 			coefficients := []float64{0.7, -0.4, 0.1, 1.3, -2, 0.5}
 			const upstream = 1.5
-			got, err := lossGradOp{lossOp{s}}.Do(append(opInputs(packed, seqs, coefficients), G.NewF64(upstream))...)
+			got, err := lossGradOp{lossOp{s, nil}}.Do(append(opInputs(packed, seqs, coefficients), G.NewF64(upstream))...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -265,10 +265,10 @@ func TestOperationRefusesBadInputs(t *testing.T) {
 		"a scalar":         {G.NewF64(1), G.NewF64(1), G.NewF64(1)},
 		"one input":        {G.NewF64(1)},
 	} {
-		if v, err := (lossOp{s}).Do(in...); err == nil {
+		if v, err := (lossOp{s, nil}).Do(in...); err == nil {
 			t.Errorf("%s: loss %v", name, v)
 		}
-		if v, err := (lossGradOp{lossOp{s}}).Do(append(in, G.NewF64(1))...); err == nil {
+		if v, err := (lossGradOp{lossOp{s, nil}}).Do(append(in, G.NewF64(1))...); err == nil {
 			t.Errorf("%s: gradient %v", name, v)
 		}
 	}
@@ -295,12 +295,39 @@ func BenchmarkController(b *testing.B) {
 			for b.Loop() {
 				w := s.cut(l.packed)
 				for i := range 10 {
-					l.set(i, s.run(w, sampling(r)).seq, 0.01*float64(i-5))
+					l.set(i, s.run(w, sampling(r)), 0.01*float64(i-5))
 				}
 				if _, err := l.step(); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
+	}
+}
+
+// Passes that belong to other weights or another sequence must not be used.
+func TestMemoIsOnlyUsedWhereItHolds(t *testing.T) {
+	s := shapeFor(t, fakeSpace{nodes: 3, ops: 3}, 4)
+	packed := s.initial(rng.New(1, "init"))
+	other := s.initial(rng.New(2, "init"))
+	seq, elsewhere := []int{0, 1, 1, 2, 0, 0}, []int{0, 1, 1, 2, 0, 1}
+	wrong := &rollout{seq: seq, nll: 1e9}
+	op := lossOp{s, &memo{packed: packed, rollouts: []*rollout{wrong}}}
+	for name, c := range map[string]struct {
+		packed []float64
+		seq    []int
+		used   bool
+	}{
+		"same":           {packed, seq, true},
+		"other weights":  {other, seq, false},
+		"other sequence": {packed, elsewhere, false},
+	} {
+		v, err := op.Do(opInputs(c.packed, [][]int{c.seq}, []float64{1})...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := v.Data().(float64) == 1e9; got != c.used {
+			t.Errorf("%s: memo used: %v", name, got)
+		}
 	}
 }

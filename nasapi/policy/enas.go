@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -147,7 +148,7 @@ func (r *enasRun) update(ctx context.Context, number int) error {
 			return fmt.Errorf("enas: the objective of %s is %v; a reward must be finite", arch, v)
 		}
 		got := float64(r.rewardScale*r.reward.of(v)) + float64(r.entropyWeight*roll.entropy)
-		r.learner.set(b, roll.seq, float64(share*(got-r.baseline.after(got))))
+		r.learner.set(b, roll, float64(share*(got-r.baseline.after(got))))
 		reward += float64(share * got)
 		entropy += float64(share * roll.entropy)
 	}
@@ -231,6 +232,7 @@ type learner struct {
 	sequences    []int
 	coefficients []float64
 	length       int
+	known        *memo
 
 	weights *G.Node
 	loss    G.Value
@@ -241,6 +243,7 @@ type learner struct {
 func newLearner(shape *controllerShape, packed []float64, batch int, rate float64) (*learner, error) {
 	l := &learner{
 		packed: packed, sequences: make([]int, batch*shape.length), coefficients: make([]float64, batch), length: shape.length,
+		known:  &memo{packed: slices.Clone(packed), rollouts: make([]*rollout, batch)},
 		solver: &adam{rate: rate, beta1: 0.1, beta2: 0.999, eps: 1e-3},
 	}
 	graph := G.NewGraph()
@@ -250,7 +253,7 @@ func newLearner(shape *controllerShape, packed []float64, batch int, rate float6
 		G.WithValue(tensor.New(tensor.WithShape(batch, shape.length), tensor.WithBacking(l.sequences))))
 	coefficients := G.NewVector(graph, tensor.Float64, G.WithName("coefficients"), G.WithShape(batch),
 		G.WithValue(tensor.New(tensor.WithShape(batch), tensor.WithBacking(l.coefficients))))
-	loss, err := G.ApplyOp(lossOp{shape}, l.weights, sequences, coefficients)
+	loss, err := G.ApplyOp(lossOp{shape, l.known}, l.weights, sequences, coefficients)
 	if err != nil {
 		return nil, fmt.Errorf("enas: the loss does not fit its inputs: %w", err)
 	}
@@ -262,10 +265,12 @@ func newLearner(shape *controllerShape, packed []float64, batch int, rate float6
 	return l, nil
 }
 
-// set puts one sequence with its coefficient into the batch.
-func (l *learner) set(b int, seq []int, coefficient float64) {
-	copy(l.sequences[b*l.length:(b+1)*l.length], seq)
+// set puts a sequence, sampled with the present weights, into the batch with
+// its coefficient.
+func (l *learner) set(b int, r *rollout, coefficient float64) {
+	copy(l.sequences[b*l.length:(b+1)*l.length], r.seq)
 	l.coefficients[b] = coefficient
+	l.known.rollouts[b] = r
 }
 
 // step moves the weights once and returns the loss before the move.
@@ -278,7 +283,12 @@ func (l *learner) step() (float64, error) {
 	if !ok {
 		return 0, fmt.Errorf("the loss is %T, not a float64", l.loss.Data())
 	}
-	return loss, l.solver.Step([]G.ValueGrad{l.weights})
+	if err := l.solver.Step([]G.ValueGrad{l.weights}); err != nil {
+		return 0, err
+	}
+	copy(l.known.packed, l.packed)
+	clear(l.known.rollouts)
+	return loss, nil
 }
 
 func (l *learner) close() error { return l.machine.Close() }

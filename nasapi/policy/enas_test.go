@@ -116,7 +116,7 @@ func TestENASWeightsToTheBit(t *testing.T) {
 func fill(s *controllerShape, l *learner, r *rng.Stream) {
 	w := s.cut(l.packed)
 	for b := range l.coefficients {
-		l.set(b, s.run(w, sampling(r)).seq, r.Float64()-0.5)
+		l.set(b, s.run(w, sampling(r)), r.Float64()-0.5)
 	}
 }
 
@@ -138,7 +138,7 @@ func TestLearnerStepsAreTheOperationsByHand(t *testing.T) {
 		fill(s, l, r)
 		in := opInputs(byHand, [][]int{l.sequences}, l.coefficients)
 		want := lossAt(t, s, byHand, [][]int{l.sequences}, l.coefficients)
-		g, err := lossGradOp{lossOp{s}}.Do(append(in, G.NewF64(1))...)
+		g, err := lossGradOp{lossOp{s, nil}}.Do(append(in, G.NewF64(1))...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash"
 	"hash/fnv"
+	"slices"
 
 	"github.com/chewxy/hm"
 	G "gorgonia.org/gorgonia"
@@ -18,7 +19,35 @@ import (
 // a float64 vector of length batch. Unrolled into Gorgonia's own operations
 // the same sequence is some thousand nodes and an order of magnitude slower.
 // It is differentiable in the weights only; rewards are constants to it.
-type lossOp struct{ *controllerShape }
+type lossOp struct {
+	*controllerShape
+	known *memo // may be nil
+}
+
+// memo keeps the forward passes that sampling made, so that the loss and its
+// gradient need not make them again: two thirds of the work of an update. It
+// changes no result, because a pass is used only for the very weights and
+// sequence that it was made with.
+type memo struct {
+	packed   []float64  // the weights of all passes
+	rollouts []*rollout // by place in the batch; nil where there is none
+}
+
+// rollouts returns the forward pass of each sequence of a batch.
+func (op lossOp) rollouts(in *lossInputs) []*rollout {
+	w := op.cut(in.packed)
+	list := make([]*rollout, len(in.coefficients))
+	if op.known != nil && slices.Equal(op.known.packed, in.packed) {
+		copy(list, op.known.rollouts)
+	}
+	for b, r := range list {
+		seq := in.sequence(op.length, b)
+		if r == nil || !slices.Equal(r.seq, seq) {
+			list[b] = op.run(w, following(seq))
+		}
+	}
+	return list
+}
 
 var (
 	_ G.SDOp = lossOp{}
@@ -48,9 +77,9 @@ func (op lossOp) Do(inputs ...G.Value) (G.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	loss, w := 0.0, op.cut(in.packed)
-	for b, coefficient := range in.coefficients {
-		loss += float64(coefficient * op.run(w, following(in.sequence(op.length, b))).nll)
+	loss := 0.0
+	for b, r := range op.rollouts(in) {
+		loss += float64(in.coefficients[b] * r.nll)
 	}
 	return G.NewF64(loss), nil
 }
@@ -64,8 +93,7 @@ func (op lossOp) SymDiff(inputs G.Nodes, _, grad *G.Node) (G.Nodes, error) {
 }
 
 // lossGradOp is the gradient of lossOp in the weights, times the derivative of
-// what follows the loss, its fourth input. An operation of Gorgonia returns
-// one value and keeps no state, so it runs the forward pass again.
+// what follows the loss, its fourth input.
 type lossGradOp struct{ lossOp }
 
 func (lossGradOp) Arity() int { return 4 }
@@ -96,9 +124,8 @@ func (op lossGradOp) Do(inputs ...G.Value) (G.Value, error) {
 	}
 	packed := make([]float64, len(in.packed))
 	w, grad := op.cut(in.packed), op.cut(packed)
-	for b, coefficient := range in.coefficients {
-		r := op.run(w, following(in.sequence(op.length, b)))
-		op.backward(w, grad, r, float64(out*coefficient))
+	for b, r := range op.rollouts(in) {
+		op.backward(w, grad, r, float64(out*in.coefficients[b]))
 	}
 	return tensor.New(tensor.WithShape(len(packed)), tensor.WithBacking(packed)), nil
 }
