@@ -1,0 +1,460 @@
+package commands
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	lib "go.starlark.net/starlark"
+
+	"evalnas/kernel"
+	"evalnas/kernel/starlark"
+	"evalnas/nasapi"
+	"evalnas/nasapi/jobs"
+)
+
+// TestMain lets this test program stand in for the installed one: jobs are
+// real processes, started by a real runner.
+func TestMain(m *testing.M) {
+	if os.Getenv("EVALNAS_TEST_ROLE") == "" || len(os.Args) != 3 {
+		os.Exit(m.Run())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := role(ctx, os.Args[1], os.Args[2]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func role(ctx context.Context, command, dir string) error {
+	if command == "runner" {
+		return jobs.RunStudy(ctx, dir, jobs.RunnerOptions{})
+	}
+	slots, err := jobs.HostSlots()
+	if err != nil {
+		return err
+	}
+	handlers := map[string]jobs.Handler{nasapi.SearchKind: nasapi.SearchHandler}
+	return jobs.Worker{Handlers: handlers, Slots: &slots, Ready: jobs.Ready}.Run(ctx, dir)
+}
+
+// notebook runs cells as a kernel would and keeps what they show.
+type notebook struct {
+	t   *testing.T
+	env *Env
+	in  *starlark.Interpreter
+	n   int
+}
+
+func newNotebook(t *testing.T) *notebook {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("EVALNAS_EXE", exe)
+	t.Setenv("EVALNAS_TEST_ROLE", "1")
+	t.Setenv("EVALNAS_SLOT_DIR", t.TempDir())
+	t.Setenv("EVALNAS_STUDY", "")
+	dir := t.TempDir()
+	env := NewEnv(dir)
+	t.Cleanup(env.Close)
+	return &notebook{t: t, env: env, in: starlark.New(starlark.Options{Dir: dir, Commands: env.Commands(), Version: "test"})}
+}
+
+// fakeOutput keeps a cell's outputs; displays are kept by id, updated in place.
+type fakeOutput struct {
+	mu       sync.Mutex
+	stream   strings.Builder
+	displays []*kernel.Bundle
+	byID     map[string]*kernel.Bundle
+	updates  int
+	paged    []*kernel.Bundle
+}
+
+func (o *fakeOutput) Stream(_, text string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stream.WriteString(text)
+}
+
+func (o *fakeOutput) Display(b *kernel.Bundle, id string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	shown := *b
+	o.displays = append(o.displays, &shown)
+	if o.byID == nil {
+		o.byID = map[string]*kernel.Bundle{}
+	}
+	if id != "" {
+		o.byID[id] = &shown
+	}
+}
+
+func (o *fakeOutput) UpdateDisplay(b *kernel.Bundle, id string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.updates++
+	if shown := o.byID[id]; shown != nil {
+		*shown = *b
+	}
+}
+
+func (o *fakeOutput) Clear(bool)            {}
+func (o *fakeOutput) Page(b *kernel.Bundle) { o.paged = append(o.paged, b) }
+func (o *fakeOutput) Input(context.Context, string, bool) (string, error) {
+	return "", errors.New("nobody is there")
+}
+
+func (o *fakeOutput) text() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	out := o.stream.String()
+	for _, b := range o.displays {
+		out += "\n" + fmt.Sprint(b.Data["text/plain"])
+	}
+	return out
+}
+
+func (n *notebook) try(code string) (*kernel.Bundle, *fakeOutput, error) {
+	n.t.Helper()
+	n.n++
+	out := &fakeOutput{}
+	ctx, stop := context.WithTimeout(n.t.Context(), time.Minute)
+	defer stop()
+	b, err := n.in.Execute(ctx, &kernel.Cell{Count: n.n, Out: out}, code)
+	return b, out, err
+}
+
+func (n *notebook) run(code string) (*kernel.Bundle, *fakeOutput) {
+	n.t.Helper()
+	b, out, err := n.try(code)
+	if err != nil {
+		n.t.Fatalf("%s\n%v", code, err)
+	}
+	return b, out
+}
+
+// value runs an expression and returns its text.
+func (n *notebook) value(expr string) string {
+	n.t.Helper()
+	b, _ := n.run(expr)
+	if b == nil {
+		return ""
+	}
+	return fmt.Sprint(b.Data["text/plain"])
+}
+
+func TestTheQuestion(t *testing.T) {
+	n := newNotebook(t)
+	n.run(`space = nasbench101()
+truth = nasbench101_table()
+drawn = sample_random(space, seeds=range(1268, 1272))
+found = search("evolution", space, params(), seeds=range(1268, 1272), budget=200)`)
+	_, out := n.run("wait(found)")
+	if len(out.displays) != 1 {
+		t.Fatalf("wait shows %d displays", len(out.displays))
+	}
+	if got := out.text(); strings.Count(got, "done") < 4 || !strings.Contains(got, "4 done") {
+		t.Errorf("the table does not end with four done seeds:\n%s", got)
+	}
+	for expr, want := range map[string]string{
+		"len(found.selected)":                                     "4",
+		"len(found.selected + drawn)":                             "8",
+		"found.selected[0].seed":                                  "1268",
+		"found.selected[0].policy":                                "'evolution'",
+		"found.selected[1].search == found.id":                    "True",
+		"drawn[0].policy":                                         "'sample_random'",
+		"drawn[0].search":                                         "None",
+		"found.finished":                                          "True",
+		"found.config['params']['population']":                    "50",
+		"query(drawn[0]).epochs":                                  "108",
+		"query(drawn[0].hash) == None":                            "False",
+		"query(drawn[0]).test == truth.metric('test')(drawn[0])":  "True",
+		"drawn[0] in space":                                       "True",
+		"drawn[0] == space.sample(1268)":                          "True",
+		"len(space)":                                              "423624",
+		"space == nasbench101(max_vertices=7)":                    "True",
+		"space == nasbench101(max_vertices=6)":                    "False",
+		"len(drawn[1:3])":                                         "2",
+		"found.selected[0].params == params()(found.selected[0])": "True",
+	} {
+		if got := strings.ReplaceAll(n.value(expr), `"`, `'`); got != want && !(want == "None" && got == "") {
+			t.Errorf("%s is %s, want %s", expr, got, want)
+		}
+	}
+
+	_, out = n.run(`result = compare(found, drawn, by=truth.metric("test"))`)
+	if len(out.displays) != 3 {
+		t.Fatalf("compare shows %d displays, want a table and two figures", len(out.displays))
+	}
+	raw, err := json.Marshal(out.displays[0].Data[nasapi.ComparisonMIME])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var form struct {
+		Groups []struct {
+			Name  string
+			Seeds []struct {
+				Seed  int64
+				Value float64
+			}
+		}
+	}
+	if err := json.Unmarshal(raw, &form); err != nil || len(form.Groups) != 2 || len(form.Groups[0].Seeds) != 4 || form.Groups[0].Seeds[3].Seed != 1271 {
+		t.Errorf("the machine-readable form is %s (%v)", raw, err)
+	}
+	for _, b := range out.displays[1:] {
+		if svg, ok := b.Data["image/svg+xml"].(string); !ok || !strings.Contains(svg, "<svg") || b.Data["image/png"] == nil {
+			t.Errorf("a figure lacks SVG or PNG")
+		}
+	}
+	if strings.Contains(out.text(), "ORACLE") {
+		t.Error("a comparison without an oracle is watermarked")
+	}
+	if b, again := n.run("result"); b != nil || len(again.displays) != 3 {
+		t.Errorf("result shows %d displays", len(again.displays))
+	}
+	if _, once := n.run(`compare(found, drawn, by=truth.metric("test"))`); len(once.displays) != 3 {
+		t.Errorf("compare(...) as the last line shows %d displays, want 3", len(once.displays))
+	}
+	for _, ending := range []string{"csv", "json", "md", "svg", "png"} {
+		n.run(fmt.Sprintf("result.save('out.%s')", ending))
+		if info, err := os.Stat(filepath.Join(n.env.Dir, "out."+ending)); err != nil || info.Size() < 500 {
+			t.Errorf("out.%s: %v", ending, err)
+		}
+	}
+	n.run(`again = compare(results("out.csv"), by=truth.metric("test"))`)
+	if got, want := n.value("again.values['evolution'] == result.values['evolution']"), "True"; got != want {
+		t.Errorf("values read again are equal: %s", got)
+	}
+	if got := n.value("len(attach())"); got != "1" {
+		t.Errorf("attach() finds %s searches", got)
+	}
+	if got := n.value("attach(found.jobs[2][:10]) == None"); got != "False" {
+		t.Errorf("attach by the beginning of a job's id: %s", got)
+	}
+	if got := n.value("len([j for j in jobs() if j['state'] == 'done'])"); got != "4" {
+		t.Errorf("jobs() has %s done", got)
+	}
+	if _, out := n.run("logs(found)"); strings.Count(out.text(), "seed") != 4 {
+		t.Errorf("logs: %s", out.text())
+	}
+}
+
+func TestOracleIsWatermarkedEverywhere(t *testing.T) {
+	n := newNotebook(t)
+	n.run(`space = nasbench101(max_vertices=5)
+metric = nasbench101_table().metric("test")
+found = search("random", space, metric, seeds=range(3), budget=20)`)
+	_, waited := n.run("wait(found)")
+	_, compared := n.run("r = compare(found, by=metric)\nr.save('o.md')\nr.save('o.svg')")
+	md, err := os.ReadFile(filepath.Join(n.env.Dir, "o.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	svg, err := os.ReadFile(filepath.Join(n.env.Dir, "o.svg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, text := range map[string]string{
+		"live table":        waited.text(),
+		"live table, HTML":  fmt.Sprint(waited.displays[0].Data["text/html"]),
+		"comparison":        compared.text(),
+		"comparison, HTML":  fmt.Sprint(compared.displays[0].Data["text/html"]),
+		"figure over space": fmt.Sprint(compared.displays[1].Data["image/svg+xml"]),
+		"anytime figure":    fmt.Sprint(compared.displays[2].Data["image/svg+xml"]),
+		"saved Markdown":    string(md),
+		"saved figure":      string(svg),
+		"machine-readable":  fmt.Sprint(compared.displays[0].Data[nasapi.ComparisonMIME]),
+	} {
+		if !strings.Contains(strings.ToUpper(text), "ORACLE") {
+			t.Errorf("%s has no watermark", what)
+		}
+	}
+}
+
+// TestLiveTableMoves: the display of a running search changes under its own
+// id until it shows the final state.
+func TestLiveTableMoves(t *testing.T) {
+	n := newNotebook(t)
+	_, shown := n.run(`found = search("enas", nasbench101(), params(), seeds=range(2), budget=600)
+found`)
+	if len(shown.displays) != 1 || len(shown.byID) != 1 {
+		t.Fatalf("the search shows %d displays, %d with an id", len(shown.displays), len(shown.byID))
+	}
+	deadline := time.Now().Add(50 * time.Second)
+	for !strings.Contains(shown.text(), "2 done") {
+		if time.Now().After(deadline) {
+			t.Fatalf("the table never showed the end:\n%s", shown.text())
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	shown.mu.Lock()
+	defer shown.mu.Unlock()
+	if shown.updates < 2 {
+		t.Errorf("%d updates", shown.updates)
+	}
+}
+
+func TestInterruptEndsTheWaitingNotTheJobs(t *testing.T) {
+	n := newNotebook(t)
+	n.run(`found = search("enas", nasbench101(), params(), seeds=range(2), budget=2000)`)
+	ctx, interrupt := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer interrupt()
+	start := time.Now()
+	if _, err := n.in.Execute(ctx, &kernel.Cell{Out: &fakeOutput{}}, "wait(found)"); err == nil {
+		t.Error("the interrupted wait is no error")
+	}
+	if d := time.Since(start); d > time.Second {
+		t.Errorf("the wait ended %v after it began", d)
+	}
+	if _, _, err := n.try("wait(found, timeout=0.05)"); err == nil || !strings.Contains(err.Error(), "in time") {
+		t.Errorf("timeout: %v", err)
+	}
+	if _, _, err := n.try("found.selected"); err == nil || !strings.Contains(err.Error(), "have not finished") {
+		t.Errorf("selected of an unfinished search: %v", err)
+	}
+	n.run("cancel(found)\nwait(found)")
+	if got := n.value("sorted(set(found.states.values()))"); strings.Contains(got, "running") || strings.Contains(got, "pending") {
+		t.Errorf("states after cancel are %s", got)
+	}
+	n.run(`again = search("enas", nasbench101(), params(), seeds=range(2), budget=2000)
+wait(again)`)
+	if got := n.value("len(again.selected)"); got != "2" {
+		t.Errorf("the cancelled search, asked for again, has %s results", got)
+	}
+}
+
+func TestBadInputIsNamed(t *testing.T) {
+	n := newNotebook(t)
+	n.run(`space = nasbench101(max_vertices=4)
+truth = nasbench101_table()
+drawn = sample_random(space, seeds=[1])
+s = [[0, 1, 0], [0, 0, 1], [0, 0, 0]]
+ops = ["input", "conv3x3-bn-relu", "output"]`)
+	for code, want := range map[string]string{
+		`search("evolutoin", space, params(), seeds=[1], budget=5)`:                "evolution",
+		`search("evolution", space, params(), seeds=[1], budget=5, populaton=3)`:   "population",
+		`search("evolution", space, params(), seeds=[1], budget=5, population=-3)`: "population",
+		`search("random", space, truth, seeds=[1], budget=5)`:                      `metric("test")`,
+		`search("random", "nasbench101", params(), seeds=[1], budget=5)`:           "give a space",
+		`search("random", space, params(), seeds=[1, 1], budget=5)`:                "repeats 1",
+		`search("random", space, params(), seeds=[1.5], budget=5)`:                 "seeds[0]",
+		`search("random", space, params(), seeds=["a"], budget=5)`:                 "seeds[0]",
+		`search("random", space, params(), seeds=[], budget=5)`:                    "empty",
+		`search("random", space, params(), seeds=3, budget=5)`:                     "list of integers",
+		`search("random", space, params(), seeds=[1], budget=0)`:                   "budget is 0",
+		`search("random", space, params(), seeds=[1])`:                             "budget",
+		`search("random", space, params(), seeds=[1], budgt=5)`:                    "budget",
+		`nasbench101(max_vertices=12)`:                                             "7",
+		`nasbench101(8.5)`:                                                         "integer",
+		`darts_space(nodes=9)`:                                                     "4",
+		`truth.metric("valid")`:                                                    "test",
+		`truth.metric("test", epochs=36)`:                                          "108",
+		`space.architecture([[0, 1], [1, 0]], ["input", "output"])`:                "triang",
+		`space.architecture([[0, 1, 0], [0, 0]], ops)`:                             "square",
+		`space.architecture([[0] * 40 for i in range(40)], ["input"] * 40)`:        "",
+		`space.architecture(s, ["input", "conv5x5", "output"])`:                    "conv",
+		`space.architecture([[0, 0], [0, 0]], ["input", "output"])`:                "connect",
+		`space.architecture(s, ops[:2])`:                                           "2",
+		`space.sample("x")`:                                                        "seed",
+		`sample_random(space, seeds=[1], measure="sequances")`:                     "sequence",
+		`sample_random(drawn, seeds=[1])`:                                          "space",
+		`query(42)`:                                                                "architecture",
+		`query("28cfc")`:                                                           "",
+		`query(darts_space().sample(1))`:                                           "nasbench101",
+		`compare(by=truth.metric("test"))`:                                         "nothing to compare",
+		`compare(drawn, by=truth)`:                                                 `metric("test")`,
+		`compare(42, by=truth.metric("test"))`:                                     "neither a search",
+		`compare(drawn)`:                                                           "by",
+		`results("nowhere.csv")`:                                                   "nowhere.csv",
+		`attach("zzzz")`:                                                           "zzzz",
+		`attach(".")`:                                                              "not a study",
+		`jobs("nowhere")`:                                                          "not a study",
+		`wait(drawn)`:                                                              "not a search",
+		`cancel("abc")`:                                                            "abc",
+		`logs("abc")`:                                                              "abc",
+		`histogram(params(), darts_space())`:                                       "cannot be listed",
+		`compare(drawn, by=truth.metric("test")).save("x.doc")`:                    ".csv",
+		`compare(drawn, by=truth.metric("test")).save("no/such/x.csv")`:            "no/such",
+		`drawn[0].hsh`:                                                             "hash",
+		`drawn + 3`:                                                                "",
+	} {
+		_, _, err := n.try(code)
+		var cell *kernel.CellError
+		if !errors.As(err, &cell) {
+			t.Errorf("%s: %v is not an error of a cell", code, err)
+			continue
+		}
+		if !strings.Contains(cell.Value, want) {
+			t.Errorf("%s: %q does not say %q", code, cell.Value, want)
+		}
+		if strings.Contains(cell.Name, "Internal") || strings.Contains(strings.ToLower(cell.Value), "panic") {
+			t.Errorf("%s: %v", code, cell)
+		}
+	}
+	if got := n.value("1 + 1"); got != "2" {
+		t.Errorf("the kernel is of no use after errors: 1 + 1 is %s", got)
+	}
+}
+
+// TestEverythingIsDocumented: each command has a summary and an example, each
+// parameter a line; each attribute of each value has a line and can be read.
+func TestEverythingIsDocumented(t *testing.T) {
+	n := newNotebook(t)
+	for _, c := range n.env.Commands() {
+		first, rest, _ := strings.Cut(c.Doc, "\n")
+		if len(first) < 20 || !strings.Contains(rest, "    ") {
+			t.Errorf("%s: no summary or no example: %q", c.Name, c.Doc)
+		}
+		for _, p := range c.Params {
+			if p.Doc == "" {
+				t.Errorf("%s: parameter %s is not documented", c.Name, p.Name)
+			}
+		}
+	}
+	n.run(`space = nasbench101(max_vertices=4)
+truth = nasbench101_table()
+drawn = sample_random(space, seeds=[1, 2])
+dart = darts_space().sample(1)
+found = search("random", space, params(), seeds=[1, 2], budget=5)
+wait(found)
+result = compare(found, drawn, by=truth.metric("test"))`)
+	for _, expr := range []string{"space", "darts_space()", "drawn", "drawn[0]", "dart", "truth", "params()", "truth.metric('test')", "found", "result", "query(drawn[0])"} {
+		n.run("v = " + expr)
+		names := n.value("dir(v)")
+		if names == "[]" {
+			t.Errorf("%s has no attributes", expr)
+		}
+		if got := n.value("[a for a in dir(v) if getattr(v, a) == 'x']"); got != "[]" {
+			t.Errorf("%s: %s", expr, got)
+		}
+		n.run("help(v)")
+		n.run("v")
+	}
+}
+
+func TestValuesOfTheLanguage(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"b": [1, 2.5, null, true, "x"], "a": 12345678901234567890}`: `{"a": 12345678901234567890, "b": [1, 2.5, None, True, "x"]}`,
+	} {
+		v, err := toValue(json.RawMessage(in))
+		if err != nil || v.String() != want {
+			t.Errorf("%s is %v, want %s (%v)", in, v, want, err)
+		}
+	}
+	if lib.Len(shownList{List: lib.NewList(nil)}) != 0 {
+		t.Error("a shown list has no length")
+	}
+}
