@@ -1,0 +1,194 @@
+//go:build unix
+
+package kernel_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"evalnas/kernel"
+	"evalnas/kernel/kerneltest"
+)
+
+// process is a kernel in a process of its own.
+type process struct {
+	kernel.Connection
+	cmd    *exec.Cmd
+	stderr bytes.Buffer
+	done   chan error
+}
+
+// writeConnection writes a connection file with unix sockets, for which no
+// port can be taken in between.
+func writeConnection(t *testing.T) (kernel.Connection, string) {
+	t.Helper()
+	dir := t.TempDir()
+	c := kernel.Connection{Transport: "ipc", IP: filepath.Join(dir, "k"), Key: "key",
+		ShellPort: 1, ControlPort: 2, IOPubPort: 3, StdinPort: 4, HBPort: 5}
+	data, err := json.Marshal(c)
+	check(t, err)
+	file := filepath.Join(dir, "connection.json")
+	check(t, os.WriteFile(file, data, 0o600))
+	return c, file
+}
+
+// spawn runs this test binary as a kernel, see TestMain.
+func spawn(t *testing.T, env ...string) *process {
+	t.Helper()
+	c, file := writeConnection(t)
+	p := &process{Connection: c, done: make(chan error, 1)}
+	p.cmd = exec.Command(os.Args[0])
+	p.cmd.Env = append(append(os.Environ(), "KERNEL_TEST_CONNECTION="+file), env...)
+	p.cmd.Stderr = &p.stderr
+	check(t, p.cmd.Start())
+	ended := make(chan struct{})
+	go func() {
+		p.done <- p.cmd.Wait()
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		p.cmd.Process.Kill()
+		<-ended
+	})
+	return p
+}
+
+func (p *process) client(t *testing.T) *kerneltest.Client {
+	t.Helper()
+	var c *kerneltest.Client
+	waitFor(t, func() bool {
+		var err error
+		c, err = kerneltest.Dial(p.Connection, "")
+		return err == nil
+	})
+	t.Cleanup(c.Close)
+	return c
+}
+
+func (p *process) ended(t *testing.T) error {
+	t.Helper()
+	select {
+	case err := <-p.done:
+		return err
+	case <-time.After(deadline):
+		t.Fatal("the process does not end")
+		return nil
+	}
+}
+
+func TestSignals(t *testing.T) {
+	p := spawn(t)
+	c := p.client(t)
+	id, err := c.Execute("print here\nblock")
+	check(t, err)
+	for {
+		m, err := c.Published()
+		check(t, err)
+		if m.Type() == "stream" {
+			break
+		}
+	}
+	check(t, p.cmd.Process.Signal(os.Interrupt))
+	published, err := c.Until(id)
+	check(t, err)
+	wantLines(t, published, "error KeyboardInterrupt: context canceled", "idle")
+
+	check(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	if err := p.ended(t); err != nil {
+		t.Errorf("after SIGTERM: %v; %s", err, &p.stderr)
+	}
+}
+
+// TestKilledAndStartedAgain reuses the addresses of a kernel that was killed,
+// as a restart does.
+func TestKilledAndStartedAgain(t *testing.T) {
+	p := spawn(t)
+	p.client(t)
+	check(t, p.cmd.Process.Kill())
+	if err := p.ended(t); err == nil {
+		t.Error("a killed process ended well")
+	}
+	k := start(t, nil, func(cfg *kernel.Config) { cfg.Connection = &p.Connection })
+	alive(t, k)
+}
+
+// TestParentGone names a process that has ended as the parent.
+func TestParentGone(t *testing.T) {
+	parent := exec.Command("true")
+	check(t, parent.Run())
+	p := spawn(t, fmt.Sprintf("JPY_PARENT_PID=%d", parent.Process.Pid))
+	if err := p.ended(t); err != nil {
+		t.Errorf("%v; %s", err, &p.stderr)
+	}
+	if !strings.Contains(p.stderr.String(), "parent process is gone") {
+		t.Errorf("standard error: %s", &p.stderr)
+	}
+}
+
+// TestLivingParent names this process, and the kernel stays.
+func TestLivingParent(t *testing.T) {
+	p := spawn(t, fmt.Sprintf("JPY_PARENT_PID=%d", os.Getpid()))
+	c := p.client(t)
+	_, _, err := c.Run("value 1")
+	check(t, err)
+	select {
+	case err := <-p.done:
+		t.Errorf("the kernel ended although its parent lives: %v", err)
+	case <-time.After(1500 * time.Millisecond): // longer than it takes to look
+	}
+}
+
+// TestConnectionFiles has connection files that must be refused, each with a
+// word of why.
+func TestConnectionFiles(t *testing.T) {
+	for _, row := range []struct{ name, file, want string }{
+		{"not JSON", "{", "unexpected end"},
+		{"a list", "[]", "cannot unmarshal"},
+		{"transport", `{"transport":"carrier pigeon"}`, "tcp and ipc"},
+		{"scheme", `{"signature_scheme":"hmac-md5"}`, "hmac-sha256"},
+		{"same port", `{"shell_port":5000,"hb_port":5000}`, "shell_port and hb_port are both 5000"},
+		{"port", `{"shell_port":70000}`, "0 to 65535"},
+		{"ipc port", `{"transport":"ipc","ip":"/tmp/x"}`, "shell_port is 0"},
+		{"ipc path", `{"transport":"ipc"}`, "ip is empty"},
+		{"curve", `{"curve_publickey":"abc"}`, "does not encrypt"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "c.json")
+			check(t, os.WriteFile(file, []byte(row.file), 0o600))
+			_, err := kernel.ReadConnection(file)
+			if err == nil || !strings.Contains(err.Error(), row.want) || !strings.Contains(err.Error(), file) {
+				t.Errorf("error %v, want one with %q and the file's name", err, row.want)
+			}
+		})
+	}
+	if _, err := kernel.ReadConnection(filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("a file that is not there was read")
+	}
+}
+
+// TestPortTaken checks that a process ends at once, with a failure, when it
+// cannot have its port.
+func TestPortTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer l.Close()
+	file := filepath.Join(t.TempDir(), "c.json")
+	data, err := json.Marshal(kernel.Connection{ShellPort: l.Addr().(*net.TCPAddr).Port})
+	check(t, err)
+	check(t, os.WriteFile(file, data, 0o600))
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "KERNEL_TEST_CONNECTION="+file)
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "bind the shell socket") {
+		t.Errorf("error %v, output %s", err, out)
+	}
+}
