@@ -1,6 +1,7 @@
 package plotting
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -56,6 +57,8 @@ type AnytimeData struct {
 const (
 	anytimeHeight = 330.0
 	legendWidth   = 168.0
+	// The x axis may also be seconds, so it is not whole numbers only.
+	minEvaluations, maxEvaluations = 1e-6, 1e15
 )
 
 // Anytime draws the median and the inter-quartile band of each group's
@@ -139,15 +142,15 @@ func (t Trace) check() error {
 		return err
 	}
 	for i, x := range t.Evaluations {
-		if x <= 0 {
-			return fmt.Errorf("evaluation %v; a logarithmic axis needs positive ones", x)
+		if x < minEvaluations || x > maxEvaluations {
+			return fmt.Errorf("evaluation %v; a logarithmic axis has room from %v to %v", x, minEvaluations, maxEvaluations)
 		}
 		if i > 0 && x <= t.Evaluations[i-1] {
 			return fmt.Errorf("evaluations %v and %v; they must ascend", t.Evaluations[i-1], x)
 		}
 	}
-	if last := t.Evaluations[len(t.Evaluations)-1]; t.End != 0 && t.End < last {
-		return fmt.Errorf("the run ends at %v, before its last change at %v", t.End, last)
+	if last := t.Evaluations[len(t.Evaluations)-1]; t.End != 0 && (t.End < last || t.End > maxEvaluations) {
+		return fmt.Errorf("the run ends at %v; it must be from its last change, %v, to %v", t.End, last, maxEvaluations)
 	}
 	return nil
 }
@@ -300,6 +303,7 @@ func (a *anytime) regretAxis() {
 	if largest == 0 {
 		smallest, largest = 0.1, 1 // all at the optimum from the start
 	}
+	smallest = max(smallest, largest*1e-12) // the axis has an end
 	a.y = scale{lo: smallest / 1.15, hi: largest * 1.15, log: true}
 	a.ys = logTicks(a.y.lo, a.y.hi, 2.4)
 	a.decimals = 3
@@ -421,7 +425,7 @@ func (a *anytime) legend(p *pen, top float64) {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(i, j int) int {
-		return int(math.Copysign(1, a.pixel(a.bands[i].last())-a.pixel(a.bands[j].last())))
+		return cmp.Compare(a.pixel(a.bands[i].last()), a.pixel(a.bands[j].last()))
 	})
 	const line = 34.0
 	want := make([]float64, len(order))

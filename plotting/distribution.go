@@ -68,7 +68,7 @@ type histogram struct {
 func (d distribution) bins(lo, hi float64, want int) histogram {
 	want = min(want, max(8, int(2*math.Sqrt(float64(d.n())))))
 	h := histogram{start: lo, width: (hi - lo) / float64(want)}
-	if gap := d.step(); (hi-lo)/gap < 40*float64(want) {
+	if gap := d.step(); !math.IsInf(gap, 1) && (hi-lo)/gap < 40*float64(want) {
 		h.width = gap * max(1, math.Round(h.width/gap))
 		first, _ := slices.BinarySearch(d.sorted, lo)
 		h.start = d.sorted[min(first, d.n()-1)] - gap/2

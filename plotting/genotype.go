@@ -49,9 +49,10 @@ func Genotype(data GenotypeData) (*Figure, error) {
 }
 
 type genotype struct {
-	nodes []graphNode
-	edges []graphEdge
-	index map[string]int
+	nodes  []graphNode
+	edges  []graphEdge
+	index  map[string]int
+	inputs int
 }
 
 func newGenotype(data GenotypeData) (*genotype, error) {
@@ -64,7 +65,7 @@ func newGenotype(data GenotypeData) (*genotype, error) {
 		return nil, fmt.Errorf("%d edges and %d nodes; at most %d and %d can be drawn",
 			len(data.Edges), len(data.Inputs)+len(data.Nodes), maxGenotypeEdges, maxVertices)
 	}
-	g := &genotype{index: map[string]int{}}
+	g := &genotype{index: map[string]int{}, inputs: len(data.Inputs)}
 	for _, name := range data.Inputs {
 		if err := g.add(name, graphNode{label: name, color: inkColor, strong: true}); err != nil {
 			return nil, err
@@ -111,6 +112,9 @@ func (g *genotype) connect(from, to, op string) error {
 	j, ok := g.index[to]
 	if !ok {
 		return fmt.Errorf("edge from %q to %q: there is no node %q", from, to, to)
+	}
+	if j < g.inputs {
+		return fmt.Errorf("edge from %q to %q: nothing leads to an input", from, to)
 	}
 	if i >= j {
 		return fmt.Errorf("edge from %q to %q: edges lead to later nodes", from, to)

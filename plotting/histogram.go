@@ -1,6 +1,7 @@
 package plotting
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -54,6 +55,9 @@ func SpaceHistogram(data SpaceHistogramData) (*Figure, error) {
 		return nil, err
 	}
 	h := &spaceHistogram{data: data, space: d}
+	if h.data.Clip, err = clipOf(data.Clip); err != nil {
+		return nil, fmt.Errorf("histogram of a space: %w", err)
+	}
 	h.data.Marks = slices.Clone(data.Marks)
 	for i := range h.data.Marks {
 		m := &h.data.Marks[i]
@@ -78,11 +82,7 @@ type spaceHistogram struct {
 }
 
 func (h *spaceHistogram) layout() {
-	clip := h.data.Clip
-	if clip == 0 {
-		clip = DefaultClip
-	}
-	lo, hi := h.space.clipRange(max(clip, 0))
+	lo, hi := h.space.clipRange(h.data.Clip)
 	h.x = scale{lo: lo, hi: hi, from: padding + histogramColumn, to: figureWidth - padding - 30}
 	h.hist = h.space.bins(lo, hi, 150)
 	h.decimals = decimalsFor(math.Pow10(int(math.Floor(math.Log10((hi - lo) / 500)))))
@@ -126,7 +126,7 @@ func (h *spaceHistogram) placeLabels() {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(i, j int) int {
-		return int(math.Copysign(1, h.data.Marks[i].Value-h.data.Marks[j].Value))
+		return cmp.Compare(h.data.Marks[i].Value, h.data.Marks[j].Value)
 	})
 	for k, i := range order {
 		from, to, _ := h.labelSpan(i)

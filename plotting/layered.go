@@ -192,7 +192,7 @@ func (g *layered) arrange() {
 		g.settle(layer, make([]float64, len(layer))) // stacked around 0
 	}
 	prev, next := g.neighbours(true), g.neighbours(false)
-	for sweep := range 40 {
+	for sweep := range 120 {
 		for k := range g.layers {
 			if sweep%2 == 1 {
 				k = len(g.layers) - 1 - k

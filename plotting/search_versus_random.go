@@ -92,6 +92,9 @@ func newVersus(data SearchVersusRandomData) (*versus, error) {
 		return nil, err
 	}
 	v := &versus{data: data}
+	if v.data.Clip, err = clipOf(data.Clip); err != nil {
+		return nil, err
+	}
 	if v.space, err = newDistribution("space", data.Space, factor, data.LowerIsBetter); err != nil {
 		return nil, err
 	}
@@ -125,6 +128,20 @@ func factorOf(scale float64) (float64, error) {
 		return 0, fmt.Errorf("scale %v; it must be positive, such as 100 for percent", scale)
 	}
 	return scale, nil
+}
+
+// clipOf checks the percentile of a clip: 0 means the default, a negative one
+// no clip.
+func clipOf(clip float64) (float64, error) {
+	switch {
+	case clip == 0:
+		return DefaultClip, nil
+	case clip < 0:
+		return 0, nil
+	case clip <= 50:
+		return clip, nil
+	}
+	return 0, fmt.Errorf("axis clipped at percentile %v; allowed are up to 50, or a negative number for the whole range", clip)
 }
 
 // layout chooses the axis and says in the caption what it leaves out.
@@ -166,9 +183,6 @@ func (v *versus) spaceName() string {
 // clipped space moves the end: its results are what the figure is for.
 func (v *versus) extent() (lo, hi float64) {
 	clip := v.data.Clip
-	if clip == 0 {
-		clip = DefaultClip
-	}
 	all := v.space
 	if all.n() == 0 {
 		all.lower = v.data.LowerIsBetter
@@ -176,9 +190,9 @@ func (v *versus) extent() (lo, hi float64) {
 			all.sorted = append(all.sorted, g.sorted...)
 		}
 		slices.Sort(all.sorted)
-		clip = min(clip, 0) // few values: show them all
+		clip = 0 // few values: show them all
 	}
-	lo, hi = all.clipRange(max(clip, 0))
+	lo, hi = all.clipRange(clip)
 	for _, g := range v.groups {
 		edge := g.at(25)
 		lo, hi = min(lo, edge), max(hi, edge)

@@ -116,10 +116,12 @@ func (t textStyle) width(s string) float64 {
 
 // fit shortens s with an ellipsis until it is at most w pixels long.
 func (t textStyle) fit(s string, w float64) string {
-	if t.width(s) <= w {
+	const longest = 400 // no label of a figure has room for more
+	runes := []rune(s)
+	if len(runes) <= longest && t.width(s) <= w {
 		return s
 	}
-	runes := []rune(s)
+	runes = runes[:min(len(runes), longest)]
 	for len(runes) > 1 && t.width(string(runes)+"…") > w {
 		runes = runes[:len(runes)-1]
 	}
