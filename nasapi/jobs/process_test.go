@@ -119,6 +119,22 @@ func untilRunning(t *testing.T, jobs ...*Job) {
 	})
 }
 
+// someRunning waits until n of the jobs run and returns them: which ones take
+// the slots first is a matter of microseconds.
+func someRunning(t *testing.T, n int, jobs []*Job) (running []*Job) {
+	t.Helper()
+	eventually(t, "jobs to run", func() bool {
+		running = nil
+		for _, j := range jobs {
+			if j.Status().State == Running {
+				running = append(running, j)
+			}
+		}
+		return len(running) == n
+	})
+	return running
+}
+
 // untilStarted waits until handlers have begun n times in all.
 func untilStarted(t *testing.T, file string, n int) {
 	t.Helper()
@@ -217,10 +233,10 @@ func TestKilledRunner(t *testing.T) {
 	st := studyIn(t)
 	b, file, open := gated(t, 1, 2, 3, 4)
 	h := mustSubmit(t, st, b)
-	untilRunning(t, h.jobs[:2]...)
+	first := someRunning(t, 2, h.jobs)
 	kill(t, runnerPID(t, st))
 	eventually(t, "the lock to be free", func() bool { held, err := isHeld(st.Paths.Lock()); return err == nil && !held })
-	untilRunning(t, h.jobs[:2]...) // they go on
+	untilRunning(t, first...) // they go on
 	again := mustSubmit(t, mustOpen(t, st.Dir()), b)
 	runnerPID(t, st)
 	open()
@@ -236,14 +252,14 @@ func TestKilledRunnerAndWorkers(t *testing.T) {
 	st := studyIn(t)
 	b, file, open := gated(t, 1, 2, 3)
 	h := mustSubmit(t, st, b)
-	untilRunning(t, h.jobs[:2]...)
+	first := someRunning(t, 2, h.jobs)
 	untilStarted(t, file, 2)
 	kill(t, runnerPID(t, st))
-	for _, j := range h.jobs[:2] {
+	for _, j := range first {
 		kill(t, j.Status().PID)
 	}
 	eventually(t, "the jobs to be lost", func() bool {
-		return h.jobs[0].Status().State == Lost && h.jobs[1].Status().State == Lost
+		return first[0].Status().State == Lost && first[1].Status().State == Lost
 	})
 	open()
 	mustWait(t, h) // looking at the batch is the command that repairs it
