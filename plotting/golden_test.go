@@ -13,7 +13,7 @@ import (
 var update = flag.Bool("update", false, "write the golden images anew")
 
 // The goldens guard the look. Fonts and curves are drawn in Go, so only the
-// rounding of a processor may differ: a pixel in a hundred may differ visibly.
+// rounding of a processor may differ: four pixels in a thousand may differ visibly.
 const (
 	visible      = 24 // of 255, in any channel
 	allowedShare = 0.01
