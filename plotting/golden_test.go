@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "write the golden images anew")
 // rounding of a processor may differ: four pixels in a thousand may differ visibly.
 const (
 	visible      = 24 // of 255, in any channel
-	allowedShare = 0.01
+	allowedShare = 0.004
 )
 
 func TestGoldenImages(t *testing.T) {

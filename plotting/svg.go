@@ -40,7 +40,7 @@ func newSVGCanvas(w, h int, title, desc string) *svgCanvas {
 		states: []svgState{{matrix: [6]float64{1, 0, 0, 1, 0, 0}}},
 	}
 	var head strings.Builder
-	fmt.Fprintf(&head, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" font-family="%s">`+"\n",
+	fmt.Fprintf(&head, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" font-family="%s" style="max-width:100%%;height:auto">`+"\n",
 		w, h, w, h, svgFonts)
 	if title != "" {
 		fmt.Fprintf(&head, "<title>%s</title>\n", escapeXML(title))
