@@ -68,9 +68,16 @@ func (in *Interpreter) cellError(err error) *kernel.CellError {
 	if errors.As(err, &done) {
 		return done
 	}
+	var placed *placedError
 	var syn syntax.Error
 	var list resolve.ErrorList
 	switch {
+	case errors.As(err, &placed):
+		name := placed.name
+		if name == "" {
+			name = "SyntaxError"
+		}
+		return in.report(name, placed.msg, []frame{{src: placed.src, pos: placed.pos, column: true}})
 	case errors.As(err, &syn):
 		return in.syntaxError(syn.Pos, syn.Msg)
 	case errors.As(err, &list):

@@ -2,6 +2,7 @@ package starlark
 
 import (
 	"regexp"
+	"strings"
 
 	"go.starlark.net/syntax"
 )
@@ -147,7 +148,232 @@ var binaryHints = []struct {
 	{re(`NoneType`), "a value is None: does the function return something?"},
 }
 
-// explain puts the parser's and the resolver's messages into words that help.
-func (src *source) explain(pos syntax.Position, msg string) string {
+// forbiddenStarts are words that start a statement of Python's that cells
+// lack.
+var forbiddenStarts = map[string]string{
+	"class":    "there are no classes: write a dict for data, or a function that returns functions",
+	"try":      "errors cannot be caught: ask first, as in `if key in d:` or `if hasattr(x, \"name\"):`",
+	"except":   "errors cannot be caught: ask first, as in `if key in d:` or `if hasattr(x, \"name\"):`",
+	"finally":  "errors cannot be caught, and nothing needs closing: leave `try` and `finally` out",
+	"with":     "there is no `with`, because nothing needs closing: call the command directly",
+	"async":    "there is no async: commands such as search(...) return at once and wait(...) waits",
+	"await":    "there is no await: write wait(...)",
+	"raise":    "there are no exceptions: write fail(\"message\")",
+	"global":   "a function cannot assign globals: return the value and write `x = f()` outside",
+	"nonlocal": "a function cannot assign an outer function's names: keep the value in a dict, state = {\"n\": 0}, and write state[\"n\"] += 1",
+	"yield":    "there are no generators: collect the values in a list and return it",
+}
+
+// forbiddenStatement refuses what starts like Python and cannot work.
+func (p *preparer) forbiddenStatement(i int, stmt []token) {
+	t := stmt[0]
+	next := token{}
+	if len(stmt) > 1 {
+		next = stmt[1]
+	}
+	starts := next.kind == kindString || next.kind == kindNumber || next.word()
+	switch {
+	case t.kind == kindName && forbiddenStarts[t.text] != "":
+		p.fail(t, "%s", forbiddenStarts[t.text])
+	case t.is("@"):
+		p.fail(t, "there are no decorators: write `f = decorate(f)` after the def")
+	case t.is("del") && stmt[len(stmt)-1].is("]"):
+		p.fail(t, "there is no del: write d.pop(key) for a dict, xs.pop(i) for a list")
+	case t.is("del"):
+		p.fail(t, "there is no del: write x = None to let a value go")
+	case t.is("print") && starts, t.is("exec") && starts:
+		p.fail(t, "%s is a function: write %s(...)", t.text, t.text)
+	case t.is("match") && starts && stmt[len(stmt)-1].is(":"):
+		p.fail(t, "there is no match: write if, elif and else")
+	case t.is("else") && p.elseOfLoop(i):
+		p.fail(t, "a loop has no else: set a variable before `break` and ask for it afterwards")
+	case t.is("*"), t.word() && next.is(",") && hasStar(stmt):
+		p.fail(t, "a target cannot take the rest: write first, rest = xs[0], xs[1:]")
+	}
+}
+
+// hasStar finds a starred target: a star after a comma, before the = sign.
+func hasStar(stmt []token) bool {
+	for i, t := range stmt {
+		if t.is("=") {
+			break
+		}
+		if i > 0 && t.is("*") && t.depth == 0 && stmt[i-1].is(",") {
+			return true
+		}
+	}
+	return false
+}
+
+// elseOfLoop finds the statement that an else at the same indentation belongs
+// to.
+func (p *preparer) elseOfLoop(i int) bool {
+	margin := p.indent(p.toks[i])
+	for j := i - 1; j >= 0; j-- {
+		t := p.toks[j]
+		if !t.first || p.indent(t) > margin {
+			continue
+		}
+		if p.indent(t) == margin && t.start == p.lineStart(t)+margin {
+			return t.in("for", "while")
+		}
+	}
+	return false
+}
+
+func (p *preparer) lineStart(t token) int {
+	return strings.LastIndexByte(p.code[:t.start], '\n') + 1
+}
+
+func (p *preparer) indent(t token) int {
+	line := p.code[p.lineStart(t):]
+	return len(line) - len(strings.TrimLeft(line, " \t"))
+}
+
+// forbiddenToken refuses operators and words inside expressions.
+func (p *preparer) forbiddenToken(i int) {
+	t := p.toks[i]
+	before := token{}
+	if i > 0 {
+		before = p.toks[i-1]
+	}
+	switch t.text {
+	case ":=":
+		p.fail(t, "there is no :=; assign on a line of its own before")
+	case "@":
+		if operand(before) {
+			p.fail(t, "there are no matrices: write sum([x * y for x, y in zip(a, b)])")
+		}
+	case "@=":
+		p.fail(t, "there are no matrices")
+	case "...":
+		p.fail(t, "there is no `...`: write pass as a statement, None as a value")
+	case "<>":
+		p.fail(t, "write !=")
+	case "&&":
+		p.fail(t, "write `and`")
+	case "||":
+		p.fail(t, "write `or`")
+	case "!":
+		if !(i+1 < len(p.toks) && p.toks[i+1].is("=")) {
+			p.fail(t, "write `not`")
+		}
+	case "yield", "await":
+		if !t.first {
+			p.fail(t, "%s", forbiddenStarts[t.text])
+		}
+	case "+", "-":
+		if before.is(t.text) && before.end == t.start && (i+1 == len(p.toks) || p.toks[i+1].kind == kindNewline) {
+			p.fail(t, "there is no %s%s: write x %s= 1", t.text, t.text, t.text)
+		}
+	}
+}
+
+// bad is a letter that begins nothing.
+func (p *preparer) bad(i int) {
+	t := p.toks[i]
+	switch t.text {
+	case "?":
+		if !p.questionLine(i) {
+			p.fail(t, "there is no ?: write a if condition else b; for help write help(name) or name? alone on a line")
+		}
+	case "`":
+		p.fail(t, "there are no backquotes: write repr(x)")
+	case "$":
+		p.fail(t, "cells run no shell commands and have no $ names")
+	case "\\":
+		p.fail(t, "a backslash continues a line only as its very last letter")
+	case "“", "”", "„", "‘", "’":
+		p.fail(t, "%s is a typographic quote: write \" or '", t.text)
+	case "–", "−", "—":
+		p.fail(t, "%s is a dash: write - for minus", t.text)
+	case "×":
+		p.fail(t, "write * for times")
+	case "≤":
+		p.fail(t, "write <=")
+	case "≥":
+		p.fail(t, "write >=")
+	case "≠":
+		p.fail(t, "write !=")
+	default:
+		p.fail(t, "the letter %q (U+%04X) means nothing here", t.text, []rune(t.text)[0])
+	}
+}
+
+// questionLine tells whether the ? ends a statement, as IPython's help does.
+func (p *preparer) questionLine(i int) bool {
+	for i < len(p.toks) && p.toks[i].text == "?" {
+		i++
+	}
+	return i == len(p.toks) || p.toks[i].kind == kindNewline
+}
+
+// star refuses unpacking outside of calls.
+func (p *preparer) star(i int) {
+	t := p.toks[i]
+	if i == 0 || !p.toks[i-1].in("[", "{", "(", ",", "=", "return") {
+		return
+	}
+	open := i - 1
+	for open >= 0 && !(p.match[open] > i && p.toks[open].depth == t.depth-1) {
+		open--
+	}
+	switch {
+	case open < 0:
+		if p.toks[i-1].in("=", "return") {
+			p.fail(t, "lists are not unpacked here: write list(a) + list(b), or tuple(a)")
+		}
+	case p.toks[open].in("[", "{"), open == 0, p.toks[open].is("(") && !operand(p.toks[open-1]) && !p.toks[open-1].is("lambda"):
+		p.fail(t, "lists are not unpacked inside brackets: write list(a) + list(b)")
+	}
+}
+
+// parserWords puts the parser's and the resolver's messages into words that
+// help.
+var parserWords = []struct {
+	pattern *regexp.Regexp
+	text    string
+}{
+	{re(`^got end of file, want (.*)`), "the cell ends too early: $1 is missing"},
+	{re(`^got newline, want ':'`), "a colon is missing at the end of the line"},
+	{re(`^got newline, want (.*)`), "the line ends too early: $1 is missing"},
+	{re(`^got indent, want primary expression`), "unexpected indentation"},
+	{re(`^got indent`), "unexpected indentation"},
+	{re(`^got (.*), want indent`), "an indented block is missing"},
+	{re(`^got outdent, want (.*)`), "the block ends too early: $1 is missing"},
+	{re(`^got '=', want (.*)`), "= assigns and is a statement of its own; write == to compare"},
+	{re(`^got (.*), want primary expression`), "$1 cannot stand here: a value is missing before it"},
+	{re(`^got (.*), want newline`), "$1 cannot stand here: is an operator, comma or bracket missing before it?"},
+	{re(`^got (.*), want '(.)'`), "$1 cannot stand here, '$2' is missing before it"},
+	{re(`does not associate with`), "comparisons cannot be chained here: write a < x and x < b"},
+	{re(`^unexpected EOF in string`), "the string is not closed"},
+	{re(`^unexpected newline in string`), "the string is not closed on its line; triple quotes hold several lines"},
+	{re(`^unparenthesized tuple with trailing comma`), "a tuple that ends in a comma needs parentheses: (x,)"},
+	{re(`^conditional expression without else clause`), "a conditional value needs an else: a if condition else b"},
+	{re(`^can't assign to sliceexpr`), "a slice cannot be assigned: write xs = xs[:a] + new + xs[b:]"},
+	{re(`^can't assign to callexpr`), "the result of a call cannot be assigned to; write == to compare"},
+	{re(`^can't assign to literal`), "a literal cannot be assigned to; write == to compare"},
+	{re(`^can't assign to (.*)expr`), "an expression cannot be assigned to; write == to compare"},
+	{re(`^can't use (tuple|list) expression in augmented assignment`), "only one name can be changed by += and its like"},
+	{re(`^multiple \*args not allowed`), "one *args only: join the lists, f(*(a + b))"},
+	{re(`^multiple \*\*kwargs not allowed`), "one **kwargs only: join the dicts, f(**(a | b))"},
+	{re(`^positional argument may not follow \*args`), "a positional argument cannot follow *args: put it into the list"},
+	{re(`^positional argument may not follow named`), "a positional argument cannot follow one with a name: name it too, or move it forward"},
+	{re(`^keyword argument may not follow \*args`), "keywords go before *args: f(a, key=1, *args)"},
+	{re(`^keyword argument may not follow \*\*kwargs`), "keywords go before **kwargs: f(key=1, **kwargs)"},
+	{re(`^return statement not within a function`), "`return` is for functions: write the value alone on the cell's last line"},
+	{re(`^(break|continue) not in a loop`), "`$1` is for loops"},
+	{re(`^unindent does not match`), "the indentation matches no line above"},
+	{re(`^non-ASCII (hex|octal) escape`), "bytes above \\x7f are written \\u00XX in a string"},
+}
+
+// explain rewords a message about a place.
+func (src *source) explain(_ syntax.Position, msg string) string {
+	for _, w := range parserWords {
+		if w.pattern.MatchString(msg) {
+			at := w.pattern.FindStringSubmatchIndex(msg)
+			return string(w.pattern.ExpandString(nil, w.text, msg, at))
+		}
+	}
 	return msg
 }

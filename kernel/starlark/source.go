@@ -30,8 +30,9 @@ type segment struct {
 }
 
 func newSource(name, code string) *source {
-	src := &source{name: name, code: code, lines: strings.Split(code, "\n")}
-	return src
+	code = strings.TrimPrefix(code, "\ufeff")
+	code = strings.ReplaceAll(strings.ReplaceAll(code, "\r\n", "\n"), "\r", "\n")
+	return &source{name: name, code: code, lines: strings.Split(code, "\n")}
 }
 
 // maxCode bounds a cell, in bytes. The compiler's recursion grows with the
@@ -44,17 +45,41 @@ func (src *source) compile() (*lib.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n := len(file.Stmts); n > 0 {
-		if last, ok := file.Stmts[n-1].(*syntax.ExprStmt); ok {
-			pos := syntax.Start(last)
-			file.Stmts[n-1] = &syntax.AssignStmt{OpPos: pos, Op: syntax.EQ, LHS: globalRef(resultKey, pos), RHS: last.X}
-		}
-	}
+	keepResult(file.Stmts)
 	rw := &rewriter{}
 	if err := rw.rewrite(file); err != nil {
 		return nil, err
 	}
 	return lib.FileProgram(file, anyName)
+}
+
+// keepResult makes the last expression's value the cell's. The end of a %time
+// statement does not count.
+func keepResult(stmts []syntax.Stmt) {
+	n := len(stmts) - 1
+	if n > 0 && callsHidden(stmts[n], tocName) {
+		n--
+	}
+	if n < 0 {
+		return
+	}
+	if last, ok := stmts[n].(*syntax.ExprStmt); ok {
+		pos := syntax.Start(last)
+		stmts[n] = &syntax.AssignStmt{OpPos: pos, Op: syntax.EQ, LHS: globalRef(resultKey, pos), RHS: last.X}
+	}
+}
+
+func callsHidden(s syntax.Stmt, name string) bool {
+	e, ok := s.(*syntax.ExprStmt)
+	if !ok {
+		return false
+	}
+	c, ok := e.X.(*syntax.CallExpr)
+	if !ok {
+		return false
+	}
+	id, ok := c.Fn.(*syntax.Ident)
+	return ok && id.Name == name
 }
 
 // parse prepares the text and parses it.
@@ -71,6 +96,7 @@ func (src *source) parse() (*syntax.File, error) {
 type edit struct {
 	start, end int
 	text       string
+	rank       int // orders what is put in at one place
 }
 
 // apply makes text and spans from code.
@@ -80,7 +106,10 @@ func (src *source) apply(code string, edits []edit) {
 		if a.start != b.start {
 			return a.start < b.start
 		}
-		return a.end == a.start && b.end > b.start // what is put before a token comes before its own change
+		if putA, putB := a.end == a.start, b.end == b.start; putA != putB {
+			return putA // what is put before a token comes before its own change
+		}
+		return a.rank < b.rank
 	})
 	w := &spanWriter{spans: [][]segment{nil}, newCol: 1, oldCol: 1}
 	at := 0
@@ -165,11 +194,12 @@ func (src *source) place(offset int) position {
 	return position{strings.Count(before, "\n") + 1, utf8.RuneCountInString(before[i+1:]) + 1}
 }
 
-// A placedError is a syntax error at a place in what was written.
+// A placedError is an error at a place in what was written.
 type placedError struct {
-	src *source
-	pos position
-	msg string
+	src  *source
+	pos  position
+	name string // SyntaxError if ""
+	msg  string
 }
 
 func (e *placedError) Error() string {
@@ -179,11 +209,6 @@ func (e *placedError) Error() string {
 // fail records the first error of preparing.
 func (src *source) fail(offset int, format string, args ...any) {
 	if src.err == nil {
-		src.err = &placedError{src, src.place(offset), fmt.Sprintf(format, args...)}
+		src.err = &placedError{src: src, pos: src.place(offset), msg: fmt.Sprintf(format, args...)}
 	}
-}
-
-// prepare puts what Starlark's parser cannot read into a form that it can.
-func (src *source) prepare() {
-	src.apply(src.code, nil)
 }

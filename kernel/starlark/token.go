@@ -15,6 +15,7 @@ const (
 	kindString
 	kindOp
 	kindNewline // the end of a logical line
+	kindMagic   // a line that starts with % or !, or the word %time alone
 	kindBad     // a letter that no token starts with
 )
 
@@ -71,12 +72,13 @@ type lexer struct {
 	at    int
 	depth int
 	fresh bool // the next token starts a statement
+	lines bool // whole lines, where magics may be
 	out   []token
 }
 
 // tokenize splits text, from offset start to end, into tokens.
 func tokenize(text string, start, end int) []token {
-	lx := &lexer{text: text[:end], at: start, fresh: true}
+	lx := &lexer{text: text[:end], at: start, fresh: true, lines: start == 0 && end == len(text)}
 	for lx.at < len(lx.text) {
 		lx.next()
 	}
@@ -103,6 +105,8 @@ func (lx *lexer) next() {
 		lx.newline()
 	case c == '\\' && (strings.HasPrefix(s, "\\\n") || strings.HasPrefix(s, "\\\r\n")):
 		lx.at += strings.IndexByte(s, '\n') + 1
+	case lx.lines && lx.fresh && lx.depth == 0 && strings.ContainsRune("%!?", c):
+		lx.magic(s)
 	case c == '#':
 		n := strings.IndexByte(s, '\n')
 		if n < 0 {
@@ -120,6 +124,17 @@ func (lx *lexer) next() {
 	default:
 		lx.op(s, c, size)
 	}
+}
+
+// magic takes in the line. What %time measures is code.
+func (lx *lexer) magic(s string) {
+	line, _, _ := strings.Cut(s, "\n")
+	if word := "%time"; strings.HasPrefix(line+" ", word+" ") || strings.HasPrefix(line, word+"\t") {
+		lx.emit(kindMagic, len(word))
+		lx.fresh = true
+		return
+	}
+	lx.emit(kindMagic, len(line))
 }
 
 func (lx *lexer) newline() {
