@@ -60,7 +60,8 @@ class NasbenchTest(unittest.TestCase):
             self.assertAlmostEqual(answer["test"] * 9984, round(answer["test"] * 9984), places=6, msg="accuracies are counts of 9,984 images")
             self.assertTrue(1 <= answer["rank"] <= 423624, answer)
         self.assertEqual((by_cell["test"], by_cell["rank"]), (by_hash["test"], by_hash["rank"]))
-        self.assertIn("error", unknown)
+        self.assertFalse(unknown["valid"])
+        self.assertIn("0" * 32, unknown["reason"])
 
     def test_count_prints_the_number_alone(self):
         for vertices, count in ((4, 91), (5, 2532), (6, 64542)):

@@ -25,7 +25,7 @@ class KernelTest(jupyter_kernel_test.KernelTests):
     code_generate_error = "1 // 0"
     code_execute_result = [
         {"code": "6 * 7", "result": "42"},
-        {"code": "'a' + 'b'", "result": "'ab'"},
+        {"code": "'a' + 'b'", "result": '"ab"'},
         {"code": "[x * x for x in range(4)]", "result": "[0, 1, 4, 9]"},
         {"code": "1 / 4", "result": "0.25"},
         {"code": "nasbench101(max_vertices=4)[0]", "mime": "image/svg+xml"},
@@ -51,3 +51,8 @@ class KernelTest(jupyter_kernel_test.KernelTests):
         cls.addClassCleanup(os.environ.pop, "EVALNAS_STUDY", None)
         super().setUpClass()
 
+
+
+class WelcomeTest(jupyter_kernel_test.IopubWelcomeTests):
+    kernel_name = support.KERNEL
+    support_iopub_welcome = True

@@ -192,7 +192,7 @@ class BadPeersTest(KernelCase):
 class DeathTest(KernelCase):
     """The kernel is killed in mid-search: its jobs are not."""
 
-    budget = 3000
+    budget = 1000
 
     def test_attach_finds_all_after_a_kill(self):
         answer = good(self.client, f"""
