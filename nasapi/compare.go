@@ -58,6 +58,7 @@ type GroupRow struct {
 	Kind      GroupKind `json:"kind"`
 	Policy    string    `json:"policy"`
 	Objective string    `json:"objective,omitempty"` // what guided it
+	Guide     string    `json:"-"`                   // the same, short
 	Budget    int       `json:"budget,omitempty"`
 	Measure   string    `json:"measure,omitempty"`
 	Oracle    bool      `json:"oracle,omitempty"`
@@ -258,9 +259,10 @@ func (c *Comparison) row(g Group) (GroupRow, error) {
 		Runs: len(g.Runs), States: map[string]int{},
 	}
 	if g.Objective != nil {
-		row.Objective = g.Objective.String()
+		row.Objective, row.Guide = g.Objective.String(), g.Objective.Label()
 		if g.Objective.Minimise {
 			row.Objective += ", minimised"
+			row.Guide += ", minimised"
 		}
 	}
 	for _, r := range g.Runs {

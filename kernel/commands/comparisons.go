@@ -470,19 +470,19 @@ func comparisonTable(c *nasapi.Comparison) *tableView {
 		unit = " (" + unit + ")"
 	}
 	t := newTable("Search against random sampling on "+c.Space+", by "+c.Metric,
-		column{"group", left}, column{"guided by", left}, column{"runs", right},
-		column{"mean percentile", right}, column{"median percentile", right}, column{"p (exact)", right}, column{"verdict", left},
+		column{"group", left}, column{"guided by", prose}, column{"runs", right},
+		column{"percentile: mean / median", right}, column{"p (exact)", right}, column{"verdict", prose},
 		column{"mean ± sd" + unit, right}, column{"median" + unit, right}, column{"best" + unit, right}, column{"best rank", right})
 	for _, g := range c.Rows {
 		row := []tableCell{groupLabel(g), {text: guidedText(g)}, {text: runsText(g)}}
 		if g.Values == nil {
-			t.addCells(append(row, make([]tableCell, 8)...)...)
+			t.addCells(append(row, make([]tableCell, 7)...)...)
 			continue
 		}
 		if g.Percentiles != nil {
-			row = append(row, tableCell{text: fmt.Sprintf("%.1f", g.Percentiles.Mean)}, tableCell{text: fmt.Sprintf("%.1f", g.Percentiles.Median)}, tableCell{text: probability(*g.PNull)})
+			row = append(row, tableCell{text: fmt.Sprintf("%.1f / %.1f", g.Percentiles.Mean, g.Percentiles.Median)}, tableCell{text: nullProbability(*g.PNull)})
 		} else {
-			row = append(row, make([]tableCell, 3)...)
+			row = append(row, make([]tableCell, 2)...)
 		}
 		best := g.Values.Max
 		if c.By.Minimise {
@@ -509,12 +509,12 @@ func comparisonTable(c *nasapi.Comparison) *tableView {
 
 func guidedText(g nasapi.GroupRow) string {
 	switch {
-	case g.Objective != "" && g.Budget > 0:
-		return fmt.Sprintf("%s, %s evaluations", g.Objective, count(g.Budget))
-	case g.Objective != "":
-		return g.Objective
+	case g.Guide != "" && g.Budget > 0:
+		return fmt.Sprintf("%s, %s evaluations", g.Guide, count(g.Budget))
+	case g.Guide != "":
+		return g.Guide
 	case g.Kind == nasapi.Drawn:
-		return "nothing: one draw a seed (" + g.Measure + ")"
+		return "nothing: one draw a seed"
 	}
 	return ""
 }

@@ -166,15 +166,21 @@ func searchBundle(s *nasapi.Search) (b *kernel.Bundle, final bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	t := newTable(searchTitle(s, statuses),
-		column{"seed", right}, column{"state", left}, column{"progress", left}, column{"evaluations", right},
-		column{"per second", right}, column{"remaining", right}, column{"incumbent", right}, column{"cell", left})
-	final = true
-	for i, st := range statuses {
-		final = final && st.State.Final()
-		t.addCells(statusCells(s, s.Seeds[i], st)...)
+	final = !slices.ContainsFunc(statuses, unfinished)
+	columns := []column{{"seed", right}, {"state", left}, {"progress", left}, {"evaluations", right}}
+	if !final {
+		columns = append(columns, column{"per second", right}, column{"remaining", right})
 	}
-	t.note("%s of the incumbent. Study %s, search %s.", capital(s.Config.Objective.Describe()), s.Study().Paths.Dir, s.ID())
+	t := newTable(searchTitle(s, statuses), append(columns, column{"incumbent", right}, column{"cell", left})...)
+	for i, st := range statuses {
+		row := []tableCell{{text: fmt.Sprint(s.Seeds[i])}, stateCell(st.State)}
+		row = append(row, progressCells(s, st)...)
+		if !final {
+			row = append(row, paceCells(st)...)
+		}
+		t.addCells(append(row, incumbentCells(st)...)...)
+	}
+	t.note("Incumbent: %s. Search %s.", s.Config.Objective.Describe(), s.ID())
 	for i, st := range statuses {
 		if st.State == jobs.Failed || st.State == jobs.Lost {
 			t.note("Seed %d %s: %s", s.Seeds[i], st.State, lastLine(st.Error))
@@ -200,38 +206,44 @@ func searchTitle(s *nasapi.Search, statuses []jobs.Status) string {
 			parts = append(parts, fmt.Sprintf("%d %s", n[state], state))
 		}
 	}
-	guided := s.Config.Objective.String()
+	guided := s.Config.Objective.Label()
 	if s.Config.Objective.Minimise {
 		guided += ", minimised"
 	}
 	return fmt.Sprintf("%s on %s, guided by %s, budget %s a seed: %s", s.Config.Policy, s.Space, guided, count(s.Config.Budget), strings.Join(parts, ", "))
 }
 
-func statusCells(s *nasapi.Search, seed int64, st jobs.Status) []tableCell {
+func progressCells(s *nasapi.Search, st jobs.Status) []tableCell {
 	done, total := st.Done, s.Config.Budget
 	if st.State == jobs.Done && done == 0 {
 		done = total
 	}
-	share := min(1, float64(done)/float64(total))
-	rate, remaining, incumbent, hash := "", "", "", ""
-	if st.State == jobs.Running {
-		if st.Rate > 0 {
-			rate = rateText(st.Rate)
-		}
-		if st.Remaining > 0 {
-			remaining = durationText(st.Remaining)
-		}
+	return []tableCell{progressCell(min(1, float64(done)/float64(total))), {text: count(done)}}
+}
+
+func paceCells(st jobs.Status) []tableCell {
+	cells := make([]tableCell, 2)
+	if st.State != jobs.Running {
+		return cells
 	}
+	if st.Rate > 0 {
+		cells[0].text = rateText(st.Rate)
+	}
+	if st.Remaining > 0 {
+		cells[1].text = durationText(st.Remaining)
+	}
+	return cells
+}
+
+func incumbentCells(st jobs.Status) []tableCell {
+	cells := make([]tableCell, 2)
 	if v, ok := st.Values["incumbent"].(float64); ok {
-		incumbent = number(v)
+		cells[0].text = number(v)
 	}
 	if h, ok := st.Values["hash"].(string); ok {
-		hash = shortHash(h)
+		cells[1].text = shortHash(h)
 	}
-	return []tableCell{
-		{text: fmt.Sprint(seed)}, stateCell(st.State), progressCell(share), {text: count(done)},
-		{text: rate}, {text: remaining}, {text: incumbent}, {text: hash},
-	}
+	return cells
 }
 
 var stateColours = map[jobs.State]string{
@@ -280,11 +292,4 @@ func durationText(d time.Duration) string {
 func lastLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	return lines[len(lines)-1]
-}
-
-func capital(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"evalnas/kernel"
+	"evalnas/nasapi/stats"
 )
 
 type alignment int
@@ -15,6 +16,7 @@ type alignment int
 const (
 	left alignment = iota
 	right
+	prose // to the left, and may be broken into lines
 )
 
 type column struct {
@@ -60,16 +62,21 @@ func (t *tableView) bundle() *kernel.Bundle { return htmlBundle(t.html(), t.text
 // The styles are inline and few: notebooks keep them when they are saved,
 // exported and shown elsewhere, and both themes of JupyterLab stay readable.
 const (
-	cellStyle  = "padding:2px 8px;white-space:nowrap;"
-	leftStyle  = cellStyle + "text-align:left;"
-	rightStyle = cellStyle + "text-align:right;font-variant-numeric:tabular-nums;"
+	padding    = "padding:2px 8px;"
+	leftStyle  = padding + "white-space:nowrap;text-align:left;"
+	rightStyle = padding + "white-space:nowrap;text-align:right;font-variant-numeric:tabular-nums;"
+	proseStyle = padding + "white-space:normal;text-align:left;min-width:8em;max-width:16em;"
 )
 
-func (a alignment) style() string {
+func (a alignment) style() string { return [...]string{leftStyle, rightStyle, proseStyle}[a] }
+
+// headStyle lets titles break, so that they do not widen their columns.
+func (a alignment) headStyle() string {
+	side := "left"
 	if a == right {
-		return rightStyle
+		side = "right"
 	}
-	return leftStyle
+	return padding + "white-space:normal;vertical-align:bottom;text-align:" + side + ";"
 }
 
 func (t *tableView) html() string {
@@ -80,7 +87,7 @@ func (t *tableView) html() string {
 	}
 	b.WriteString("<table><thead><tr>")
 	for _, c := range t.columns {
-		fmt.Fprintf(&b, `<th style="%s">%s</th>`, c.align.style(), html.EscapeString(c.title))
+		fmt.Fprintf(&b, `<th style="%s">%s</th>`, c.align.headStyle(), html.EscapeString(c.title))
 	}
 	b.WriteString("</tr></thead><tbody>")
 	for _, row := range t.rows {
@@ -173,6 +180,15 @@ func number(v float64) string {
 		return count(int64(v))
 	}
 	return strconv.FormatFloat(v, 'f', 4, 64)
+}
+
+// nullProbability writes a p of the exact null, which has a smallest value that
+// it resolves.
+func nullProbability(p float64) string {
+	if p <= stats.MinP {
+		return fmt.Sprintf("< %.0e", stats.MinP)
+	}
+	return probability(p)
 }
 
 // probability writes a p-value without pretending to more digits than help.

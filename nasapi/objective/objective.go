@@ -135,6 +135,14 @@ func (s Spec) String() string {
 	return s.Kind + "()"
 }
 
+// Label is a short form for tables.
+func (s Spec) Label() string {
+	if s.Kind == Table {
+		return s.Metric + " accuracy"
+	}
+	return s.Kind + "()"
+}
+
 // Describe says in words what the values are.
 func (s Spec) Describe() string {
 	switch s.Kind {
