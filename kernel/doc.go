@@ -12,13 +12,16 @@
 //
 //	connection.go  where to listen, and the key
 //	wire/          ZeroMQ sockets that a bad peer cannot harm
-//	message.go     frames <-> messages, signatures
+//	message.go     frames <-> messages, signatures; session.go makes ours
 //	server.go      Run: sockets, goroutines, shutdown
 //	queue.go       what the shell socket received and nobody ran yet
 //	dispatch.go    message types -> handlers, busy and idle around each
 //	execute.go     cells; introspect.go the questions about code;
-//	history.go, info.go, input.go, display.go, control.go what their names say
+//	display.go     what cells publish through; input.go what they ask
 //	iopub.go       everything that is published, in order
+//	control.go     interrupt, shutdown, comms; info.go kernel_info
+//	history.go     with glob.go; parent.go watches who started us
+//	probe.go       the other side: start a kernel and try it
 //
 // Traps:
 //   - Output order is what iopub's queue has: updates, then the reply, then
