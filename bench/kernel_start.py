@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Times kernel starts over Jupyter's own client: requests and answers are JSON lines.
+
+{"argv": [...]} starts a kernel with that command line, in which {connection_file} is filled in, and
+answers {"seconds": s}: from the start of the process to the reply of the first executed cell.
+The client is the same for every kernel: it asks for kernel_info at once, runs 1+1 when that is
+answered, and reconnects every 5 ms instead of ZeroMQ's 100, which would hide the difference."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+import zmq
+from jupyter_client import BlockingKernelClient
+from jupyter_client.connect import write_connection_file
+
+LIMIT = 60
+
+
+def reply(client, request):
+    deadline = time.monotonic() + LIMIT
+    while True:
+        message = client.get_shell_msg(timeout=max(0.1, deadline - time.monotonic()))
+        if message["parent_header"].get("msg_id") == request:
+            return message["content"]
+
+
+def start(argv):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "kernel.json")
+        write_connection_file(path, key=b"bench")
+        context = zmq.Context()
+        context.setsockopt(zmq.RECONNECT_IVL, 5)
+        client = BlockingKernelClient(connection_file=path, context=context)
+        client.load_connection_file()
+        began = time.perf_counter()
+        process = subprocess.Popen([a.replace("{connection_file}", path) for a in argv], cwd=folder, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            client.start_channels(iopub=False, stdin=False, hb=False)
+            reply(client, client.kernel_info())
+            answer = reply(client, client.execute("1+1"))
+            seconds = time.perf_counter() - began
+            if answer["status"] != "ok":
+                raise RuntimeError("the first cell failed: %s" % answer)
+            return seconds
+        finally:
+            client.shutdown()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            client.stop_channels()
+            context.destroy(linger=0)
+
+
+for line in sys.stdin:
+    request = json.loads(line)
+    argv = [sys.executable if a == "{python}" else a for a in request["argv"]]
+    print(json.dumps({"seconds": start(argv)}), flush=True)
