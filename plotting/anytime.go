@@ -55,8 +55,9 @@ type AnytimeData struct {
 }
 
 const (
-	anytimeHeight = 330.0
+	anytimeHeight = 330.0 // more if the legend needs it
 	legendWidth   = 168.0
+	legendLine    = 34.0
 	// The x axis may also be seconds, so it is not whole numbers only.
 	minEvaluations, maxEvaluations = 1e-6, 1e15
 )
@@ -88,6 +89,7 @@ type anytime struct {
 	x, y     scale
 	xs, ys   []tick
 	zero     float64 // where a regret of 0 is drawn; 0 if none is
+	height   float64 // of the panel
 	decimals int
 	caption  []string
 }
@@ -242,8 +244,9 @@ func (a *anytime) layout() {
 	} else {
 		a.valueAxis()
 	}
+	a.height = max(anytimeHeight, legendLine*float64(len(a.bands))+20)
 	top := a.heading.height()
-	a.y.from, a.y.to = top+anytimeHeight, top
+	a.y.from, a.y.to = top+a.height, top
 	sentences := []string{"Lines: median of the incumbents over seeds; bands: interquartile range"}
 	if a.zero > 0 {
 		sentences = append(sentences, "0 marks a regret of zero, the optimum")
@@ -342,7 +345,7 @@ func (a *anytime) pixel(v float64) float64 {
 
 func (a *anytime) figure() *Figure {
 	top := a.heading.height()
-	base := top + anytimeHeight
+	base := top + a.height
 	caption := base + 62
 	return &Figure{
 		width: figureWidth, height: int(math.Ceil(caption + captionLine*float64(len(a.caption)-1) + padding)),
@@ -376,7 +379,7 @@ func (a *anytime) axes(p *pen, top, base float64) {
 	if a.data.Regret && metric != "" {
 		metric = "regret: " + metric
 	}
-	p.turned(padding+6, (top+base)/2, math.Pi/2, labelText.fit(metric, anytimeHeight), labelText)
+	p.turned(padding+6, (top+base)/2, math.Pi/2, labelText.fit(metric, a.height), labelText)
 }
 
 // steps turns one quartile into a right-continuous step curve.
@@ -427,13 +430,12 @@ func (a *anytime) legend(p *pen, top float64) {
 	slices.SortStableFunc(order, func(i, j int) int {
 		return cmp.Compare(a.pixel(a.bands[i].last()), a.pixel(a.bands[j].last()))
 	})
-	const line = 34.0
 	want := make([]float64, len(order))
 	for k, i := range order {
 		want[k] = a.pixel(a.bands[i].last())
 	}
 	x := a.x.to + 14
-	for k, y := range spreadOut(want, line, top+12, top+anytimeHeight-10) {
+	for k, y := range spreadOut(want, legendLine, top+12, top+a.height-14) {
 		i := order[k]
 		g, s := a.data.Groups[i], a.styles[i]
 		p.group("legend", g.Name, func() {

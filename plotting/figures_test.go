@@ -289,6 +289,54 @@ func TestAnytimeCurves(t *testing.T) {
 	}
 }
 
+// Many groups make the panel higher rather than the legend illegible.
+func TestAnytimeLegendHasRoom(t *testing.T) {
+	data := anytimeSample()
+	for i := range 12 {
+		g := data.Groups[i%4]
+		g.Name = fmt.Sprintf("policy %d", i)
+		data.Groups = append(data.Groups, g)
+	}
+	doc := parseSVG(t, mustFigure(t)(Anytime(data)))
+	var ys []float64
+	for _, e := range doc.find("text", "legend", "") {
+		ys = append(ys, e.num(t, "y"))
+	}
+	slices.Sort(ys)
+	for i := 1; i < len(ys); i++ {
+		if ys[i]-ys[i-1] < tickText.size {
+			t.Errorf("two lines of the legend are %.1f apart", ys[i]-ys[i-1])
+		}
+	}
+}
+
+// A figure may be drawn by several goroutines at once, with the same result.
+func TestConcurrentDrawing(t *testing.T) {
+	f := mustFigure(t)(Anytime(anytimeSample()))
+	want, err := f.SVG()
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs := make(chan error)
+	for range 4 {
+		go func() {
+			svg, err := f.SVG()
+			if err == nil && !bytes.Equal(svg, want) {
+				err = fmt.Errorf("another document")
+			}
+			if err == nil {
+				_, err = f.PNG(1)
+			}
+			errs <- err
+		}()
+	}
+	for range 4 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestAnytimeZeroRegret(t *testing.T) {
 	optimum := 0.9
 	data := AnytimeData{Regret: true, Optimum: &optimum, Groups: []TraceGroup{

@@ -21,5 +21,6 @@
 //   - standard deviations are those of a sample (divided by n - 1) for
 //     measured runs and those of the distribution for exact ones;
 //   - randomness comes from an rng.Stream that the caller names, so an
-//     interval is the same on every run and platform.
+//     interval is the same on every run, and on other processors up to the
+//     rounding of elementary functions.
 package stats
