@@ -36,7 +36,7 @@ func newWorkerCommand(handlers map[string]jobs.Handler) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = jobs.Worker{Handlers: handlers, Slots: &slots, Ready: jobs.Ready}.Run(ctx, args[0])
+			err = jobs.Worker{Handlers: handlers, Slots: &slots, Ready: jobs.Ready, Version: version}.Run(ctx, args[0])
 			if errors.Is(err, jobs.ErrBusy) {
 				return nil // the job is in good hands
 			}

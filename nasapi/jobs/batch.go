@@ -55,6 +55,11 @@ func (st *Study) Submit(b Batch) (*BatchHandle, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, err := os.Stat(st.Paths.Version()); errors.Is(err, fs.ErrNotExist) {
+		if err := st.create(); err != nil { // somebody removed it since it was opened
+			return nil, err
+		}
+	}
 	var queue [][]byte
 	h := &BatchHandle{Title: b.Title, Config: b.Config, study: st}
 	for i, spec := range b.Specs {

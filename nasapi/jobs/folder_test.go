@@ -422,3 +422,31 @@ func checkStatus(t *testing.T, j *Job, s Status) {
 		t.Errorf("%+v says nothing", s)
 	}
 }
+
+// BenchmarkStatuses polls a thousand jobs, as a kernel does several times a
+// second while somebody waits.
+func BenchmarkStatuses(b *testing.B) {
+	st := mustOpen(b, b.TempDir())
+	h := &BatchHandle{study: st}
+	for _, spec := range countSpecs(countConfig{Steps: 3}, seedRange(0, 1000)...) {
+		j, _, err := st.submitJob(spec, spec.ID(), false)
+		if err != nil {
+			b.Fatal(err)
+		}
+		h.jobs = append(h.jobs, j)
+	}
+	for name, n := range map[string]int{"pending": 0, "done": 200} {
+		for _, j := range h.jobs[:n] {
+			if err := (Worker{Handlers: testHandlers}).Run(b.Context(), j.Paths.Dir); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				for _, j := range h.jobs {
+					j.Status()
+				}
+			}
+		})
+	}
+}

@@ -161,6 +161,9 @@ func TestKilledWorkerIsRetried(t *testing.T) {
 	untilStarted(t, file, 2)
 	victim := h.jobs[0]
 	kill(t, victim.Status().PID)
+	eventually(t, "the reason", func() bool {
+		return strings.Contains(tail(victim.Paths.Events(), 4096), "killed by somebody or for want of memory")
+	})
 	eventually(t, "the second attempt", func() bool { s := victim.Status(); return s.State == Running && s.Attempt == 2 })
 	open()
 	mustWait(t, h)
@@ -201,6 +204,24 @@ func TestWorkerThatAlwaysDies(t *testing.T) {
 	h := mustSubmit(t, st, Batch{Title: "once", Specs: countSpecs(countConfig{Mode: "die-once", Steps: 2}, 1)})
 	mustWait(t, h)
 	wantCounts(t, h, 2)
+}
+
+// TestRemovedStudy removes jobs, and then all of the study, under a process that
+// has it open, as people do who want to start over.
+func TestRemovedStudy(t *testing.T) {
+	processes(t, 2)
+	st := studyIn(t)
+	b := Batch{Specs: countSpecs(countConfig{Steps: 3}, 1, 2)}
+	mustWait(t, mustSubmit(t, st, b))
+	for _, dir := range []string{st.Paths.Jobs(), st.Dir()} {
+		eventually(t, "the runner to end", func() bool { held, err := isHeld(st.Paths.Lock()); return err == nil && !held })
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		h := mustSubmit(t, st, b)
+		mustWait(t, h)
+		wantCounts(t, h, 3)
+	}
 }
 
 func TestUnknownKindFails(t *testing.T) {

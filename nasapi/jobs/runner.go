@@ -418,6 +418,9 @@ func (r *runner) moveLocked(j *Job, from State, event string, data any) error {
 func withLog(what string, cause error, j *Job) string {
 	if cause != nil {
 		what += " (" + cause.Error() + ")"
+		if strings.Contains(cause.Error(), "signal: killed") {
+			what += ", killed by somebody or for want of memory"
+		}
 	}
 	if log := j.Log(15); log != "" {
 		what += "; its last lines:\n" + log

@@ -99,12 +99,15 @@ func (st *Study) Jobs() ([]*Job, error) {
 }
 
 // job returns the study's one Job of an id, so that what it has read is kept.
-// A damaged one is looked at again: submitting mends it.
+// A damaged one is looked at again, as submitting mends it, and so is one whose
+// folder somebody removed.
 func (st *Study) job(id string) *Job {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if j := st.jobs[id]; j != nil && j.Err == nil {
-		return j
+		if _, err := os.Stat(j.Paths.Spec()); err == nil {
+			return j
+		}
 	}
 	j := openJob(st.disk, st.Paths.Job(id), id)
 	st.jobs[id] = j

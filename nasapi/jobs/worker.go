@@ -63,6 +63,8 @@ type Worker struct {
 	Slots *Slots
 	// Ready, if not nil, is called when the slot is taken.
 	Ready func()
+	// Version of the program, for the results' provenance.
+	Version string
 	// Grace is how long a handler may take to stop; 0 means 20 seconds.
 	Grace time.Duration
 
@@ -322,7 +324,7 @@ func (r *run) writeResult(result any) error {
 	now := time.Now()
 	text, err := json.Marshal(Outcome{
 		Schema: Schema, ID: r.job.ID, Attempt: r.attempt,
-		Version: buildVersion(), Go: runtime.Version(), Host: hostname(),
+		Version: fullVersion(r.Version), Go: runtime.Version(), Host: hostname(),
 		OS: runtime.GOOS, CPU: runtime.GOARCH, Threads: r.threads,
 		Started: r.started.UTC(), Ended: now.UTC(),
 		Seconds: now.Sub(r.started).Seconds(), Waited: r.waited.Seconds(),
@@ -334,18 +336,21 @@ func (r *run) writeResult(result any) error {
 	return writeAtomic(r.job.disk, r.job.Paths.Result(), append(text, '\n'), true)
 }
 
-// buildVersion is the module's version, or the commit it was built from.
-func buildVersion() string {
+// fullVersion adds the commit that the program was built from, where known.
+func fullVersion(version string) string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "unknown"
+		return version
 	}
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {
-			return s.Value
+			return strings.TrimSpace(version + " " + s.Value[:min(12, len(s.Value))])
 		}
 	}
-	return info.Main.Version
+	if version == "" {
+		return info.Main.Version
+	}
+	return version
 }
 
 // boundFile keeps a log that others append to below a limit: what there is
