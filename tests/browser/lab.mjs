@@ -190,11 +190,15 @@ export async function ask(page, key, selector) {
   }
 }
 
-// screenshot makes the page as tall as the notebook, so that the picture shows
-// all of it.
-export async function screenshot(page, file) {
-  const height = await page.$eval(".jp-Notebook", (notebook) =>
-    Math.max(notebook.scrollHeight, ...[...notebook.querySelectorAll("*")].filter((e) => e.classList.contains("jp-WindowedPanel-outer")).map((e) => e.scrollHeight)));
-  await page.setViewportSize({ width: 1400, height: Math.min(height + 200, 16000) });
-  await page.screenshot({ path: file });
+// screenshots pictures all of the notebook in pieces that a person can read,
+// FOLDER/NAME-1.png and on.
+export async function screenshots(page, folder, name) {
+  const width = 1400, piece = 1600;
+  await page.setViewportSize({ width, height: 16000 });
+  const end = await page.$eval(".jp-Notebook .jp-Cell:last-child", (cell) => cell.getBoundingClientRect().bottom);
+  const height = Math.min(Math.ceil(end) + 60, 16000);
+  for (let y = 0, n = 1; y < height; y += piece, n++) {
+    await page.screenshot({ path: path.join(folder, `${name}-${n}.png`), clip: { x: 0, y, width, height: Math.min(piece, height - y) } });
+  }
+  await page.setViewportSize({ width, height: 1000 });
 }

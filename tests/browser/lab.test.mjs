@@ -70,7 +70,7 @@ test("the figures are drawn", async () => {
 });
 
 test("Tab completes and Shift-Tab documents", async () => {
-  await lab.screenshot(page, path.join(results, "notebook.png"));
+  await lab.screenshots(page, results, "notebook");
   await lab.newLastCell(page);
   await page.keyboard.type("nasbench");
   assert.match(await lab.ask(page, "Tab", ".jp-Completer"), /nasbench101/);
