@@ -207,7 +207,7 @@ func (cmd *Command) signature() string {
 		if p.Default == nil {
 			parts = append(parts, p.Name)
 		} else {
-			parts = append(parts, p.Name+"="+p.Default.String())
+			parts = append(parts, p.Name+"="+repr(p.Default))
 		}
 	}
 	return "(" + strings.Join(parts, ", ") + ")"
@@ -466,7 +466,7 @@ func describe(v lib.Value) string {
 	case lib.NoneType:
 		return "None"
 	case lib.String, lib.Int, lib.Float, lib.Bool:
-		return fmt.Sprintf("the %s %s", v.Type(), abbreviate(v.String(), 40))
+		return fmt.Sprintf("the %s %s", v.Type(), abbreviate(repr(v), 40))
 	}
 	return "of type " + v.Type()
 }

@@ -68,7 +68,9 @@ func pretty(v lib.Value) string {
 // repr is the text of a value in full. It is ours because the interpreter's
 // recursion has no limit.
 func repr(v lib.Value) string {
-	switch v.(type) {
+	switch v := v.(type) {
+	case lib.Float:
+		return floatText(float64(v))
 	case *lib.List, lib.Tuple, *lib.Dict, *lib.Set:
 		p := &printer{limit: -1}
 		p.value(v, 0)
@@ -118,7 +120,7 @@ func (p *printer) value(v lib.Value, indent int) {
 		}
 		p.container(v, len(elems), indent, "set([", "])", func(i int) { p.value(elems[i], indent+1) })
 	default:
-		p.b.WriteString(v.String())
+		p.b.WriteString(repr(v))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"sort"
 	"strings"
+	"unicode/utf8"
 
 	"go.starlark.net/resolve"
 	lib "go.starlark.net/starlark"
@@ -96,10 +97,16 @@ func (in *Interpreter) cellError(err error) *kernel.CellError {
 // write instead where the construct is Python's.
 func (in *Interpreter) syntaxError(pos syntax.Position, msg string) *kernel.CellError {
 	src := in.sources[pos.Filename()]
-	if src != nil {
-		msg = src.explain(pos, msg)
+	if src == nil {
+		return in.report("SyntaxError", msg, nil)
 	}
-	return in.report("SyntaxError", msg, []frame{{src: src, pos: src.original(pos), column: true}})
+	at := src.original(pos)
+	if strings.HasPrefix(msg, "got newline") && at.line > 1 && at.col == 1 {
+		// The parser names the place after the line break.
+		at.line--
+		at.col = utf8.RuneCountInString(src.lines[at.line-1]) + 1
+	}
+	return in.report("SyntaxError", explain(msg), []frame{{src: src, pos: at, column: true}})
 }
 
 // classify finds the exception's name and message.

@@ -78,7 +78,7 @@ func (in *Interpreter) runCell(ctx context.Context, cell *kernel.Cell, name, cod
 	r := &run{in: in, ctx: ctx, cell: cell}
 	r.tic()
 	v, err := in.runSource(r, src)
-	if src.timed {
+	if src.timed && src.err == nil {
 		r.toc()
 	}
 	if err != nil {
@@ -104,11 +104,8 @@ func (in *Interpreter) runIn(r *run, src *source, env lib.StringDict) (lib.Value
 	stopMemory := r.watchMemory(th)
 	defer stopMemory()
 
-	// A cell may run inside another, by a command that executes cells: each
-	// has its own result.
-	previous := env[globalsName]
+	// It stays, because functions read through it after their file has run.
 	env[globalsName] = &globals{in: in, run: r, env: env}
-	defer func() { env[globalsName] = previous }()
 	_, err = prog.Init(th, env)
 	if err == nil {
 		return r.result, nil

@@ -3,8 +3,6 @@ package starlark
 import (
 	"regexp"
 	"strings"
-
-	"go.starlark.net/syntax"
 )
 
 // absentNames are Python builtins that the cells lack, with what to write
@@ -367,8 +365,8 @@ var parserWords = []struct {
 	{re(`^non-ASCII (hex|octal) escape`), "bytes above \\x7f are written \\u00XX in a string"},
 }
 
-// explain rewords a message about a place.
-func (src *source) explain(_ syntax.Position, msg string) string {
+// explain rewords a message.
+func explain(msg string) string {
 	for _, w := range parserWords {
 		if w.pattern.MatchString(msg) {
 			at := w.pattern.FindStringSubmatchIndex(msg)

@@ -3,6 +3,7 @@ package starlark
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	lib "go.starlark.net/starlark"
 
@@ -19,7 +20,7 @@ type docPage struct {
 	cmd   *Command
 }
 
-// describeName documents what an expression of names and dots stands for.
+// page documents what an expression of names and dots stands for.
 func (in *Interpreter) page(path string, v lib.Value, owner lib.Value) *docPage {
 	last := path[strings.LastIndexByte(path, '.')+1:]
 	switch v := v.(type) {
@@ -32,10 +33,9 @@ func (in *Interpreter) page(path string, v lib.Value, owner lib.Value) *docPage 
 		return &docPage{title: path + "(...)", kind: "method", doc: in.attrDoc(path, last, owner)}
 	}
 	p := &docPage{title: path + ": " + pythonType(v), kind: "instance", value: abbreviate(pretty(v), 2000)}
-	if d, ok := v.(Documented); ok {
+	p.doc = in.attrDoc(path, last, owner)
+	if d, ok := v.(Documented); ok && p.doc == "" {
 		p.doc = d.Doc()
-	} else {
-		p.doc = in.attrDoc(path, last, owner)
 	}
 	return p
 }
@@ -172,7 +172,7 @@ func (p *Param) label() string {
 	case p.Rest:
 		return "**" + p.Name
 	case p.Default != nil:
-		return p.Name + "=" + p.Default.String()
+		return p.Name + "=" + repr(p.Default)
 	}
 	return p.Name
 }
@@ -185,7 +185,7 @@ func quoted(values []string) string {
 	return strings.Join(out, ", ")
 }
 
-// plain is the page without Markdown's fences, emphasis and code marks.
+// plainText is a page without Markdown's fences, emphasis and code marks.
 func plainText(markdown string) string {
 	var out []string
 	for _, line := range strings.Split(markdown, "\n") {
@@ -263,4 +263,35 @@ func (in *Interpreter) overview() string {
 	fmt.Fprintf(&b, "### Of the language\n\n%s\n\n", strings.Join(language, "\n"))
 	b.WriteString("Modules: `math`, `json`. `help(name)` or Shift-Tab shows more; `%lsmagic` lists the magics.\n")
 	return b.String()
+}
+
+// Inspect documents the name at the cursor or, where that means nothing, the
+// function whose parentheses the cursor is in.
+func (in *Interpreter) Inspect(code string, at, detail int) *kernel.Bundle {
+	// The whole word counts, not what is before the cursor.
+	for at = max(at, 0); at < len(code); {
+		r, n := utf8.DecodeRuneInString(code[at:])
+		if !isWordRune(r) {
+			break
+		}
+		at += n
+	}
+	c := in.newCursor(code, at)
+	if c.comment() {
+		return nil
+	}
+	i := len(c.toks) - 1
+	if c.end < len(c.toks) || i >= 0 && c.toks[i].is("(") && c.toks[i].end == c.at {
+		if c.end == len(c.toks) {
+			i-- // right after the opening parenthesis: the name before it
+		}
+		if v, owner, path := c.chain(i); v != nil {
+			return helpBundle(in.page(path, v, owner).markdown(detail))
+		}
+	}
+	site := c.call(len(c.toks))
+	if site == nil || site.v == nil {
+		return nil
+	}
+	return helpBundle(in.page(site.path, site.v, site.owner).markdown(detail))
 }

@@ -337,6 +337,9 @@ func allOf(module string) []imported {
 	}
 	var out []imported
 	for _, name := range members.Keys() {
+		if name == "round" {
+			continue // Python's math has none, and the builtin does more
+		}
 		out = append(out, imported{name, name})
 	}
 	return out
@@ -703,7 +706,7 @@ func (p *preparer) chained(c chain, end int) {
 		}
 		for _, t := range middle {
 			if !(t.word() || t.kind == kindNumber || t.in(".", "-")) {
-				p.fail(p.toks[c.compares[i+1]], "comparisons with calls cannot be chained: write a < x and x < b")
+				p.fail(p.toks[c.compares[i+1]], "only names and numbers can stand between two comparisons: write a < x and x < b")
 				return
 			}
 		}

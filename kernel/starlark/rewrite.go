@@ -24,38 +24,68 @@ const (
 //   - Formats and repetitions that Starlark lacks, or bounds too generously,
 //     become calls; so does load.
 type rewriter struct {
-	err error
+	defs map[string]bool // names that a def binds at top level
+	err  error
 }
 
 // rewrite changes file in place. It resolves the names once to learn which are
 // global: scopes are the resolver's business.
 func (rw *rewriter) rewrite(file *syntax.File) error {
-	file.Stmts = rw.stmts(file.Stmts, operations, loads)
+	w := &walker{expr: operations, target: func(id *syntax.Ident) syntax.Expr { return id }, stmt: loads}
+	file.Stmts = w.block(file.Stmts)
 	if err := resolve.File(file, anyName, noName); err != nil {
 		return err
 	}
-	file.Stmts = rw.stmts(file.Stmts, rw.globalUse, rw.globalStmt)
+	rw.defs = map[string]bool{}
+	eachDef(file.Stmts, func(def *syntax.DefStmt) { rw.defs[def.Name.Name] = true })
+	w = &walker{expr: rw.globalUse, target: rw.globalTarget, stmt: rw.globalStmt}
+	file.Stmts = w.block(file.Stmts)
 	return rw.err
 }
 
 func anyName(string) bool { return true }
 func noName(string) bool  { return false }
 
-// globalUse replaces an identifier that would use a def's slot, and any
-// identifier that is assigned at top level.
+// eachDef visits the function definitions outside of any function.
+func eachDef(stmts []syntax.Stmt, f func(*syntax.DefStmt)) {
+	for _, s := range stmts {
+		switch s := s.(type) {
+		case *syntax.DefStmt:
+			f(s)
+		case *syntax.IfStmt:
+			eachDef(s.True, f)
+			eachDef(s.False, f)
+		case *syntax.ForStmt:
+			eachDef(s.Body, f)
+		case *syntax.WhileStmt:
+			eachDef(s.Body, f)
+		}
+	}
+}
+
+// globalUse replaces a use of a def's slot. Other names have no slot any more
+// once their assignments are replaced, and are looked up in the live map.
 func (rw *rewriter) globalUse(e syntax.Expr) syntax.Expr {
-	id, ok := e.(*syntax.Ident)
-	if !ok {
-		return e
+	if id, ok := e.(*syntax.Ident); ok && rw.defs[id.Name] && isGlobal(id) {
+		return globalRef(id.Name, id.NamePos)
 	}
-	if b, ok := id.Binding.(*resolve.Binding); !ok || b.Scope != resolve.Global {
-		return e
-	}
+	return e
+}
+
+// globalTarget replaces a global that is assigned.
+func (rw *rewriter) globalTarget(id *syntax.Ident) syntax.Expr {
 	if reserved(id.Name) {
 		rw.fail(id.NamePos, "cannot assign to %s", id.Name)
-		return e
+	}
+	if !isGlobal(id) {
+		return id
 	}
 	return globalRef(id.Name, id.NamePos)
+}
+
+func isGlobal(id *syntax.Ident) bool {
+	b, ok := id.Binding.(*resolve.Binding)
+	return ok && b.Scope == resolve.Global
 }
 
 // globalStmt follows a def at top level by the copy into the live map.
@@ -96,28 +126,20 @@ func (rw *rewriter) fail(pos syntax.Position, format string, args ...any) {
 	}
 }
 
-// stmts walks over statements bottom-up: expr may replace each expression,
-// stmt (nil: keep) each statement.
-func (rw *rewriter) stmts(list []syntax.Stmt, expr func(syntax.Expr) syntax.Expr, stmt func(syntax.Stmt, bool) []syntax.Stmt) []syntax.Stmt {
-	w := &walker{expr: expr, stmt: stmt}
-	return w.block(list)
-}
-
-// A walker rebuilds the tree in place.
+// A walker rebuilds the tree in place, bottom-up: expr may replace each
+// expression that is read, target each name that is assigned, stmt each
+// statement.
 type walker struct {
-	expr  func(syntax.Expr) syntax.Expr
-	stmt  func(s syntax.Stmt, inFunc bool) []syntax.Stmt
-	funcs int
+	expr   func(syntax.Expr) syntax.Expr
+	target func(*syntax.Ident) syntax.Expr
+	stmt   func(s syntax.Stmt, inFunc bool) []syntax.Stmt
+	funcs  int
 }
 
 func (w *walker) block(list []syntax.Stmt) []syntax.Stmt {
 	var out []syntax.Stmt
 	for _, s := range list {
 		w.children(s)
-		if w.stmt == nil {
-			out = append(out, s)
-			continue
-		}
 		out = append(out, w.stmt(s, w.funcs > 0)...)
 	}
 	return out
@@ -126,7 +148,7 @@ func (w *walker) block(list []syntax.Stmt) []syntax.Stmt {
 func (w *walker) children(s syntax.Stmt) {
 	switch s := s.(type) {
 	case *syntax.AssignStmt:
-		s.LHS, s.RHS = w.do(s.LHS), w.do(s.RHS)
+		s.LHS, s.RHS = w.assigned(s.LHS), w.do(s.RHS)
 	case *syntax.DefStmt:
 		w.list(s.Params)
 		w.funcs++
@@ -137,12 +159,35 @@ func (w *walker) children(s syntax.Stmt) {
 	case *syntax.IfStmt:
 		s.Cond, s.True, s.False = w.do(s.Cond), w.block(s.True), w.block(s.False)
 	case *syntax.ForStmt:
-		s.Vars, s.X, s.Body = w.do(s.Vars), w.do(s.X), w.block(s.Body)
+		s.Vars, s.X, s.Body = w.assigned(s.Vars), w.do(s.X), w.block(s.Body)
 	case *syntax.WhileStmt:
 		s.Cond, s.Body = w.do(s.Cond), w.block(s.Body)
 	case *syntax.ReturnStmt:
 		s.Result = w.do(s.Result)
 	}
+}
+
+// assigned walks over the left side of an assignment.
+func (w *walker) assigned(e syntax.Expr) syntax.Expr {
+	switch x := e.(type) {
+	case *syntax.Ident:
+		return w.target(x)
+	case *syntax.TupleExpr:
+		for i, elem := range x.List {
+			x.List[i] = w.assigned(elem)
+		}
+	case *syntax.ListExpr:
+		for i, elem := range x.List {
+			x.List[i] = w.assigned(elem)
+		}
+	case *syntax.ParenExpr:
+		x.X = w.assigned(x.X)
+	case *syntax.DotExpr:
+		x.X = w.do(x.X)
+	default:
+		return w.do(e)
+	}
+	return e
 }
 
 func (w *walker) list(es []syntax.Expr) {
@@ -200,7 +245,7 @@ func (w *walker) comprehension(x *syntax.Comprehension) {
 	for _, c := range x.Clauses {
 		switch c := c.(type) {
 		case *syntax.ForClause:
-			c.Vars, c.X = w.do(c.Vars), w.do(c.X)
+			c.Vars, c.X = w.assigned(c.Vars), w.do(c.X)
 		case *syntax.IfClause:
 			c.Cond = w.do(c.Cond)
 		}
@@ -217,9 +262,9 @@ func operations(e syntax.Expr) syntax.Expr {
 		case x.Op == syntax.STAR && !isNumber(x.X) && !isNumber(x.Y):
 			return call(repeatName, x.OpPos, syntax.End(x), x.X, x.Y)
 		}
-	case *syntax.CallExpr:
-		if dot, ok := x.Fn.(*syntax.DotExpr); ok && dot.Name.Name == "format" {
-			x.Fn = call(formatName, dot.NamePos, dot.NamePos, dot.X)
+	case *syntax.DotExpr:
+		if x.Name.Name == "format" {
+			return call(formatName, x.NamePos, x.NamePos, x.X)
 		}
 	}
 	return e
