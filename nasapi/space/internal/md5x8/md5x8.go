@@ -34,6 +34,9 @@ type Batch struct {
 	most    uint32
 }
 
+// scratchLen is what the assembly needs for two batches.
+const scratchLen = 1344
+
 // Sums holds the results: word w of lane i is Sums[w][i], in MD5's
 // little-endian order.
 type Sums = [4][Lanes]uint32
@@ -69,7 +72,20 @@ func (b *Batch) Sum(sums *Sums) {
 		b.sumGeneric(sums)
 		return
 	}
-	run(sums, &b.buf[0], uint64(b.stride), &b.blocks, uint64(b.most))
+	var scratch [scratchLen]byte
+	run(sums, &b.buf[0], uint64(b.stride), &b.blocks, uint64(b.most), &scratch)
+}
+
+// SumPair is Sum of two batches at once, in less time than one after the
+// other.
+func SumPair(a, b *Batch, sumsA, sumsB *Sums) {
+	if !hasAVX2 || a.most == 0 || b.most == 0 || a.stride != b.stride {
+		a.Sum(sumsA)
+		b.Sum(sumsB)
+		return
+	}
+	var scratch [scratchLen]byte
+	runPair(sumsA, sumsB, &a.buf[0], &b.buf[0], uint64(a.stride), &a.blocks, &b.blocks, uint64(max(a.most, b.most)), &scratch)
 }
 
 // sumGeneric is the twin that documents and tests the assembly.

@@ -77,830 +77,2508 @@ GLOBL start<>(SB), RODATA|NOPTR, $16
 DATA one<>+0(SB)/4, $0x00000001
 GLOBL one<>(SB), RODATA|NOPTR, $4
 
-// func run(sums *[4][8]uint32, lanes *byte, stride uint64, blocks *[8]uint32, most uint64)
+// func run(sums *[4][8]uint32, lanes *byte, stride uint64, blocks *[8]uint32, most uint64, scratch *[1344]byte)
 // Requires: AVX, AVX2
-TEXT ·run(SB), NOSPLIT, $512-40
-	MOVQ         sums+0(FP), AX
-	MOVQ         lanes+8(FP), CX
-	MOVQ         stride+16(FP), DX
-	MOVQ         blocks+24(FP), BX
-	MOVQ         most+32(FP), SI
-	LEAQ         (DX)(DX*2), DI
-	LEAQ         (CX)(DX*4), R8
-	VPBROADCASTD start<>+0(SB), Y0
-	VPBROADCASTD start<>+4(SB), Y1
-	VPBROADCASTD start<>+8(SB), Y2
-	VPBROADCASTD start<>+12(SB), Y3
-	VMOVDQU      (BX), Y4
+TEXT ·run(SB), NOSPLIT, $0-48
+	MOVQ         stride+16(FP), AX
+	LEAQ         (AX)(AX*2), CX
+	MOVQ         most+32(FP), DX
+	MOVQ         scratch+40(FP), BX
+	MOVQ         lanes+8(FP), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         blocks+24(FP), R8
+	VMOVDQU      (R8), Y8
+	VMOVDQU      Y8, 640(BX)
+	VPBROADCASTD start<>+0(SB), Y8
+	VMOVDQU      Y8, 512(BX)
+	VPBROADCASTD start<>+4(SB), Y8
+	VMOVDQU      Y8, 544(BX)
+	VPBROADCASTD start<>+8(SB), Y8
+	VMOVDQU      Y8, 576(BX)
+	VPBROADCASTD start<>+12(SB), Y8
+	VMOVDQU      Y8, 608(BX)
 
 block:
-	VMOVDQU      (CX), X5
-	VINSERTI128  $0x01, (R8), Y5, Y5
-	VMOVDQU      (CX)(DX*1), X6
-	VINSERTI128  $0x01, (R8)(DX*1), Y6, Y6
-	VMOVDQU      (CX)(DX*2), X7
-	VINSERTI128  $0x01, (R8)(DX*2), Y7, Y7
-	VMOVDQU      (CX)(DI*1), X8
-	VINSERTI128  $0x01, (R8)(DI*1), Y8, Y8
-	VPUNPCKLDQ   Y6, Y5, Y9
-	VPUNPCKHDQ   Y6, Y5, Y10
-	VPUNPCKLDQ   Y8, Y7, Y11
-	VPUNPCKHDQ   Y8, Y7, Y12
-	VPUNPCKLQDQ  Y11, Y9, Y13
-	VPUNPCKHQDQ  Y11, Y9, Y14
-	VMOVDQU      Y13, (SP)
-	VMOVDQU      Y14, 32(SP)
-	VPUNPCKLQDQ  Y12, Y10, Y13
-	VPUNPCKHQDQ  Y12, Y10, Y14
-	VMOVDQU      Y13, 64(SP)
-	VMOVDQU      Y14, 96(SP)
-	VMOVDQU      16(CX), X5
-	VINSERTI128  $0x01, 16(R8), Y5, Y5
-	VMOVDQU      16(CX)(DX*1), X6
-	VINSERTI128  $0x01, 16(R8)(DX*1), Y6, Y6
-	VMOVDQU      16(CX)(DX*2), X7
-	VINSERTI128  $0x01, 16(R8)(DX*2), Y7, Y7
-	VMOVDQU      16(CX)(DI*1), X8
-	VINSERTI128  $0x01, 16(R8)(DI*1), Y8, Y8
-	VPUNPCKLDQ   Y6, Y5, Y9
-	VPUNPCKHDQ   Y6, Y5, Y10
-	VPUNPCKLDQ   Y8, Y7, Y11
-	VPUNPCKHDQ   Y8, Y7, Y12
-	VPUNPCKLQDQ  Y11, Y9, Y13
-	VPUNPCKHQDQ  Y11, Y9, Y14
-	VMOVDQU      Y13, 128(SP)
-	VMOVDQU      Y14, 160(SP)
-	VPUNPCKLQDQ  Y12, Y10, Y13
-	VPUNPCKHQDQ  Y12, Y10, Y14
-	VMOVDQU      Y13, 192(SP)
-	VMOVDQU      Y14, 224(SP)
-	VMOVDQU      32(CX), X5
-	VINSERTI128  $0x01, 32(R8), Y5, Y5
-	VMOVDQU      32(CX)(DX*1), X6
-	VINSERTI128  $0x01, 32(R8)(DX*1), Y6, Y6
-	VMOVDQU      32(CX)(DX*2), X7
-	VINSERTI128  $0x01, 32(R8)(DX*2), Y7, Y7
-	VMOVDQU      32(CX)(DI*1), X8
-	VINSERTI128  $0x01, 32(R8)(DI*1), Y8, Y8
-	VPUNPCKLDQ   Y6, Y5, Y9
-	VPUNPCKHDQ   Y6, Y5, Y10
-	VPUNPCKLDQ   Y8, Y7, Y11
-	VPUNPCKHDQ   Y8, Y7, Y12
-	VPUNPCKLQDQ  Y11, Y9, Y13
-	VPUNPCKHQDQ  Y11, Y9, Y14
-	VMOVDQU      Y13, 256(SP)
-	VMOVDQU      Y14, 288(SP)
-	VPUNPCKLQDQ  Y12, Y10, Y13
-	VPUNPCKHQDQ  Y12, Y10, Y14
-	VMOVDQU      Y13, 320(SP)
-	VMOVDQU      Y14, 352(SP)
-	VMOVDQU      48(CX), X5
-	VINSERTI128  $0x01, 48(R8), Y5, Y5
-	VMOVDQU      48(CX)(DX*1), X6
-	VINSERTI128  $0x01, 48(R8)(DX*1), Y6, Y6
-	VMOVDQU      48(CX)(DX*2), X7
-	VINSERTI128  $0x01, 48(R8)(DX*2), Y7, Y7
-	VMOVDQU      48(CX)(DI*1), X8
-	VINSERTI128  $0x01, 48(R8)(DI*1), Y8, Y8
-	VPUNPCKLDQ   Y6, Y5, Y9
-	VPUNPCKHDQ   Y6, Y5, Y10
-	VPUNPCKLDQ   Y8, Y7, Y11
-	VPUNPCKHDQ   Y8, Y7, Y12
-	VPUNPCKLQDQ  Y11, Y9, Y13
-	VPUNPCKHQDQ  Y11, Y9, Y14
-	VMOVDQU      Y13, 384(SP)
-	VMOVDQU      Y14, 416(SP)
-	VPUNPCKLQDQ  Y12, Y10, Y13
-	VPUNPCKHQDQ  Y12, Y10, Y14
-	VMOVDQU      Y13, 448(SP)
-	VMOVDQU      Y14, 480(SP)
-	VMOVDQA      Y0, Y5
-	VMOVDQA      Y1, Y6
-	VMOVDQA      Y2, Y7
-	VMOVDQA      Y3, Y8
-	VPBROADCASTD sines<>+0(SB), Y9
-	VPADDD       (SP), Y9, Y9
-	VPADDD       Y9, Y5, Y5
-	VPXOR        Y7, Y8, Y10
-	VPAND        Y6, Y10, Y10
-	VPXOR        Y8, Y10, Y10
-	VPADDD       Y10, Y5, Y5
-	VPSLLD       $0x07, Y5, Y9
-	VPSRLD       $0x19, Y5, Y5
-	VPOR         Y9, Y5, Y5
-	VPADDD       Y6, Y5, Y5
-	VPBROADCASTD sines<>+4(SB), Y9
-	VPADDD       32(SP), Y9, Y9
-	VPADDD       Y9, Y8, Y8
-	VPXOR        Y6, Y7, Y10
-	VPAND        Y5, Y10, Y10
-	VPXOR        Y7, Y10, Y10
-	VPADDD       Y10, Y8, Y8
-	VPSLLD       $0x0c, Y8, Y9
-	VPSRLD       $0x14, Y8, Y8
-	VPOR         Y9, Y8, Y8
-	VPADDD       Y5, Y8, Y8
-	VPBROADCASTD sines<>+8(SB), Y9
-	VPADDD       64(SP), Y9, Y9
-	VPADDD       Y9, Y7, Y7
-	VPXOR        Y5, Y6, Y10
-	VPAND        Y8, Y10, Y10
-	VPXOR        Y6, Y10, Y10
-	VPADDD       Y10, Y7, Y7
-	VPSLLD       $0x11, Y7, Y9
-	VPSRLD       $0x0f, Y7, Y7
-	VPOR         Y9, Y7, Y7
-	VPADDD       Y8, Y7, Y7
-	VPBROADCASTD sines<>+12(SB), Y9
-	VPADDD       96(SP), Y9, Y9
-	VPADDD       Y9, Y6, Y6
-	VPXOR        Y8, Y5, Y10
-	VPAND        Y7, Y10, Y10
-	VPXOR        Y5, Y10, Y10
-	VPADDD       Y10, Y6, Y6
-	VPSLLD       $0x16, Y6, Y9
-	VPSRLD       $0x0a, Y6, Y6
-	VPOR         Y9, Y6, Y6
-	VPADDD       Y7, Y6, Y6
-	VPBROADCASTD sines<>+16(SB), Y9
-	VPADDD       128(SP), Y9, Y9
-	VPADDD       Y9, Y5, Y5
-	VPXOR        Y7, Y8, Y10
-	VPAND        Y6, Y10, Y10
-	VPXOR        Y8, Y10, Y10
-	VPADDD       Y10, Y5, Y5
-	VPSLLD       $0x07, Y5, Y9
-	VPSRLD       $0x19, Y5, Y5
-	VPOR         Y9, Y5, Y5
-	VPADDD       Y6, Y5, Y5
-	VPBROADCASTD sines<>+20(SB), Y9
-	VPADDD       160(SP), Y9, Y9
-	VPADDD       Y9, Y8, Y8
-	VPXOR        Y6, Y7, Y10
-	VPAND        Y5, Y10, Y10
-	VPXOR        Y7, Y10, Y10
-	VPADDD       Y10, Y8, Y8
-	VPSLLD       $0x0c, Y8, Y9
-	VPSRLD       $0x14, Y8, Y8
-	VPOR         Y9, Y8, Y8
-	VPADDD       Y5, Y8, Y8
-	VPBROADCASTD sines<>+24(SB), Y9
-	VPADDD       192(SP), Y9, Y9
-	VPADDD       Y9, Y7, Y7
-	VPXOR        Y5, Y6, Y10
-	VPAND        Y8, Y10, Y10
-	VPXOR        Y6, Y10, Y10
-	VPADDD       Y10, Y7, Y7
-	VPSLLD       $0x11, Y7, Y9
-	VPSRLD       $0x0f, Y7, Y7
-	VPOR         Y9, Y7, Y7
-	VPADDD       Y8, Y7, Y7
-	VPBROADCASTD sines<>+28(SB), Y9
-	VPADDD       224(SP), Y9, Y9
-	VPADDD       Y9, Y6, Y6
-	VPXOR        Y8, Y5, Y10
-	VPAND        Y7, Y10, Y10
-	VPXOR        Y5, Y10, Y10
-	VPADDD       Y10, Y6, Y6
-	VPSLLD       $0x16, Y6, Y9
-	VPSRLD       $0x0a, Y6, Y6
-	VPOR         Y9, Y6, Y6
-	VPADDD       Y7, Y6, Y6
-	VPBROADCASTD sines<>+32(SB), Y9
-	VPADDD       256(SP), Y9, Y9
-	VPADDD       Y9, Y5, Y5
-	VPXOR        Y7, Y8, Y10
-	VPAND        Y6, Y10, Y10
-	VPXOR        Y8, Y10, Y10
-	VPADDD       Y10, Y5, Y5
-	VPSLLD       $0x07, Y5, Y9
-	VPSRLD       $0x19, Y5, Y5
-	VPOR         Y9, Y5, Y5
-	VPADDD       Y6, Y5, Y5
-	VPBROADCASTD sines<>+36(SB), Y9
-	VPADDD       288(SP), Y9, Y9
-	VPADDD       Y9, Y8, Y8
-	VPXOR        Y6, Y7, Y10
-	VPAND        Y5, Y10, Y10
-	VPXOR        Y7, Y10, Y10
-	VPADDD       Y10, Y8, Y8
-	VPSLLD       $0x0c, Y8, Y9
-	VPSRLD       $0x14, Y8, Y8
-	VPOR         Y9, Y8, Y8
-	VPADDD       Y5, Y8, Y8
-	VPBROADCASTD sines<>+40(SB), Y9
-	VPADDD       320(SP), Y9, Y9
-	VPADDD       Y9, Y7, Y7
-	VPXOR        Y5, Y6, Y10
-	VPAND        Y8, Y10, Y10
-	VPXOR        Y6, Y10, Y10
-	VPADDD       Y10, Y7, Y7
-	VPSLLD       $0x11, Y7, Y9
-	VPSRLD       $0x0f, Y7, Y7
-	VPOR         Y9, Y7, Y7
-	VPADDD       Y8, Y7, Y7
-	VPBROADCASTD sines<>+44(SB), Y9
-	VPADDD       352(SP), Y9, Y9
-	VPADDD       Y9, Y6, Y6
-	VPXOR        Y8, Y5, Y10
-	VPAND        Y7, Y10, Y10
-	VPXOR        Y5, Y10, Y10
-	VPADDD       Y10, Y6, Y6
-	VPSLLD       $0x16, Y6, Y9
-	VPSRLD       $0x0a, Y6, Y6
-	VPOR         Y9, Y6, Y6
-	VPADDD       Y7, Y6, Y6
-	VPBROADCASTD sines<>+48(SB), Y9
-	VPADDD       384(SP), Y9, Y9
-	VPADDD       Y9, Y5, Y5
-	VPXOR        Y7, Y8, Y10
-	VPAND        Y6, Y10, Y10
-	VPXOR        Y8, Y10, Y10
-	VPADDD       Y10, Y5, Y5
-	VPSLLD       $0x07, Y5, Y9
-	VPSRLD       $0x19, Y5, Y5
-	VPOR         Y9, Y5, Y5
-	VPADDD       Y6, Y5, Y5
-	VPBROADCASTD sines<>+52(SB), Y9
-	VPADDD       416(SP), Y9, Y9
-	VPADDD       Y9, Y8, Y8
-	VPXOR        Y6, Y7, Y10
-	VPAND        Y5, Y10, Y10
-	VPXOR        Y7, Y10, Y10
-	VPADDD       Y10, Y8, Y8
-	VPSLLD       $0x0c, Y8, Y9
-	VPSRLD       $0x14, Y8, Y8
-	VPOR         Y9, Y8, Y8
-	VPADDD       Y5, Y8, Y8
-	VPBROADCASTD sines<>+56(SB), Y9
-	VPADDD       448(SP), Y9, Y9
-	VPADDD       Y9, Y7, Y7
-	VPXOR        Y5, Y6, Y10
-	VPAND        Y8, Y10, Y10
-	VPXOR        Y6, Y10, Y10
-	VPADDD       Y10, Y7, Y7
-	VPSLLD       $0x11, Y7, Y9
-	VPSRLD       $0x0f, Y7, Y7
-	VPOR         Y9, Y7, Y7
-	VPADDD       Y8, Y7, Y7
-	VPBROADCASTD sines<>+60(SB), Y9
-	VPADDD       480(SP), Y9, Y9
-	VPADDD       Y9, Y6, Y6
-	VPXOR        Y8, Y5, Y10
-	VPAND        Y7, Y10, Y10
-	VPXOR        Y5, Y10, Y10
-	VPADDD       Y10, Y6, Y6
-	VPSLLD       $0x16, Y6, Y9
-	VPSRLD       $0x0a, Y6, Y6
-	VPOR         Y9, Y6, Y6
-	VPADDD       Y7, Y6, Y6
-	VPBROADCASTD sines<>+64(SB), Y9
-	VPADDD       32(SP), Y9, Y9
-	VPADDD       Y9, Y5, Y5
-	VPANDN       Y7, Y8, Y9
-	VPADDD       Y9, Y5, Y5
-	VPAND        Y6, Y8, Y10
-	VPADDD       Y10, Y5, Y5
-	VPSLLD       $0x05, Y5, Y9
-	VPSRLD       $0x1b, Y5, Y5
-	VPOR         Y9, Y5, Y5
-	VPADDD       Y6, Y5, Y5
-	VPBROADCASTD sines<>+68(SB), Y9
-	VPADDD       192(SP), Y9, Y9
-	VPADDD       Y9, Y8, Y8
-	VPANDN       Y6, Y7, Y9
-	VPADDD       Y9, Y8, Y8
-	VPAND        Y5, Y7, Y10
-	VPADDD       Y10, Y8, Y8
-	VPSLLD       $0x09, Y8, Y9
-	VPSRLD       $0x17, Y8, Y8
-	VPOR         Y9, Y8, Y8
-	VPADDD       Y5, Y8, Y8
-	VPBROADCASTD sines<>+72(SB), Y9
-	VPADDD       352(SP), Y9, Y9
-	VPADDD       Y9, Y7, Y7
-	VPANDN       Y5, Y6, Y9
-	VPADDD       Y9, Y7, Y7
-	VPAND        Y8, Y6, Y10
-	VPADDD       Y10, Y7, Y7
-	VPSLLD       $0x0e, Y7, Y9
-	VPSRLD       $0x12, Y7, Y7
-	VPOR         Y9, Y7, Y7
-	VPADDD       Y8, Y7, Y7
-	VPBROADCASTD sines<>+76(SB), Y9
-	VPADDD       (SP), Y9, Y9
-	VPADDD       Y9, Y6, Y6
-	VPANDN       Y8, Y5, Y9
-	VPADDD       Y9, Y6, Y6
-	VPAND        Y7, Y5, Y10
-	VPADDD       Y10, Y6, Y6
-	VPSLLD       $0x14, Y6, Y9
-	VPSRLD       $0x0c, Y6, Y6
-	VPOR         Y9, Y6, Y6
-	VPADDD       Y7, Y6, Y6
-	VPBROADCASTD sines<>+80(SB), Y9
-	VPADDD       160(SP), Y9, Y9
-	VPADDD       Y9, Y5, Y5
-	VPANDN       Y7, Y8, Y9
-	VPADDD       Y9, Y5, Y5
-	VPAND        Y6, Y8, Y10
-	VPADDD       Y10, Y5, Y5
-	VPSLLD       $0x05, Y5, Y9
-	VPSRLD       $0x1b, Y5, Y5
-	VPOR         Y9, Y5, Y5
-	VPADDD       Y6, Y5, Y5
-	VPBROADCASTD sines<>+84(SB), Y9
-	VPADDD       320(SP), Y9, Y9
-	VPADDD       Y9, Y8, Y8
-	VPANDN       Y6, Y7, Y9
-	VPADDD       Y9, Y8, Y8
-	VPAND        Y5, Y7, Y10
-	VPADDD       Y10, Y8, Y8
-	VPSLLD       $0x09, Y8, Y9
-	VPSRLD       $0x17, Y8, Y8
-	VPOR         Y9, Y8, Y8
-	VPADDD       Y5, Y8, Y8
-	VPBROADCASTD sines<>+88(SB), Y9
-	VPADDD       480(SP), Y9, Y9
-	VPADDD       Y9, Y7, Y7
-	VPANDN       Y5, Y6, Y9
-	VPADDD       Y9, Y7, Y7
-	VPAND        Y8, Y6, Y10
-	VPADDD       Y10, Y7, Y7
-	VPSLLD       $0x0e, Y7, Y9
-	VPSRLD       $0x12, Y7, Y7
-	VPOR         Y9, Y7, Y7
-	VPADDD       Y8, Y7, Y7
-	VPBROADCASTD sines<>+92(SB), Y9
-	VPADDD       128(SP), Y9, Y9
-	VPADDD       Y9, Y6, Y6
-	VPANDN       Y8, Y5, Y9
-	VPADDD       Y9, Y6, Y6
-	VPAND        Y7, Y5, Y10
-	VPADDD       Y10, Y6, Y6
-	VPSLLD       $0x14, Y6, Y9
-	VPSRLD       $0x0c, Y6, Y6
-	VPOR         Y9, Y6, Y6
-	VPADDD       Y7, Y6, Y6
-	VPBROADCASTD sines<>+96(SB), Y9
-	VPADDD       288(SP), Y9, Y9
-	VPADDD       Y9, Y5, Y5
-	VPANDN       Y7, Y8, Y9
-	VPADDD       Y9, Y5, Y5
-	VPAND        Y6, Y8, Y10
-	VPADDD       Y10, Y5, Y5
-	VPSLLD       $0x05, Y5, Y9
-	VPSRLD       $0x1b, Y5, Y5
-	VPOR         Y9, Y5, Y5
-	VPADDD       Y6, Y5, Y5
-	VPBROADCASTD sines<>+100(SB), Y9
-	VPADDD       448(SP), Y9, Y9
-	VPADDD       Y9, Y8, Y8
-	VPANDN       Y6, Y7, Y9
-	VPADDD       Y9, Y8, Y8
-	VPAND        Y5, Y7, Y10
-	VPADDD       Y10, Y8, Y8
-	VPSLLD       $0x09, Y8, Y9
-	VPSRLD       $0x17, Y8, Y8
-	VPOR         Y9, Y8, Y8
-	VPADDD       Y5, Y8, Y8
-	VPBROADCASTD sines<>+104(SB), Y9
-	VPADDD       96(SP), Y9, Y9
-	VPADDD       Y9, Y7, Y7
-	VPANDN       Y5, Y6, Y9
-	VPADDD       Y9, Y7, Y7
-	VPAND        Y8, Y6, Y10
-	VPADDD       Y10, Y7, Y7
-	VPSLLD       $0x0e, Y7, Y9
-	VPSRLD       $0x12, Y7, Y7
-	VPOR         Y9, Y7, Y7
-	VPADDD       Y8, Y7, Y7
-	VPBROADCASTD sines<>+108(SB), Y9
-	VPADDD       256(SP), Y9, Y9
-	VPADDD       Y9, Y6, Y6
-	VPANDN       Y8, Y5, Y9
-	VPADDD       Y9, Y6, Y6
-	VPAND        Y7, Y5, Y10
-	VPADDD       Y10, Y6, Y6
-	VPSLLD       $0x14, Y6, Y9
-	VPSRLD       $0x0c, Y6, Y6
-	VPOR         Y9, Y6, Y6
-	VPADDD       Y7, Y6, Y6
-	VPBROADCASTD sines<>+112(SB), Y9
-	VPADDD       416(SP), Y9, Y9
-	VPADDD       Y9, Y5, Y5
-	VPANDN       Y7, Y8, Y9
-	VPADDD       Y9, Y5, Y5
-	VPAND        Y6, Y8, Y10
-	VPADDD       Y10, Y5, Y5
-	VPSLLD       $0x05, Y5, Y9
-	VPSRLD       $0x1b, Y5, Y5
-	VPOR         Y9, Y5, Y5
-	VPADDD       Y6, Y5, Y5
-	VPBROADCASTD sines<>+116(SB), Y9
-	VPADDD       64(SP), Y9, Y9
-	VPADDD       Y9, Y8, Y8
-	VPANDN       Y6, Y7, Y9
-	VPADDD       Y9, Y8, Y8
-	VPAND        Y5, Y7, Y10
-	VPADDD       Y10, Y8, Y8
-	VPSLLD       $0x09, Y8, Y9
-	VPSRLD       $0x17, Y8, Y8
-	VPOR         Y9, Y8, Y8
-	VPADDD       Y5, Y8, Y8
-	VPBROADCASTD sines<>+120(SB), Y9
-	VPADDD       224(SP), Y9, Y9
-	VPADDD       Y9, Y7, Y7
-	VPANDN       Y5, Y6, Y9
-	VPADDD       Y9, Y7, Y7
-	VPAND        Y8, Y6, Y10
-	VPADDD       Y10, Y7, Y7
-	VPSLLD       $0x0e, Y7, Y9
-	VPSRLD       $0x12, Y7, Y7
-	VPOR         Y9, Y7, Y7
-	VPADDD       Y8, Y7, Y7
-	VPBROADCASTD sines<>+124(SB), Y9
-	VPADDD       384(SP), Y9, Y9
-	VPADDD       Y9, Y6, Y6
-	VPANDN       Y8, Y5, Y9
-	VPADDD       Y9, Y6, Y6
-	VPAND        Y7, Y5, Y10
-	VPADDD       Y10, Y6, Y6
-	VPSLLD       $0x14, Y6, Y9
-	VPSRLD       $0x0c, Y6, Y6
-	VPOR         Y9, Y6, Y6
-	VPADDD       Y7, Y6, Y6
-	VPBROADCASTD sines<>+128(SB), Y9
-	VPADDD       160(SP), Y9, Y9
-	VPADDD       Y9, Y5, Y5
-	VPXOR        Y7, Y8, Y10
-	VPXOR        Y6, Y10, Y10
-	VPADDD       Y10, Y5, Y5
-	VPSLLD       $0x04, Y5, Y9
-	VPSRLD       $0x1c, Y5, Y5
-	VPOR         Y9, Y5, Y5
-	VPADDD       Y6, Y5, Y5
-	VPBROADCASTD sines<>+132(SB), Y9
-	VPADDD       256(SP), Y9, Y9
-	VPADDD       Y9, Y8, Y8
-	VPXOR        Y6, Y7, Y10
-	VPXOR        Y5, Y10, Y10
-	VPADDD       Y10, Y8, Y8
-	VPSLLD       $0x0b, Y8, Y9
-	VPSRLD       $0x15, Y8, Y8
-	VPOR         Y9, Y8, Y8
-	VPADDD       Y5, Y8, Y8
-	VPBROADCASTD sines<>+136(SB), Y9
-	VPADDD       352(SP), Y9, Y9
-	VPADDD       Y9, Y7, Y7
-	VPXOR        Y5, Y6, Y10
-	VPXOR        Y8, Y10, Y10
-	VPADDD       Y10, Y7, Y7
-	VPSLLD       $0x10, Y7, Y9
-	VPSRLD       $0x10, Y7, Y7
-	VPOR         Y9, Y7, Y7
-	VPADDD       Y8, Y7, Y7
-	VPBROADCASTD sines<>+140(SB), Y9
-	VPADDD       448(SP), Y9, Y9
-	VPADDD       Y9, Y6, Y6
-	VPXOR        Y8, Y5, Y10
-	VPXOR        Y7, Y10, Y10
-	VPADDD       Y10, Y6, Y6
-	VPSLLD       $0x17, Y6, Y9
-	VPSRLD       $0x09, Y6, Y6
-	VPOR         Y9, Y6, Y6
-	VPADDD       Y7, Y6, Y6
-	VPBROADCASTD sines<>+144(SB), Y9
-	VPADDD       32(SP), Y9, Y9
-	VPADDD       Y9, Y5, Y5
-	VPXOR        Y7, Y8, Y10
-	VPXOR        Y6, Y10, Y10
-	VPADDD       Y10, Y5, Y5
-	VPSLLD       $0x04, Y5, Y9
-	VPSRLD       $0x1c, Y5, Y5
-	VPOR         Y9, Y5, Y5
-	VPADDD       Y6, Y5, Y5
-	VPBROADCASTD sines<>+148(SB), Y9
-	VPADDD       128(SP), Y9, Y9
-	VPADDD       Y9, Y8, Y8
-	VPXOR        Y6, Y7, Y10
-	VPXOR        Y5, Y10, Y10
-	VPADDD       Y10, Y8, Y8
-	VPSLLD       $0x0b, Y8, Y9
-	VPSRLD       $0x15, Y8, Y8
-	VPOR         Y9, Y8, Y8
-	VPADDD       Y5, Y8, Y8
-	VPBROADCASTD sines<>+152(SB), Y9
-	VPADDD       224(SP), Y9, Y9
-	VPADDD       Y9, Y7, Y7
-	VPXOR        Y5, Y6, Y10
-	VPXOR        Y8, Y10, Y10
-	VPADDD       Y10, Y7, Y7
-	VPSLLD       $0x10, Y7, Y9
-	VPSRLD       $0x10, Y7, Y7
-	VPOR         Y9, Y7, Y7
-	VPADDD       Y8, Y7, Y7
-	VPBROADCASTD sines<>+156(SB), Y9
-	VPADDD       320(SP), Y9, Y9
-	VPADDD       Y9, Y6, Y6
-	VPXOR        Y8, Y5, Y10
-	VPXOR        Y7, Y10, Y10
-	VPADDD       Y10, Y6, Y6
-	VPSLLD       $0x17, Y6, Y9
-	VPSRLD       $0x09, Y6, Y6
-	VPOR         Y9, Y6, Y6
-	VPADDD       Y7, Y6, Y6
-	VPBROADCASTD sines<>+160(SB), Y9
-	VPADDD       416(SP), Y9, Y9
-	VPADDD       Y9, Y5, Y5
-	VPXOR        Y7, Y8, Y10
-	VPXOR        Y6, Y10, Y10
-	VPADDD       Y10, Y5, Y5
-	VPSLLD       $0x04, Y5, Y9
-	VPSRLD       $0x1c, Y5, Y5
-	VPOR         Y9, Y5, Y5
-	VPADDD       Y6, Y5, Y5
-	VPBROADCASTD sines<>+164(SB), Y9
-	VPADDD       (SP), Y9, Y9
-	VPADDD       Y9, Y8, Y8
-	VPXOR        Y6, Y7, Y10
-	VPXOR        Y5, Y10, Y10
-	VPADDD       Y10, Y8, Y8
-	VPSLLD       $0x0b, Y8, Y9
-	VPSRLD       $0x15, Y8, Y8
-	VPOR         Y9, Y8, Y8
-	VPADDD       Y5, Y8, Y8
-	VPBROADCASTD sines<>+168(SB), Y9
-	VPADDD       96(SP), Y9, Y9
-	VPADDD       Y9, Y7, Y7
-	VPXOR        Y5, Y6, Y10
-	VPXOR        Y8, Y10, Y10
-	VPADDD       Y10, Y7, Y7
-	VPSLLD       $0x10, Y7, Y9
-	VPSRLD       $0x10, Y7, Y7
-	VPOR         Y9, Y7, Y7
-	VPADDD       Y8, Y7, Y7
-	VPBROADCASTD sines<>+172(SB), Y9
-	VPADDD       192(SP), Y9, Y9
-	VPADDD       Y9, Y6, Y6
-	VPXOR        Y8, Y5, Y10
-	VPXOR        Y7, Y10, Y10
-	VPADDD       Y10, Y6, Y6
-	VPSLLD       $0x17, Y6, Y9
-	VPSRLD       $0x09, Y6, Y6
-	VPOR         Y9, Y6, Y6
-	VPADDD       Y7, Y6, Y6
-	VPBROADCASTD sines<>+176(SB), Y9
-	VPADDD       288(SP), Y9, Y9
-	VPADDD       Y9, Y5, Y5
-	VPXOR        Y7, Y8, Y10
-	VPXOR        Y6, Y10, Y10
-	VPADDD       Y10, Y5, Y5
-	VPSLLD       $0x04, Y5, Y9
-	VPSRLD       $0x1c, Y5, Y5
-	VPOR         Y9, Y5, Y5
-	VPADDD       Y6, Y5, Y5
-	VPBROADCASTD sines<>+180(SB), Y9
-	VPADDD       384(SP), Y9, Y9
-	VPADDD       Y9, Y8, Y8
-	VPXOR        Y6, Y7, Y10
-	VPXOR        Y5, Y10, Y10
-	VPADDD       Y10, Y8, Y8
-	VPSLLD       $0x0b, Y8, Y9
-	VPSRLD       $0x15, Y8, Y8
-	VPOR         Y9, Y8, Y8
-	VPADDD       Y5, Y8, Y8
-	VPBROADCASTD sines<>+184(SB), Y9
-	VPADDD       480(SP), Y9, Y9
-	VPADDD       Y9, Y7, Y7
-	VPXOR        Y5, Y6, Y10
-	VPXOR        Y8, Y10, Y10
-	VPADDD       Y10, Y7, Y7
-	VPSLLD       $0x10, Y7, Y9
-	VPSRLD       $0x10, Y7, Y7
-	VPOR         Y9, Y7, Y7
-	VPADDD       Y8, Y7, Y7
-	VPBROADCASTD sines<>+188(SB), Y9
-	VPADDD       64(SP), Y9, Y9
-	VPADDD       Y9, Y6, Y6
-	VPXOR        Y8, Y5, Y10
-	VPXOR        Y7, Y10, Y10
-	VPADDD       Y10, Y6, Y6
-	VPSLLD       $0x17, Y6, Y9
-	VPSRLD       $0x09, Y6, Y6
-	VPOR         Y9, Y6, Y6
-	VPADDD       Y7, Y6, Y6
-	VPBROADCASTD sines<>+192(SB), Y9
-	VPADDD       (SP), Y9, Y9
-	VPADDD       Y9, Y5, Y5
-	VPCMPEQD     Y9, Y9, Y9
-	VPXOR        Y8, Y9, Y10
-	VPOR         Y6, Y10, Y10
-	VPXOR        Y7, Y10, Y10
-	VPADDD       Y10, Y5, Y5
-	VPSLLD       $0x06, Y5, Y9
-	VPSRLD       $0x1a, Y5, Y5
-	VPOR         Y9, Y5, Y5
-	VPADDD       Y6, Y5, Y5
-	VPBROADCASTD sines<>+196(SB), Y9
-	VPADDD       224(SP), Y9, Y9
-	VPADDD       Y9, Y8, Y8
-	VPCMPEQD     Y9, Y9, Y9
-	VPXOR        Y7, Y9, Y10
-	VPOR         Y5, Y10, Y10
-	VPXOR        Y6, Y10, Y10
-	VPADDD       Y10, Y8, Y8
-	VPSLLD       $0x0a, Y8, Y9
-	VPSRLD       $0x16, Y8, Y8
-	VPOR         Y9, Y8, Y8
-	VPADDD       Y5, Y8, Y8
-	VPBROADCASTD sines<>+200(SB), Y9
-	VPADDD       448(SP), Y9, Y9
-	VPADDD       Y9, Y7, Y7
-	VPCMPEQD     Y9, Y9, Y9
-	VPXOR        Y6, Y9, Y10
-	VPOR         Y8, Y10, Y10
-	VPXOR        Y5, Y10, Y10
-	VPADDD       Y10, Y7, Y7
-	VPSLLD       $0x0f, Y7, Y9
-	VPSRLD       $0x11, Y7, Y7
-	VPOR         Y9, Y7, Y7
-	VPADDD       Y8, Y7, Y7
-	VPBROADCASTD sines<>+204(SB), Y9
-	VPADDD       160(SP), Y9, Y9
-	VPADDD       Y9, Y6, Y6
-	VPCMPEQD     Y9, Y9, Y9
-	VPXOR        Y5, Y9, Y10
-	VPOR         Y7, Y10, Y10
-	VPXOR        Y8, Y10, Y10
-	VPADDD       Y10, Y6, Y6
-	VPSLLD       $0x15, Y6, Y9
-	VPSRLD       $0x0b, Y6, Y6
-	VPOR         Y9, Y6, Y6
-	VPADDD       Y7, Y6, Y6
-	VPBROADCASTD sines<>+208(SB), Y9
-	VPADDD       384(SP), Y9, Y9
-	VPADDD       Y9, Y5, Y5
-	VPCMPEQD     Y9, Y9, Y9
-	VPXOR        Y8, Y9, Y10
-	VPOR         Y6, Y10, Y10
-	VPXOR        Y7, Y10, Y10
-	VPADDD       Y10, Y5, Y5
-	VPSLLD       $0x06, Y5, Y9
-	VPSRLD       $0x1a, Y5, Y5
-	VPOR         Y9, Y5, Y5
-	VPADDD       Y6, Y5, Y5
-	VPBROADCASTD sines<>+212(SB), Y9
-	VPADDD       96(SP), Y9, Y9
-	VPADDD       Y9, Y8, Y8
-	VPCMPEQD     Y9, Y9, Y9
-	VPXOR        Y7, Y9, Y10
-	VPOR         Y5, Y10, Y10
-	VPXOR        Y6, Y10, Y10
-	VPADDD       Y10, Y8, Y8
-	VPSLLD       $0x0a, Y8, Y9
-	VPSRLD       $0x16, Y8, Y8
-	VPOR         Y9, Y8, Y8
-	VPADDD       Y5, Y8, Y8
-	VPBROADCASTD sines<>+216(SB), Y9
-	VPADDD       320(SP), Y9, Y9
-	VPADDD       Y9, Y7, Y7
-	VPCMPEQD     Y9, Y9, Y9
-	VPXOR        Y6, Y9, Y10
-	VPOR         Y8, Y10, Y10
-	VPXOR        Y5, Y10, Y10
-	VPADDD       Y10, Y7, Y7
-	VPSLLD       $0x0f, Y7, Y9
-	VPSRLD       $0x11, Y7, Y7
-	VPOR         Y9, Y7, Y7
-	VPADDD       Y8, Y7, Y7
-	VPBROADCASTD sines<>+220(SB), Y9
-	VPADDD       32(SP), Y9, Y9
-	VPADDD       Y9, Y6, Y6
-	VPCMPEQD     Y9, Y9, Y9
-	VPXOR        Y5, Y9, Y10
-	VPOR         Y7, Y10, Y10
-	VPXOR        Y8, Y10, Y10
-	VPADDD       Y10, Y6, Y6
-	VPSLLD       $0x15, Y6, Y9
-	VPSRLD       $0x0b, Y6, Y6
-	VPOR         Y9, Y6, Y6
-	VPADDD       Y7, Y6, Y6
-	VPBROADCASTD sines<>+224(SB), Y9
-	VPADDD       256(SP), Y9, Y9
-	VPADDD       Y9, Y5, Y5
-	VPCMPEQD     Y9, Y9, Y9
-	VPXOR        Y8, Y9, Y10
-	VPOR         Y6, Y10, Y10
-	VPXOR        Y7, Y10, Y10
-	VPADDD       Y10, Y5, Y5
-	VPSLLD       $0x06, Y5, Y9
-	VPSRLD       $0x1a, Y5, Y5
-	VPOR         Y9, Y5, Y5
-	VPADDD       Y6, Y5, Y5
-	VPBROADCASTD sines<>+228(SB), Y9
-	VPADDD       480(SP), Y9, Y9
-	VPADDD       Y9, Y8, Y8
-	VPCMPEQD     Y9, Y9, Y9
-	VPXOR        Y7, Y9, Y10
-	VPOR         Y5, Y10, Y10
-	VPXOR        Y6, Y10, Y10
-	VPADDD       Y10, Y8, Y8
-	VPSLLD       $0x0a, Y8, Y9
-	VPSRLD       $0x16, Y8, Y8
-	VPOR         Y9, Y8, Y8
-	VPADDD       Y5, Y8, Y8
-	VPBROADCASTD sines<>+232(SB), Y9
-	VPADDD       192(SP), Y9, Y9
-	VPADDD       Y9, Y7, Y7
-	VPCMPEQD     Y9, Y9, Y9
-	VPXOR        Y6, Y9, Y10
-	VPOR         Y8, Y10, Y10
-	VPXOR        Y5, Y10, Y10
-	VPADDD       Y10, Y7, Y7
-	VPSLLD       $0x0f, Y7, Y9
-	VPSRLD       $0x11, Y7, Y7
-	VPOR         Y9, Y7, Y7
-	VPADDD       Y8, Y7, Y7
-	VPBROADCASTD sines<>+236(SB), Y9
-	VPADDD       416(SP), Y9, Y9
-	VPADDD       Y9, Y6, Y6
-	VPCMPEQD     Y9, Y9, Y9
-	VPXOR        Y5, Y9, Y10
-	VPOR         Y7, Y10, Y10
-	VPXOR        Y8, Y10, Y10
-	VPADDD       Y10, Y6, Y6
-	VPSLLD       $0x15, Y6, Y9
-	VPSRLD       $0x0b, Y6, Y6
-	VPOR         Y9, Y6, Y6
-	VPADDD       Y7, Y6, Y6
-	VPBROADCASTD sines<>+240(SB), Y9
-	VPADDD       128(SP), Y9, Y9
-	VPADDD       Y9, Y5, Y5
-	VPCMPEQD     Y9, Y9, Y9
-	VPXOR        Y8, Y9, Y10
-	VPOR         Y6, Y10, Y10
-	VPXOR        Y7, Y10, Y10
-	VPADDD       Y10, Y5, Y5
-	VPSLLD       $0x06, Y5, Y9
-	VPSRLD       $0x1a, Y5, Y5
-	VPOR         Y9, Y5, Y5
-	VPADDD       Y6, Y5, Y5
-	VPBROADCASTD sines<>+244(SB), Y9
-	VPADDD       352(SP), Y9, Y9
-	VPADDD       Y9, Y8, Y8
-	VPCMPEQD     Y9, Y9, Y9
-	VPXOR        Y7, Y9, Y10
-	VPOR         Y5, Y10, Y10
-	VPXOR        Y6, Y10, Y10
-	VPADDD       Y10, Y8, Y8
-	VPSLLD       $0x0a, Y8, Y9
-	VPSRLD       $0x16, Y8, Y8
-	VPOR         Y9, Y8, Y8
-	VPADDD       Y5, Y8, Y8
-	VPBROADCASTD sines<>+248(SB), Y9
-	VPADDD       64(SP), Y9, Y9
-	VPADDD       Y9, Y7, Y7
-	VPCMPEQD     Y9, Y9, Y9
-	VPXOR        Y6, Y9, Y10
-	VPOR         Y8, Y10, Y10
-	VPXOR        Y5, Y10, Y10
-	VPADDD       Y10, Y7, Y7
-	VPSLLD       $0x0f, Y7, Y9
-	VPSRLD       $0x11, Y7, Y7
-	VPOR         Y9, Y7, Y7
-	VPADDD       Y8, Y7, Y7
-	VPBROADCASTD sines<>+252(SB), Y9
-	VPADDD       288(SP), Y9, Y9
-	VPADDD       Y9, Y6, Y6
-	VPCMPEQD     Y9, Y9, Y9
-	VPXOR        Y5, Y9, Y10
-	VPOR         Y7, Y10, Y10
-	VPXOR        Y8, Y10, Y10
-	VPADDD       Y10, Y6, Y6
-	VPSLLD       $0x15, Y6, Y9
-	VPSRLD       $0x0b, Y6, Y6
-	VPOR         Y9, Y6, Y6
-	VPADDD       Y7, Y6, Y6
-	VPXOR        Y9, Y9, Y9
-	VPCMPGTD     Y9, Y4, Y9
-	VPAND        Y9, Y5, Y5
-	VPADDD       Y5, Y0, Y0
-	VPAND        Y9, Y6, Y6
-	VPADDD       Y6, Y1, Y1
-	VPAND        Y9, Y7, Y7
-	VPADDD       Y7, Y2, Y2
-	VPAND        Y9, Y8, Y8
+	VMOVDQU      (SI), X0
+	VINSERTI128  $0x01, (DI), Y0, Y0
+	VMOVDQU      (SI)(AX*1), X1
+	VINSERTI128  $0x01, (DI)(AX*1), Y1, Y1
+	VMOVDQU      (SI)(AX*2), X2
+	VINSERTI128  $0x01, (DI)(AX*2), Y2, Y2
+	VMOVDQU      (SI)(CX*1), X3
+	VINSERTI128  $0x01, (DI)(CX*1), Y3, Y3
+	VPUNPCKLDQ   Y1, Y0, Y8
+	VPUNPCKHDQ   Y1, Y0, Y12
+	VPUNPCKLDQ   Y3, Y2, Y9
+	VPUNPCKHDQ   Y3, Y2, Y13
+	VPUNPCKLQDQ  Y9, Y8, Y0
+	VPUNPCKHQDQ  Y9, Y8, Y1
+	VPUNPCKLQDQ  Y13, Y12, Y2
+	VPUNPCKHQDQ  Y13, Y12, Y3
+	VMOVDQU      Y0, (BX)
+	VMOVDQU      Y1, 32(BX)
+	VMOVDQU      Y2, 64(BX)
+	VMOVDQU      Y3, 96(BX)
+	VMOVDQU      16(SI), X0
+	VINSERTI128  $0x01, 16(DI), Y0, Y0
+	VMOVDQU      16(SI)(AX*1), X1
+	VINSERTI128  $0x01, 16(DI)(AX*1), Y1, Y1
+	VMOVDQU      16(SI)(AX*2), X2
+	VINSERTI128  $0x01, 16(DI)(AX*2), Y2, Y2
+	VMOVDQU      16(SI)(CX*1), X3
+	VINSERTI128  $0x01, 16(DI)(CX*1), Y3, Y3
+	VPUNPCKLDQ   Y1, Y0, Y8
+	VPUNPCKHDQ   Y1, Y0, Y12
+	VPUNPCKLDQ   Y3, Y2, Y9
+	VPUNPCKHDQ   Y3, Y2, Y13
+	VPUNPCKLQDQ  Y9, Y8, Y0
+	VPUNPCKHQDQ  Y9, Y8, Y1
+	VPUNPCKLQDQ  Y13, Y12, Y2
+	VPUNPCKHQDQ  Y13, Y12, Y3
+	VMOVDQU      Y0, 128(BX)
+	VMOVDQU      Y1, 160(BX)
+	VMOVDQU      Y2, 192(BX)
+	VMOVDQU      Y3, 224(BX)
+	VMOVDQU      32(SI), X0
+	VINSERTI128  $0x01, 32(DI), Y0, Y0
+	VMOVDQU      32(SI)(AX*1), X1
+	VINSERTI128  $0x01, 32(DI)(AX*1), Y1, Y1
+	VMOVDQU      32(SI)(AX*2), X2
+	VINSERTI128  $0x01, 32(DI)(AX*2), Y2, Y2
+	VMOVDQU      32(SI)(CX*1), X3
+	VINSERTI128  $0x01, 32(DI)(CX*1), Y3, Y3
+	VPUNPCKLDQ   Y1, Y0, Y8
+	VPUNPCKHDQ   Y1, Y0, Y12
+	VPUNPCKLDQ   Y3, Y2, Y9
+	VPUNPCKHDQ   Y3, Y2, Y13
+	VPUNPCKLQDQ  Y9, Y8, Y0
+	VPUNPCKHQDQ  Y9, Y8, Y1
+	VPUNPCKLQDQ  Y13, Y12, Y2
+	VPUNPCKHQDQ  Y13, Y12, Y3
+	VMOVDQU      Y0, 256(BX)
+	VMOVDQU      Y1, 288(BX)
+	VMOVDQU      Y2, 320(BX)
+	VMOVDQU      Y3, 352(BX)
+	VMOVDQU      48(SI), X0
+	VINSERTI128  $0x01, 48(DI), Y0, Y0
+	VMOVDQU      48(SI)(AX*1), X1
+	VINSERTI128  $0x01, 48(DI)(AX*1), Y1, Y1
+	VMOVDQU      48(SI)(AX*2), X2
+	VINSERTI128  $0x01, 48(DI)(AX*2), Y2, Y2
+	VMOVDQU      48(SI)(CX*1), X3
+	VINSERTI128  $0x01, 48(DI)(CX*1), Y3, Y3
+	VPUNPCKLDQ   Y1, Y0, Y8
+	VPUNPCKHDQ   Y1, Y0, Y12
+	VPUNPCKLDQ   Y3, Y2, Y9
+	VPUNPCKHDQ   Y3, Y2, Y13
+	VPUNPCKLQDQ  Y9, Y8, Y0
+	VPUNPCKHQDQ  Y9, Y8, Y1
+	VPUNPCKLQDQ  Y13, Y12, Y2
+	VPUNPCKHQDQ  Y13, Y12, Y3
+	VMOVDQU      Y0, 384(BX)
+	VMOVDQU      Y1, 416(BX)
+	VMOVDQU      Y2, 448(BX)
+	VMOVDQU      Y3, 480(BX)
+	VMOVDQU      512(BX), Y0
+	VMOVDQU      544(BX), Y1
+	VMOVDQU      576(BX), Y2
+	VMOVDQU      608(BX), Y3
+	VPBROADCASTD sines<>+0(SB), Y8
+	VPADDD       (BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPXOR        Y2, Y3, Y9
+	VPAND        Y1, Y9, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x07, Y0, Y8
+	VPSRLD       $0x19, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+4(SB), Y8
+	VPADDD       32(BX), Y8, Y8
 	VPADDD       Y8, Y3, Y3
+	VPXOR        Y1, Y2, Y9
+	VPAND        Y0, Y9, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0c, Y3, Y8
+	VPSRLD       $0x14, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+8(SB), Y8
+	VPADDD       64(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPXOR        Y0, Y1, Y9
+	VPAND        Y3, Y9, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x11, Y2, Y8
+	VPSRLD       $0x0f, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+12(SB), Y8
+	VPADDD       96(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPXOR        Y3, Y0, Y9
+	VPAND        Y2, Y9, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x16, Y1, Y8
+	VPSRLD       $0x0a, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+16(SB), Y8
+	VPADDD       128(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPXOR        Y2, Y3, Y9
+	VPAND        Y1, Y9, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x07, Y0, Y8
+	VPSRLD       $0x19, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+20(SB), Y8
+	VPADDD       160(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPXOR        Y1, Y2, Y9
+	VPAND        Y0, Y9, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0c, Y3, Y8
+	VPSRLD       $0x14, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+24(SB), Y8
+	VPADDD       192(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPXOR        Y0, Y1, Y9
+	VPAND        Y3, Y9, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x11, Y2, Y8
+	VPSRLD       $0x0f, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+28(SB), Y8
+	VPADDD       224(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPXOR        Y3, Y0, Y9
+	VPAND        Y2, Y9, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x16, Y1, Y8
+	VPSRLD       $0x0a, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+32(SB), Y8
+	VPADDD       256(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPXOR        Y2, Y3, Y9
+	VPAND        Y1, Y9, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x07, Y0, Y8
+	VPSRLD       $0x19, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+36(SB), Y8
+	VPADDD       288(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPXOR        Y1, Y2, Y9
+	VPAND        Y0, Y9, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0c, Y3, Y8
+	VPSRLD       $0x14, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+40(SB), Y8
+	VPADDD       320(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPXOR        Y0, Y1, Y9
+	VPAND        Y3, Y9, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x11, Y2, Y8
+	VPSRLD       $0x0f, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+44(SB), Y8
+	VPADDD       352(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPXOR        Y3, Y0, Y9
+	VPAND        Y2, Y9, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x16, Y1, Y8
+	VPSRLD       $0x0a, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+48(SB), Y8
+	VPADDD       384(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPXOR        Y2, Y3, Y9
+	VPAND        Y1, Y9, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x07, Y0, Y8
+	VPSRLD       $0x19, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+52(SB), Y8
+	VPADDD       416(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPXOR        Y1, Y2, Y9
+	VPAND        Y0, Y9, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0c, Y3, Y8
+	VPSRLD       $0x14, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+56(SB), Y8
+	VPADDD       448(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPXOR        Y0, Y1, Y9
+	VPAND        Y3, Y9, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x11, Y2, Y8
+	VPSRLD       $0x0f, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+60(SB), Y8
+	VPADDD       480(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPXOR        Y3, Y0, Y9
+	VPAND        Y2, Y9, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x16, Y1, Y8
+	VPSRLD       $0x0a, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+64(SB), Y8
+	VPADDD       32(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPANDN       Y2, Y3, Y8
+	VPADDD       Y8, Y0, Y0
+	VPAND        Y1, Y3, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x05, Y0, Y8
+	VPSRLD       $0x1b, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+68(SB), Y8
+	VPADDD       192(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPANDN       Y1, Y2, Y8
+	VPADDD       Y8, Y3, Y3
+	VPAND        Y0, Y2, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x09, Y3, Y8
+	VPSRLD       $0x17, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+72(SB), Y8
+	VPADDD       352(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPANDN       Y0, Y1, Y8
+	VPADDD       Y8, Y2, Y2
+	VPAND        Y3, Y1, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x0e, Y2, Y8
+	VPSRLD       $0x12, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+76(SB), Y8
+	VPADDD       (BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPANDN       Y3, Y0, Y8
+	VPADDD       Y8, Y1, Y1
+	VPAND        Y2, Y0, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x14, Y1, Y8
+	VPSRLD       $0x0c, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+80(SB), Y8
+	VPADDD       160(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPANDN       Y2, Y3, Y8
+	VPADDD       Y8, Y0, Y0
+	VPAND        Y1, Y3, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x05, Y0, Y8
+	VPSRLD       $0x1b, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+84(SB), Y8
+	VPADDD       320(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPANDN       Y1, Y2, Y8
+	VPADDD       Y8, Y3, Y3
+	VPAND        Y0, Y2, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x09, Y3, Y8
+	VPSRLD       $0x17, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+88(SB), Y8
+	VPADDD       480(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPANDN       Y0, Y1, Y8
+	VPADDD       Y8, Y2, Y2
+	VPAND        Y3, Y1, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x0e, Y2, Y8
+	VPSRLD       $0x12, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+92(SB), Y8
+	VPADDD       128(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPANDN       Y3, Y0, Y8
+	VPADDD       Y8, Y1, Y1
+	VPAND        Y2, Y0, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x14, Y1, Y8
+	VPSRLD       $0x0c, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+96(SB), Y8
+	VPADDD       288(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPANDN       Y2, Y3, Y8
+	VPADDD       Y8, Y0, Y0
+	VPAND        Y1, Y3, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x05, Y0, Y8
+	VPSRLD       $0x1b, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+100(SB), Y8
+	VPADDD       448(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPANDN       Y1, Y2, Y8
+	VPADDD       Y8, Y3, Y3
+	VPAND        Y0, Y2, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x09, Y3, Y8
+	VPSRLD       $0x17, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+104(SB), Y8
+	VPADDD       96(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPANDN       Y0, Y1, Y8
+	VPADDD       Y8, Y2, Y2
+	VPAND        Y3, Y1, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x0e, Y2, Y8
+	VPSRLD       $0x12, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+108(SB), Y8
+	VPADDD       256(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPANDN       Y3, Y0, Y8
+	VPADDD       Y8, Y1, Y1
+	VPAND        Y2, Y0, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x14, Y1, Y8
+	VPSRLD       $0x0c, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+112(SB), Y8
+	VPADDD       416(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPANDN       Y2, Y3, Y8
+	VPADDD       Y8, Y0, Y0
+	VPAND        Y1, Y3, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x05, Y0, Y8
+	VPSRLD       $0x1b, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+116(SB), Y8
+	VPADDD       64(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPANDN       Y1, Y2, Y8
+	VPADDD       Y8, Y3, Y3
+	VPAND        Y0, Y2, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x09, Y3, Y8
+	VPSRLD       $0x17, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+120(SB), Y8
+	VPADDD       224(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPANDN       Y0, Y1, Y8
+	VPADDD       Y8, Y2, Y2
+	VPAND        Y3, Y1, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x0e, Y2, Y8
+	VPSRLD       $0x12, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+124(SB), Y8
+	VPADDD       384(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPANDN       Y3, Y0, Y8
+	VPADDD       Y8, Y1, Y1
+	VPAND        Y2, Y0, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x14, Y1, Y8
+	VPSRLD       $0x0c, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+128(SB), Y8
+	VPADDD       160(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPXOR        Y2, Y3, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x04, Y0, Y8
+	VPSRLD       $0x1c, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+132(SB), Y8
+	VPADDD       256(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPXOR        Y1, Y2, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0b, Y3, Y8
+	VPSRLD       $0x15, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+136(SB), Y8
+	VPADDD       352(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPXOR        Y0, Y1, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x10, Y2, Y8
+	VPSRLD       $0x10, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+140(SB), Y8
+	VPADDD       448(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPXOR        Y3, Y0, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x17, Y1, Y8
+	VPSRLD       $0x09, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+144(SB), Y8
+	VPADDD       32(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPXOR        Y2, Y3, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x04, Y0, Y8
+	VPSRLD       $0x1c, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+148(SB), Y8
+	VPADDD       128(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPXOR        Y1, Y2, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0b, Y3, Y8
+	VPSRLD       $0x15, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+152(SB), Y8
+	VPADDD       224(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPXOR        Y0, Y1, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x10, Y2, Y8
+	VPSRLD       $0x10, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+156(SB), Y8
+	VPADDD       320(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPXOR        Y3, Y0, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x17, Y1, Y8
+	VPSRLD       $0x09, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+160(SB), Y8
+	VPADDD       416(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPXOR        Y2, Y3, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x04, Y0, Y8
+	VPSRLD       $0x1c, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+164(SB), Y8
+	VPADDD       (BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPXOR        Y1, Y2, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0b, Y3, Y8
+	VPSRLD       $0x15, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+168(SB), Y8
+	VPADDD       96(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPXOR        Y0, Y1, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x10, Y2, Y8
+	VPSRLD       $0x10, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+172(SB), Y8
+	VPADDD       192(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPXOR        Y3, Y0, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x17, Y1, Y8
+	VPSRLD       $0x09, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+176(SB), Y8
+	VPADDD       288(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPXOR        Y2, Y3, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x04, Y0, Y8
+	VPSRLD       $0x1c, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+180(SB), Y8
+	VPADDD       384(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPXOR        Y1, Y2, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0b, Y3, Y8
+	VPSRLD       $0x15, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+184(SB), Y8
+	VPADDD       480(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPXOR        Y0, Y1, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x10, Y2, Y8
+	VPSRLD       $0x10, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+188(SB), Y8
+	VPADDD       64(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPXOR        Y3, Y0, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x17, Y1, Y8
+	VPSRLD       $0x09, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+192(SB), Y8
+	VPADDD       (BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y3, Y8, Y9
+	VPOR         Y1, Y9, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x06, Y0, Y8
+	VPSRLD       $0x1a, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+196(SB), Y8
+	VPADDD       224(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y2, Y8, Y9
+	VPOR         Y0, Y9, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0a, Y3, Y8
+	VPSRLD       $0x16, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+200(SB), Y8
+	VPADDD       448(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y1, Y8, Y9
+	VPOR         Y3, Y9, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x0f, Y2, Y8
+	VPSRLD       $0x11, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+204(SB), Y8
+	VPADDD       160(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y0, Y8, Y9
+	VPOR         Y2, Y9, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x15, Y1, Y8
+	VPSRLD       $0x0b, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+208(SB), Y8
+	VPADDD       384(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y3, Y8, Y9
+	VPOR         Y1, Y9, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x06, Y0, Y8
+	VPSRLD       $0x1a, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+212(SB), Y8
+	VPADDD       96(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y2, Y8, Y9
+	VPOR         Y0, Y9, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0a, Y3, Y8
+	VPSRLD       $0x16, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+216(SB), Y8
+	VPADDD       320(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y1, Y8, Y9
+	VPOR         Y3, Y9, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x0f, Y2, Y8
+	VPSRLD       $0x11, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+220(SB), Y8
+	VPADDD       32(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y0, Y8, Y9
+	VPOR         Y2, Y9, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x15, Y1, Y8
+	VPSRLD       $0x0b, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+224(SB), Y8
+	VPADDD       256(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y3, Y8, Y9
+	VPOR         Y1, Y9, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x06, Y0, Y8
+	VPSRLD       $0x1a, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+228(SB), Y8
+	VPADDD       480(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y2, Y8, Y9
+	VPOR         Y0, Y9, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0a, Y3, Y8
+	VPSRLD       $0x16, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+232(SB), Y8
+	VPADDD       192(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y1, Y8, Y9
+	VPOR         Y3, Y9, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x0f, Y2, Y8
+	VPSRLD       $0x11, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+236(SB), Y8
+	VPADDD       416(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y0, Y8, Y9
+	VPOR         Y2, Y9, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x15, Y1, Y8
+	VPSRLD       $0x0b, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+240(SB), Y8
+	VPADDD       128(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y3, Y8, Y9
+	VPOR         Y1, Y9, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x06, Y0, Y8
+	VPSRLD       $0x1a, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+244(SB), Y8
+	VPADDD       352(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y2, Y8, Y9
+	VPOR         Y0, Y9, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0a, Y3, Y8
+	VPSRLD       $0x16, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+248(SB), Y8
+	VPADDD       64(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y1, Y8, Y9
+	VPOR         Y3, Y9, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x0f, Y2, Y8
+	VPSRLD       $0x11, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+252(SB), Y8
+	VPADDD       288(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y0, Y8, Y9
+	VPOR         Y2, Y9, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x15, Y1, Y8
+	VPSRLD       $0x0b, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VMOVDQU      640(BX), Y8
+	VPXOR        Y9, Y9, Y9
+	VPCMPGTD     Y9, Y8, Y9
+	VPAND        Y9, Y0, Y0
+	VPADDD       512(BX), Y0, Y0
+	VMOVDQU      Y0, 512(BX)
+	VPAND        Y9, Y1, Y1
+	VPADDD       544(BX), Y1, Y1
+	VMOVDQU      Y1, 544(BX)
+	VPAND        Y9, Y2, Y2
+	VPADDD       576(BX), Y2, Y2
+	VMOVDQU      Y2, 576(BX)
+	VPAND        Y9, Y3, Y3
+	VPADDD       608(BX), Y3, Y3
+	VMOVDQU      Y3, 608(BX)
 	VPBROADCASTD one<>+0(SB), Y9
-	VPSUBD       Y9, Y4, Y4
-	ADDQ         $0x40, CX
-	ADDQ         $0x40, R8
-	DECQ         SI
+	VPSUBD       Y9, Y8, Y8
+	VMOVDQU      Y8, 640(BX)
+	ADDQ         $0x40, SI
+	ADDQ         $0x40, DI
+	DECQ         DX
 	JNZ          block
+	MOVQ         sums+0(FP), AX
 	VMOVDQU      Y0, (AX)
 	VMOVDQU      Y1, 32(AX)
 	VMOVDQU      Y2, 64(AX)
 	VMOVDQU      Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func runPair(sumsA *[4][8]uint32, sumsB *[4][8]uint32, lanesA *byte, lanesB *byte, stride uint64, blocksA *[8]uint32, blocksB *[8]uint32, most uint64, scratch *[1344]byte)
+// Requires: AVX, AVX2
+TEXT ·runPair(SB), NOSPLIT, $0-72
+	MOVQ         stride+32(FP), AX
+	LEAQ         (AX)(AX*2), CX
+	MOVQ         most+56(FP), DX
+	MOVQ         scratch+64(FP), BX
+	MOVQ         lanesA+16(FP), SI
+	LEAQ         (SI)(AX*4), DI
+	MOVQ         blocksA+40(FP), R8
+	VMOVDQU      (R8), Y8
+	VMOVDQU      Y8, 640(BX)
+	VPBROADCASTD start<>+0(SB), Y8
+	VMOVDQU      Y8, 512(BX)
+	VPBROADCASTD start<>+4(SB), Y8
+	VMOVDQU      Y8, 544(BX)
+	VPBROADCASTD start<>+8(SB), Y8
+	VMOVDQU      Y8, 576(BX)
+	VPBROADCASTD start<>+12(SB), Y8
+	VMOVDQU      Y8, 608(BX)
+	MOVQ         lanesB+24(FP), R8
+	LEAQ         (R8)(AX*4), R9
+	MOVQ         blocksB+48(FP), R10
+	VMOVDQU      (R10), Y10
+	VMOVDQU      Y10, 1312(BX)
+	VPBROADCASTD start<>+0(SB), Y10
+	VMOVDQU      Y10, 1184(BX)
+	VPBROADCASTD start<>+4(SB), Y10
+	VMOVDQU      Y10, 1216(BX)
+	VPBROADCASTD start<>+8(SB), Y10
+	VMOVDQU      Y10, 1248(BX)
+	VPBROADCASTD start<>+12(SB), Y10
+	VMOVDQU      Y10, 1280(BX)
+
+block:
+	VMOVDQU      (SI), X0
+	VINSERTI128  $0x01, (DI), Y0, Y0
+	VMOVDQU      (SI)(AX*1), X1
+	VINSERTI128  $0x01, (DI)(AX*1), Y1, Y1
+	VMOVDQU      (SI)(AX*2), X2
+	VINSERTI128  $0x01, (DI)(AX*2), Y2, Y2
+	VMOVDQU      (SI)(CX*1), X3
+	VINSERTI128  $0x01, (DI)(CX*1), Y3, Y3
+	VPUNPCKLDQ   Y1, Y0, Y8
+	VPUNPCKHDQ   Y1, Y0, Y12
+	VPUNPCKLDQ   Y3, Y2, Y9
+	VPUNPCKHDQ   Y3, Y2, Y13
+	VPUNPCKLQDQ  Y9, Y8, Y0
+	VPUNPCKHQDQ  Y9, Y8, Y1
+	VPUNPCKLQDQ  Y13, Y12, Y2
+	VPUNPCKHQDQ  Y13, Y12, Y3
+	VMOVDQU      Y0, (BX)
+	VMOVDQU      Y1, 32(BX)
+	VMOVDQU      Y2, 64(BX)
+	VMOVDQU      Y3, 96(BX)
+	VMOVDQU      16(SI), X0
+	VINSERTI128  $0x01, 16(DI), Y0, Y0
+	VMOVDQU      16(SI)(AX*1), X1
+	VINSERTI128  $0x01, 16(DI)(AX*1), Y1, Y1
+	VMOVDQU      16(SI)(AX*2), X2
+	VINSERTI128  $0x01, 16(DI)(AX*2), Y2, Y2
+	VMOVDQU      16(SI)(CX*1), X3
+	VINSERTI128  $0x01, 16(DI)(CX*1), Y3, Y3
+	VPUNPCKLDQ   Y1, Y0, Y8
+	VPUNPCKHDQ   Y1, Y0, Y12
+	VPUNPCKLDQ   Y3, Y2, Y9
+	VPUNPCKHDQ   Y3, Y2, Y13
+	VPUNPCKLQDQ  Y9, Y8, Y0
+	VPUNPCKHQDQ  Y9, Y8, Y1
+	VPUNPCKLQDQ  Y13, Y12, Y2
+	VPUNPCKHQDQ  Y13, Y12, Y3
+	VMOVDQU      Y0, 128(BX)
+	VMOVDQU      Y1, 160(BX)
+	VMOVDQU      Y2, 192(BX)
+	VMOVDQU      Y3, 224(BX)
+	VMOVDQU      32(SI), X0
+	VINSERTI128  $0x01, 32(DI), Y0, Y0
+	VMOVDQU      32(SI)(AX*1), X1
+	VINSERTI128  $0x01, 32(DI)(AX*1), Y1, Y1
+	VMOVDQU      32(SI)(AX*2), X2
+	VINSERTI128  $0x01, 32(DI)(AX*2), Y2, Y2
+	VMOVDQU      32(SI)(CX*1), X3
+	VINSERTI128  $0x01, 32(DI)(CX*1), Y3, Y3
+	VPUNPCKLDQ   Y1, Y0, Y8
+	VPUNPCKHDQ   Y1, Y0, Y12
+	VPUNPCKLDQ   Y3, Y2, Y9
+	VPUNPCKHDQ   Y3, Y2, Y13
+	VPUNPCKLQDQ  Y9, Y8, Y0
+	VPUNPCKHQDQ  Y9, Y8, Y1
+	VPUNPCKLQDQ  Y13, Y12, Y2
+	VPUNPCKHQDQ  Y13, Y12, Y3
+	VMOVDQU      Y0, 256(BX)
+	VMOVDQU      Y1, 288(BX)
+	VMOVDQU      Y2, 320(BX)
+	VMOVDQU      Y3, 352(BX)
+	VMOVDQU      48(SI), X0
+	VINSERTI128  $0x01, 48(DI), Y0, Y0
+	VMOVDQU      48(SI)(AX*1), X1
+	VINSERTI128  $0x01, 48(DI)(AX*1), Y1, Y1
+	VMOVDQU      48(SI)(AX*2), X2
+	VINSERTI128  $0x01, 48(DI)(AX*2), Y2, Y2
+	VMOVDQU      48(SI)(CX*1), X3
+	VINSERTI128  $0x01, 48(DI)(CX*1), Y3, Y3
+	VPUNPCKLDQ   Y1, Y0, Y8
+	VPUNPCKHDQ   Y1, Y0, Y12
+	VPUNPCKLDQ   Y3, Y2, Y9
+	VPUNPCKHDQ   Y3, Y2, Y13
+	VPUNPCKLQDQ  Y9, Y8, Y0
+	VPUNPCKHQDQ  Y9, Y8, Y1
+	VPUNPCKLQDQ  Y13, Y12, Y2
+	VPUNPCKHQDQ  Y13, Y12, Y3
+	VMOVDQU      Y0, 384(BX)
+	VMOVDQU      Y1, 416(BX)
+	VMOVDQU      Y2, 448(BX)
+	VMOVDQU      Y3, 480(BX)
+	VMOVDQU      (R8), X4
+	VINSERTI128  $0x01, (R9), Y4, Y4
+	VMOVDQU      (R8)(AX*1), X5
+	VINSERTI128  $0x01, (R9)(AX*1), Y5, Y5
+	VMOVDQU      (R8)(AX*2), X6
+	VINSERTI128  $0x01, (R9)(AX*2), Y6, Y6
+	VMOVDQU      (R8)(CX*1), X7
+	VINSERTI128  $0x01, (R9)(CX*1), Y7, Y7
+	VPUNPCKLDQ   Y5, Y4, Y10
+	VPUNPCKHDQ   Y5, Y4, Y12
+	VPUNPCKLDQ   Y7, Y6, Y11
+	VPUNPCKHDQ   Y7, Y6, Y13
+	VPUNPCKLQDQ  Y11, Y10, Y4
+	VPUNPCKHQDQ  Y11, Y10, Y5
+	VPUNPCKLQDQ  Y13, Y12, Y6
+	VPUNPCKHQDQ  Y13, Y12, Y7
+	VMOVDQU      Y4, 672(BX)
+	VMOVDQU      Y5, 704(BX)
+	VMOVDQU      Y6, 736(BX)
+	VMOVDQU      Y7, 768(BX)
+	VMOVDQU      16(R8), X4
+	VINSERTI128  $0x01, 16(R9), Y4, Y4
+	VMOVDQU      16(R8)(AX*1), X5
+	VINSERTI128  $0x01, 16(R9)(AX*1), Y5, Y5
+	VMOVDQU      16(R8)(AX*2), X6
+	VINSERTI128  $0x01, 16(R9)(AX*2), Y6, Y6
+	VMOVDQU      16(R8)(CX*1), X7
+	VINSERTI128  $0x01, 16(R9)(CX*1), Y7, Y7
+	VPUNPCKLDQ   Y5, Y4, Y10
+	VPUNPCKHDQ   Y5, Y4, Y12
+	VPUNPCKLDQ   Y7, Y6, Y11
+	VPUNPCKHDQ   Y7, Y6, Y13
+	VPUNPCKLQDQ  Y11, Y10, Y4
+	VPUNPCKHQDQ  Y11, Y10, Y5
+	VPUNPCKLQDQ  Y13, Y12, Y6
+	VPUNPCKHQDQ  Y13, Y12, Y7
+	VMOVDQU      Y4, 800(BX)
+	VMOVDQU      Y5, 832(BX)
+	VMOVDQU      Y6, 864(BX)
+	VMOVDQU      Y7, 896(BX)
+	VMOVDQU      32(R8), X4
+	VINSERTI128  $0x01, 32(R9), Y4, Y4
+	VMOVDQU      32(R8)(AX*1), X5
+	VINSERTI128  $0x01, 32(R9)(AX*1), Y5, Y5
+	VMOVDQU      32(R8)(AX*2), X6
+	VINSERTI128  $0x01, 32(R9)(AX*2), Y6, Y6
+	VMOVDQU      32(R8)(CX*1), X7
+	VINSERTI128  $0x01, 32(R9)(CX*1), Y7, Y7
+	VPUNPCKLDQ   Y5, Y4, Y10
+	VPUNPCKHDQ   Y5, Y4, Y12
+	VPUNPCKLDQ   Y7, Y6, Y11
+	VPUNPCKHDQ   Y7, Y6, Y13
+	VPUNPCKLQDQ  Y11, Y10, Y4
+	VPUNPCKHQDQ  Y11, Y10, Y5
+	VPUNPCKLQDQ  Y13, Y12, Y6
+	VPUNPCKHQDQ  Y13, Y12, Y7
+	VMOVDQU      Y4, 928(BX)
+	VMOVDQU      Y5, 960(BX)
+	VMOVDQU      Y6, 992(BX)
+	VMOVDQU      Y7, 1024(BX)
+	VMOVDQU      48(R8), X4
+	VINSERTI128  $0x01, 48(R9), Y4, Y4
+	VMOVDQU      48(R8)(AX*1), X5
+	VINSERTI128  $0x01, 48(R9)(AX*1), Y5, Y5
+	VMOVDQU      48(R8)(AX*2), X6
+	VINSERTI128  $0x01, 48(R9)(AX*2), Y6, Y6
+	VMOVDQU      48(R8)(CX*1), X7
+	VINSERTI128  $0x01, 48(R9)(CX*1), Y7, Y7
+	VPUNPCKLDQ   Y5, Y4, Y10
+	VPUNPCKHDQ   Y5, Y4, Y12
+	VPUNPCKLDQ   Y7, Y6, Y11
+	VPUNPCKHDQ   Y7, Y6, Y13
+	VPUNPCKLQDQ  Y11, Y10, Y4
+	VPUNPCKHQDQ  Y11, Y10, Y5
+	VPUNPCKLQDQ  Y13, Y12, Y6
+	VPUNPCKHQDQ  Y13, Y12, Y7
+	VMOVDQU      Y4, 1056(BX)
+	VMOVDQU      Y5, 1088(BX)
+	VMOVDQU      Y6, 1120(BX)
+	VMOVDQU      Y7, 1152(BX)
+	VMOVDQU      512(BX), Y0
+	VMOVDQU      544(BX), Y1
+	VMOVDQU      576(BX), Y2
+	VMOVDQU      608(BX), Y3
+	VMOVDQU      1184(BX), Y4
+	VMOVDQU      1216(BX), Y5
+	VMOVDQU      1248(BX), Y6
+	VMOVDQU      1280(BX), Y7
+	VPBROADCASTD sines<>+0(SB), Y8
+	VPADDD       (BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPXOR        Y2, Y3, Y9
+	VPAND        Y1, Y9, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x07, Y0, Y8
+	VPSRLD       $0x19, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+0(SB), Y10
+	VPADDD       672(BX), Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPXOR        Y6, Y7, Y11
+	VPAND        Y5, Y11, Y11
+	VPXOR        Y7, Y11, Y11
+	VPADDD       Y11, Y4, Y4
+	VPSLLD       $0x07, Y4, Y10
+	VPSRLD       $0x19, Y4, Y4
+	VPOR         Y10, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VPBROADCASTD sines<>+4(SB), Y8
+	VPADDD       32(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPXOR        Y1, Y2, Y9
+	VPAND        Y0, Y9, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0c, Y3, Y8
+	VPSRLD       $0x14, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+4(SB), Y10
+	VPADDD       704(BX), Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPXOR        Y5, Y6, Y11
+	VPAND        Y4, Y11, Y11
+	VPXOR        Y6, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPSLLD       $0x0c, Y7, Y10
+	VPSRLD       $0x14, Y7, Y7
+	VPOR         Y10, Y7, Y7
+	VPADDD       Y4, Y7, Y7
+	VPBROADCASTD sines<>+8(SB), Y8
+	VPADDD       64(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPXOR        Y0, Y1, Y9
+	VPAND        Y3, Y9, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x11, Y2, Y8
+	VPSRLD       $0x0f, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+8(SB), Y10
+	VPADDD       736(BX), Y10, Y10
+	VPADDD       Y10, Y6, Y6
+	VPXOR        Y4, Y5, Y11
+	VPAND        Y7, Y11, Y11
+	VPXOR        Y5, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPSLLD       $0x11, Y6, Y10
+	VPSRLD       $0x0f, Y6, Y6
+	VPOR         Y10, Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VPBROADCASTD sines<>+12(SB), Y8
+	VPADDD       96(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPXOR        Y3, Y0, Y9
+	VPAND        Y2, Y9, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x16, Y1, Y8
+	VPSRLD       $0x0a, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+12(SB), Y10
+	VPADDD       768(BX), Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPXOR        Y7, Y4, Y11
+	VPAND        Y6, Y11, Y11
+	VPXOR        Y4, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPSLLD       $0x16, Y5, Y10
+	VPSRLD       $0x0a, Y5, Y5
+	VPOR         Y10, Y5, Y5
+	VPADDD       Y6, Y5, Y5
+	VPBROADCASTD sines<>+16(SB), Y8
+	VPADDD       128(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPXOR        Y2, Y3, Y9
+	VPAND        Y1, Y9, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x07, Y0, Y8
+	VPSRLD       $0x19, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+16(SB), Y10
+	VPADDD       800(BX), Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPXOR        Y6, Y7, Y11
+	VPAND        Y5, Y11, Y11
+	VPXOR        Y7, Y11, Y11
+	VPADDD       Y11, Y4, Y4
+	VPSLLD       $0x07, Y4, Y10
+	VPSRLD       $0x19, Y4, Y4
+	VPOR         Y10, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VPBROADCASTD sines<>+20(SB), Y8
+	VPADDD       160(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPXOR        Y1, Y2, Y9
+	VPAND        Y0, Y9, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0c, Y3, Y8
+	VPSRLD       $0x14, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+20(SB), Y10
+	VPADDD       832(BX), Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPXOR        Y5, Y6, Y11
+	VPAND        Y4, Y11, Y11
+	VPXOR        Y6, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPSLLD       $0x0c, Y7, Y10
+	VPSRLD       $0x14, Y7, Y7
+	VPOR         Y10, Y7, Y7
+	VPADDD       Y4, Y7, Y7
+	VPBROADCASTD sines<>+24(SB), Y8
+	VPADDD       192(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPXOR        Y0, Y1, Y9
+	VPAND        Y3, Y9, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x11, Y2, Y8
+	VPSRLD       $0x0f, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+24(SB), Y10
+	VPADDD       864(BX), Y10, Y10
+	VPADDD       Y10, Y6, Y6
+	VPXOR        Y4, Y5, Y11
+	VPAND        Y7, Y11, Y11
+	VPXOR        Y5, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPSLLD       $0x11, Y6, Y10
+	VPSRLD       $0x0f, Y6, Y6
+	VPOR         Y10, Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VPBROADCASTD sines<>+28(SB), Y8
+	VPADDD       224(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPXOR        Y3, Y0, Y9
+	VPAND        Y2, Y9, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x16, Y1, Y8
+	VPSRLD       $0x0a, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+28(SB), Y10
+	VPADDD       896(BX), Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPXOR        Y7, Y4, Y11
+	VPAND        Y6, Y11, Y11
+	VPXOR        Y4, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPSLLD       $0x16, Y5, Y10
+	VPSRLD       $0x0a, Y5, Y5
+	VPOR         Y10, Y5, Y5
+	VPADDD       Y6, Y5, Y5
+	VPBROADCASTD sines<>+32(SB), Y8
+	VPADDD       256(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPXOR        Y2, Y3, Y9
+	VPAND        Y1, Y9, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x07, Y0, Y8
+	VPSRLD       $0x19, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+32(SB), Y10
+	VPADDD       928(BX), Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPXOR        Y6, Y7, Y11
+	VPAND        Y5, Y11, Y11
+	VPXOR        Y7, Y11, Y11
+	VPADDD       Y11, Y4, Y4
+	VPSLLD       $0x07, Y4, Y10
+	VPSRLD       $0x19, Y4, Y4
+	VPOR         Y10, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VPBROADCASTD sines<>+36(SB), Y8
+	VPADDD       288(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPXOR        Y1, Y2, Y9
+	VPAND        Y0, Y9, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0c, Y3, Y8
+	VPSRLD       $0x14, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+36(SB), Y10
+	VPADDD       960(BX), Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPXOR        Y5, Y6, Y11
+	VPAND        Y4, Y11, Y11
+	VPXOR        Y6, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPSLLD       $0x0c, Y7, Y10
+	VPSRLD       $0x14, Y7, Y7
+	VPOR         Y10, Y7, Y7
+	VPADDD       Y4, Y7, Y7
+	VPBROADCASTD sines<>+40(SB), Y8
+	VPADDD       320(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPXOR        Y0, Y1, Y9
+	VPAND        Y3, Y9, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x11, Y2, Y8
+	VPSRLD       $0x0f, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+40(SB), Y10
+	VPADDD       992(BX), Y10, Y10
+	VPADDD       Y10, Y6, Y6
+	VPXOR        Y4, Y5, Y11
+	VPAND        Y7, Y11, Y11
+	VPXOR        Y5, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPSLLD       $0x11, Y6, Y10
+	VPSRLD       $0x0f, Y6, Y6
+	VPOR         Y10, Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VPBROADCASTD sines<>+44(SB), Y8
+	VPADDD       352(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPXOR        Y3, Y0, Y9
+	VPAND        Y2, Y9, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x16, Y1, Y8
+	VPSRLD       $0x0a, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+44(SB), Y10
+	VPADDD       1024(BX), Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPXOR        Y7, Y4, Y11
+	VPAND        Y6, Y11, Y11
+	VPXOR        Y4, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPSLLD       $0x16, Y5, Y10
+	VPSRLD       $0x0a, Y5, Y5
+	VPOR         Y10, Y5, Y5
+	VPADDD       Y6, Y5, Y5
+	VPBROADCASTD sines<>+48(SB), Y8
+	VPADDD       384(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPXOR        Y2, Y3, Y9
+	VPAND        Y1, Y9, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x07, Y0, Y8
+	VPSRLD       $0x19, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+48(SB), Y10
+	VPADDD       1056(BX), Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPXOR        Y6, Y7, Y11
+	VPAND        Y5, Y11, Y11
+	VPXOR        Y7, Y11, Y11
+	VPADDD       Y11, Y4, Y4
+	VPSLLD       $0x07, Y4, Y10
+	VPSRLD       $0x19, Y4, Y4
+	VPOR         Y10, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VPBROADCASTD sines<>+52(SB), Y8
+	VPADDD       416(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPXOR        Y1, Y2, Y9
+	VPAND        Y0, Y9, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0c, Y3, Y8
+	VPSRLD       $0x14, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+52(SB), Y10
+	VPADDD       1088(BX), Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPXOR        Y5, Y6, Y11
+	VPAND        Y4, Y11, Y11
+	VPXOR        Y6, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPSLLD       $0x0c, Y7, Y10
+	VPSRLD       $0x14, Y7, Y7
+	VPOR         Y10, Y7, Y7
+	VPADDD       Y4, Y7, Y7
+	VPBROADCASTD sines<>+56(SB), Y8
+	VPADDD       448(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPXOR        Y0, Y1, Y9
+	VPAND        Y3, Y9, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x11, Y2, Y8
+	VPSRLD       $0x0f, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+56(SB), Y10
+	VPADDD       1120(BX), Y10, Y10
+	VPADDD       Y10, Y6, Y6
+	VPXOR        Y4, Y5, Y11
+	VPAND        Y7, Y11, Y11
+	VPXOR        Y5, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPSLLD       $0x11, Y6, Y10
+	VPSRLD       $0x0f, Y6, Y6
+	VPOR         Y10, Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VPBROADCASTD sines<>+60(SB), Y8
+	VPADDD       480(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPXOR        Y3, Y0, Y9
+	VPAND        Y2, Y9, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x16, Y1, Y8
+	VPSRLD       $0x0a, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+60(SB), Y10
+	VPADDD       1152(BX), Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPXOR        Y7, Y4, Y11
+	VPAND        Y6, Y11, Y11
+	VPXOR        Y4, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPSLLD       $0x16, Y5, Y10
+	VPSRLD       $0x0a, Y5, Y5
+	VPOR         Y10, Y5, Y5
+	VPADDD       Y6, Y5, Y5
+	VPBROADCASTD sines<>+64(SB), Y8
+	VPADDD       32(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPANDN       Y2, Y3, Y8
+	VPADDD       Y8, Y0, Y0
+	VPAND        Y1, Y3, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x05, Y0, Y8
+	VPSRLD       $0x1b, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+64(SB), Y10
+	VPADDD       704(BX), Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPANDN       Y6, Y7, Y10
+	VPADDD       Y10, Y4, Y4
+	VPAND        Y5, Y7, Y11
+	VPADDD       Y11, Y4, Y4
+	VPSLLD       $0x05, Y4, Y10
+	VPSRLD       $0x1b, Y4, Y4
+	VPOR         Y10, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VPBROADCASTD sines<>+68(SB), Y8
+	VPADDD       192(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPANDN       Y1, Y2, Y8
+	VPADDD       Y8, Y3, Y3
+	VPAND        Y0, Y2, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x09, Y3, Y8
+	VPSRLD       $0x17, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+68(SB), Y10
+	VPADDD       864(BX), Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPANDN       Y5, Y6, Y10
+	VPADDD       Y10, Y7, Y7
+	VPAND        Y4, Y6, Y11
+	VPADDD       Y11, Y7, Y7
+	VPSLLD       $0x09, Y7, Y10
+	VPSRLD       $0x17, Y7, Y7
+	VPOR         Y10, Y7, Y7
+	VPADDD       Y4, Y7, Y7
+	VPBROADCASTD sines<>+72(SB), Y8
+	VPADDD       352(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPANDN       Y0, Y1, Y8
+	VPADDD       Y8, Y2, Y2
+	VPAND        Y3, Y1, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x0e, Y2, Y8
+	VPSRLD       $0x12, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+72(SB), Y10
+	VPADDD       1024(BX), Y10, Y10
+	VPADDD       Y10, Y6, Y6
+	VPANDN       Y4, Y5, Y10
+	VPADDD       Y10, Y6, Y6
+	VPAND        Y7, Y5, Y11
+	VPADDD       Y11, Y6, Y6
+	VPSLLD       $0x0e, Y6, Y10
+	VPSRLD       $0x12, Y6, Y6
+	VPOR         Y10, Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VPBROADCASTD sines<>+76(SB), Y8
+	VPADDD       (BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPANDN       Y3, Y0, Y8
+	VPADDD       Y8, Y1, Y1
+	VPAND        Y2, Y0, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x14, Y1, Y8
+	VPSRLD       $0x0c, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+76(SB), Y10
+	VPADDD       672(BX), Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPANDN       Y7, Y4, Y10
+	VPADDD       Y10, Y5, Y5
+	VPAND        Y6, Y4, Y11
+	VPADDD       Y11, Y5, Y5
+	VPSLLD       $0x14, Y5, Y10
+	VPSRLD       $0x0c, Y5, Y5
+	VPOR         Y10, Y5, Y5
+	VPADDD       Y6, Y5, Y5
+	VPBROADCASTD sines<>+80(SB), Y8
+	VPADDD       160(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPANDN       Y2, Y3, Y8
+	VPADDD       Y8, Y0, Y0
+	VPAND        Y1, Y3, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x05, Y0, Y8
+	VPSRLD       $0x1b, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+80(SB), Y10
+	VPADDD       832(BX), Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPANDN       Y6, Y7, Y10
+	VPADDD       Y10, Y4, Y4
+	VPAND        Y5, Y7, Y11
+	VPADDD       Y11, Y4, Y4
+	VPSLLD       $0x05, Y4, Y10
+	VPSRLD       $0x1b, Y4, Y4
+	VPOR         Y10, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VPBROADCASTD sines<>+84(SB), Y8
+	VPADDD       320(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPANDN       Y1, Y2, Y8
+	VPADDD       Y8, Y3, Y3
+	VPAND        Y0, Y2, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x09, Y3, Y8
+	VPSRLD       $0x17, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+84(SB), Y10
+	VPADDD       992(BX), Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPANDN       Y5, Y6, Y10
+	VPADDD       Y10, Y7, Y7
+	VPAND        Y4, Y6, Y11
+	VPADDD       Y11, Y7, Y7
+	VPSLLD       $0x09, Y7, Y10
+	VPSRLD       $0x17, Y7, Y7
+	VPOR         Y10, Y7, Y7
+	VPADDD       Y4, Y7, Y7
+	VPBROADCASTD sines<>+88(SB), Y8
+	VPADDD       480(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPANDN       Y0, Y1, Y8
+	VPADDD       Y8, Y2, Y2
+	VPAND        Y3, Y1, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x0e, Y2, Y8
+	VPSRLD       $0x12, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+88(SB), Y10
+	VPADDD       1152(BX), Y10, Y10
+	VPADDD       Y10, Y6, Y6
+	VPANDN       Y4, Y5, Y10
+	VPADDD       Y10, Y6, Y6
+	VPAND        Y7, Y5, Y11
+	VPADDD       Y11, Y6, Y6
+	VPSLLD       $0x0e, Y6, Y10
+	VPSRLD       $0x12, Y6, Y6
+	VPOR         Y10, Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VPBROADCASTD sines<>+92(SB), Y8
+	VPADDD       128(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPANDN       Y3, Y0, Y8
+	VPADDD       Y8, Y1, Y1
+	VPAND        Y2, Y0, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x14, Y1, Y8
+	VPSRLD       $0x0c, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+92(SB), Y10
+	VPADDD       800(BX), Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPANDN       Y7, Y4, Y10
+	VPADDD       Y10, Y5, Y5
+	VPAND        Y6, Y4, Y11
+	VPADDD       Y11, Y5, Y5
+	VPSLLD       $0x14, Y5, Y10
+	VPSRLD       $0x0c, Y5, Y5
+	VPOR         Y10, Y5, Y5
+	VPADDD       Y6, Y5, Y5
+	VPBROADCASTD sines<>+96(SB), Y8
+	VPADDD       288(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPANDN       Y2, Y3, Y8
+	VPADDD       Y8, Y0, Y0
+	VPAND        Y1, Y3, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x05, Y0, Y8
+	VPSRLD       $0x1b, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+96(SB), Y10
+	VPADDD       960(BX), Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPANDN       Y6, Y7, Y10
+	VPADDD       Y10, Y4, Y4
+	VPAND        Y5, Y7, Y11
+	VPADDD       Y11, Y4, Y4
+	VPSLLD       $0x05, Y4, Y10
+	VPSRLD       $0x1b, Y4, Y4
+	VPOR         Y10, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VPBROADCASTD sines<>+100(SB), Y8
+	VPADDD       448(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPANDN       Y1, Y2, Y8
+	VPADDD       Y8, Y3, Y3
+	VPAND        Y0, Y2, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x09, Y3, Y8
+	VPSRLD       $0x17, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+100(SB), Y10
+	VPADDD       1120(BX), Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPANDN       Y5, Y6, Y10
+	VPADDD       Y10, Y7, Y7
+	VPAND        Y4, Y6, Y11
+	VPADDD       Y11, Y7, Y7
+	VPSLLD       $0x09, Y7, Y10
+	VPSRLD       $0x17, Y7, Y7
+	VPOR         Y10, Y7, Y7
+	VPADDD       Y4, Y7, Y7
+	VPBROADCASTD sines<>+104(SB), Y8
+	VPADDD       96(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPANDN       Y0, Y1, Y8
+	VPADDD       Y8, Y2, Y2
+	VPAND        Y3, Y1, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x0e, Y2, Y8
+	VPSRLD       $0x12, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+104(SB), Y10
+	VPADDD       768(BX), Y10, Y10
+	VPADDD       Y10, Y6, Y6
+	VPANDN       Y4, Y5, Y10
+	VPADDD       Y10, Y6, Y6
+	VPAND        Y7, Y5, Y11
+	VPADDD       Y11, Y6, Y6
+	VPSLLD       $0x0e, Y6, Y10
+	VPSRLD       $0x12, Y6, Y6
+	VPOR         Y10, Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VPBROADCASTD sines<>+108(SB), Y8
+	VPADDD       256(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPANDN       Y3, Y0, Y8
+	VPADDD       Y8, Y1, Y1
+	VPAND        Y2, Y0, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x14, Y1, Y8
+	VPSRLD       $0x0c, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+108(SB), Y10
+	VPADDD       928(BX), Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPANDN       Y7, Y4, Y10
+	VPADDD       Y10, Y5, Y5
+	VPAND        Y6, Y4, Y11
+	VPADDD       Y11, Y5, Y5
+	VPSLLD       $0x14, Y5, Y10
+	VPSRLD       $0x0c, Y5, Y5
+	VPOR         Y10, Y5, Y5
+	VPADDD       Y6, Y5, Y5
+	VPBROADCASTD sines<>+112(SB), Y8
+	VPADDD       416(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPANDN       Y2, Y3, Y8
+	VPADDD       Y8, Y0, Y0
+	VPAND        Y1, Y3, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x05, Y0, Y8
+	VPSRLD       $0x1b, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+112(SB), Y10
+	VPADDD       1088(BX), Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPANDN       Y6, Y7, Y10
+	VPADDD       Y10, Y4, Y4
+	VPAND        Y5, Y7, Y11
+	VPADDD       Y11, Y4, Y4
+	VPSLLD       $0x05, Y4, Y10
+	VPSRLD       $0x1b, Y4, Y4
+	VPOR         Y10, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VPBROADCASTD sines<>+116(SB), Y8
+	VPADDD       64(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPANDN       Y1, Y2, Y8
+	VPADDD       Y8, Y3, Y3
+	VPAND        Y0, Y2, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x09, Y3, Y8
+	VPSRLD       $0x17, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+116(SB), Y10
+	VPADDD       736(BX), Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPANDN       Y5, Y6, Y10
+	VPADDD       Y10, Y7, Y7
+	VPAND        Y4, Y6, Y11
+	VPADDD       Y11, Y7, Y7
+	VPSLLD       $0x09, Y7, Y10
+	VPSRLD       $0x17, Y7, Y7
+	VPOR         Y10, Y7, Y7
+	VPADDD       Y4, Y7, Y7
+	VPBROADCASTD sines<>+120(SB), Y8
+	VPADDD       224(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPANDN       Y0, Y1, Y8
+	VPADDD       Y8, Y2, Y2
+	VPAND        Y3, Y1, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x0e, Y2, Y8
+	VPSRLD       $0x12, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+120(SB), Y10
+	VPADDD       896(BX), Y10, Y10
+	VPADDD       Y10, Y6, Y6
+	VPANDN       Y4, Y5, Y10
+	VPADDD       Y10, Y6, Y6
+	VPAND        Y7, Y5, Y11
+	VPADDD       Y11, Y6, Y6
+	VPSLLD       $0x0e, Y6, Y10
+	VPSRLD       $0x12, Y6, Y6
+	VPOR         Y10, Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VPBROADCASTD sines<>+124(SB), Y8
+	VPADDD       384(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPANDN       Y3, Y0, Y8
+	VPADDD       Y8, Y1, Y1
+	VPAND        Y2, Y0, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x14, Y1, Y8
+	VPSRLD       $0x0c, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+124(SB), Y10
+	VPADDD       1056(BX), Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPANDN       Y7, Y4, Y10
+	VPADDD       Y10, Y5, Y5
+	VPAND        Y6, Y4, Y11
+	VPADDD       Y11, Y5, Y5
+	VPSLLD       $0x14, Y5, Y10
+	VPSRLD       $0x0c, Y5, Y5
+	VPOR         Y10, Y5, Y5
+	VPADDD       Y6, Y5, Y5
+	VPBROADCASTD sines<>+128(SB), Y8
+	VPADDD       160(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPXOR        Y2, Y3, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x04, Y0, Y8
+	VPSRLD       $0x1c, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+128(SB), Y10
+	VPADDD       832(BX), Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPXOR        Y6, Y7, Y11
+	VPXOR        Y5, Y11, Y11
+	VPADDD       Y11, Y4, Y4
+	VPSLLD       $0x04, Y4, Y10
+	VPSRLD       $0x1c, Y4, Y4
+	VPOR         Y10, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VPBROADCASTD sines<>+132(SB), Y8
+	VPADDD       256(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPXOR        Y1, Y2, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0b, Y3, Y8
+	VPSRLD       $0x15, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+132(SB), Y10
+	VPADDD       928(BX), Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPXOR        Y5, Y6, Y11
+	VPXOR        Y4, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPSLLD       $0x0b, Y7, Y10
+	VPSRLD       $0x15, Y7, Y7
+	VPOR         Y10, Y7, Y7
+	VPADDD       Y4, Y7, Y7
+	VPBROADCASTD sines<>+136(SB), Y8
+	VPADDD       352(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPXOR        Y0, Y1, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x10, Y2, Y8
+	VPSRLD       $0x10, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+136(SB), Y10
+	VPADDD       1024(BX), Y10, Y10
+	VPADDD       Y10, Y6, Y6
+	VPXOR        Y4, Y5, Y11
+	VPXOR        Y7, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPSLLD       $0x10, Y6, Y10
+	VPSRLD       $0x10, Y6, Y6
+	VPOR         Y10, Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VPBROADCASTD sines<>+140(SB), Y8
+	VPADDD       448(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPXOR        Y3, Y0, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x17, Y1, Y8
+	VPSRLD       $0x09, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+140(SB), Y10
+	VPADDD       1120(BX), Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPXOR        Y7, Y4, Y11
+	VPXOR        Y6, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPSLLD       $0x17, Y5, Y10
+	VPSRLD       $0x09, Y5, Y5
+	VPOR         Y10, Y5, Y5
+	VPADDD       Y6, Y5, Y5
+	VPBROADCASTD sines<>+144(SB), Y8
+	VPADDD       32(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPXOR        Y2, Y3, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x04, Y0, Y8
+	VPSRLD       $0x1c, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+144(SB), Y10
+	VPADDD       704(BX), Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPXOR        Y6, Y7, Y11
+	VPXOR        Y5, Y11, Y11
+	VPADDD       Y11, Y4, Y4
+	VPSLLD       $0x04, Y4, Y10
+	VPSRLD       $0x1c, Y4, Y4
+	VPOR         Y10, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VPBROADCASTD sines<>+148(SB), Y8
+	VPADDD       128(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPXOR        Y1, Y2, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0b, Y3, Y8
+	VPSRLD       $0x15, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+148(SB), Y10
+	VPADDD       800(BX), Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPXOR        Y5, Y6, Y11
+	VPXOR        Y4, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPSLLD       $0x0b, Y7, Y10
+	VPSRLD       $0x15, Y7, Y7
+	VPOR         Y10, Y7, Y7
+	VPADDD       Y4, Y7, Y7
+	VPBROADCASTD sines<>+152(SB), Y8
+	VPADDD       224(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPXOR        Y0, Y1, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x10, Y2, Y8
+	VPSRLD       $0x10, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+152(SB), Y10
+	VPADDD       896(BX), Y10, Y10
+	VPADDD       Y10, Y6, Y6
+	VPXOR        Y4, Y5, Y11
+	VPXOR        Y7, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPSLLD       $0x10, Y6, Y10
+	VPSRLD       $0x10, Y6, Y6
+	VPOR         Y10, Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VPBROADCASTD sines<>+156(SB), Y8
+	VPADDD       320(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPXOR        Y3, Y0, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x17, Y1, Y8
+	VPSRLD       $0x09, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+156(SB), Y10
+	VPADDD       992(BX), Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPXOR        Y7, Y4, Y11
+	VPXOR        Y6, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPSLLD       $0x17, Y5, Y10
+	VPSRLD       $0x09, Y5, Y5
+	VPOR         Y10, Y5, Y5
+	VPADDD       Y6, Y5, Y5
+	VPBROADCASTD sines<>+160(SB), Y8
+	VPADDD       416(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPXOR        Y2, Y3, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x04, Y0, Y8
+	VPSRLD       $0x1c, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+160(SB), Y10
+	VPADDD       1088(BX), Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPXOR        Y6, Y7, Y11
+	VPXOR        Y5, Y11, Y11
+	VPADDD       Y11, Y4, Y4
+	VPSLLD       $0x04, Y4, Y10
+	VPSRLD       $0x1c, Y4, Y4
+	VPOR         Y10, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VPBROADCASTD sines<>+164(SB), Y8
+	VPADDD       (BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPXOR        Y1, Y2, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0b, Y3, Y8
+	VPSRLD       $0x15, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+164(SB), Y10
+	VPADDD       672(BX), Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPXOR        Y5, Y6, Y11
+	VPXOR        Y4, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPSLLD       $0x0b, Y7, Y10
+	VPSRLD       $0x15, Y7, Y7
+	VPOR         Y10, Y7, Y7
+	VPADDD       Y4, Y7, Y7
+	VPBROADCASTD sines<>+168(SB), Y8
+	VPADDD       96(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPXOR        Y0, Y1, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x10, Y2, Y8
+	VPSRLD       $0x10, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+168(SB), Y10
+	VPADDD       768(BX), Y10, Y10
+	VPADDD       Y10, Y6, Y6
+	VPXOR        Y4, Y5, Y11
+	VPXOR        Y7, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPSLLD       $0x10, Y6, Y10
+	VPSRLD       $0x10, Y6, Y6
+	VPOR         Y10, Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VPBROADCASTD sines<>+172(SB), Y8
+	VPADDD       192(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPXOR        Y3, Y0, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x17, Y1, Y8
+	VPSRLD       $0x09, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+172(SB), Y10
+	VPADDD       864(BX), Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPXOR        Y7, Y4, Y11
+	VPXOR        Y6, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPSLLD       $0x17, Y5, Y10
+	VPSRLD       $0x09, Y5, Y5
+	VPOR         Y10, Y5, Y5
+	VPADDD       Y6, Y5, Y5
+	VPBROADCASTD sines<>+176(SB), Y8
+	VPADDD       288(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPXOR        Y2, Y3, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x04, Y0, Y8
+	VPSRLD       $0x1c, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+176(SB), Y10
+	VPADDD       960(BX), Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPXOR        Y6, Y7, Y11
+	VPXOR        Y5, Y11, Y11
+	VPADDD       Y11, Y4, Y4
+	VPSLLD       $0x04, Y4, Y10
+	VPSRLD       $0x1c, Y4, Y4
+	VPOR         Y10, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VPBROADCASTD sines<>+180(SB), Y8
+	VPADDD       384(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPXOR        Y1, Y2, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0b, Y3, Y8
+	VPSRLD       $0x15, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+180(SB), Y10
+	VPADDD       1056(BX), Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPXOR        Y5, Y6, Y11
+	VPXOR        Y4, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPSLLD       $0x0b, Y7, Y10
+	VPSRLD       $0x15, Y7, Y7
+	VPOR         Y10, Y7, Y7
+	VPADDD       Y4, Y7, Y7
+	VPBROADCASTD sines<>+184(SB), Y8
+	VPADDD       480(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPXOR        Y0, Y1, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x10, Y2, Y8
+	VPSRLD       $0x10, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+184(SB), Y10
+	VPADDD       1152(BX), Y10, Y10
+	VPADDD       Y10, Y6, Y6
+	VPXOR        Y4, Y5, Y11
+	VPXOR        Y7, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPSLLD       $0x10, Y6, Y10
+	VPSRLD       $0x10, Y6, Y6
+	VPOR         Y10, Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VPBROADCASTD sines<>+188(SB), Y8
+	VPADDD       64(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPXOR        Y3, Y0, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x17, Y1, Y8
+	VPSRLD       $0x09, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+188(SB), Y10
+	VPADDD       736(BX), Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPXOR        Y7, Y4, Y11
+	VPXOR        Y6, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPSLLD       $0x17, Y5, Y10
+	VPSRLD       $0x09, Y5, Y5
+	VPOR         Y10, Y5, Y5
+	VPADDD       Y6, Y5, Y5
+	VPBROADCASTD sines<>+192(SB), Y8
+	VPADDD       (BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y3, Y8, Y9
+	VPOR         Y1, Y9, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x06, Y0, Y8
+	VPSRLD       $0x1a, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+192(SB), Y10
+	VPADDD       672(BX), Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPCMPEQD     Y10, Y10, Y10
+	VPXOR        Y7, Y10, Y11
+	VPOR         Y5, Y11, Y11
+	VPXOR        Y6, Y11, Y11
+	VPADDD       Y11, Y4, Y4
+	VPSLLD       $0x06, Y4, Y10
+	VPSRLD       $0x1a, Y4, Y4
+	VPOR         Y10, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VPBROADCASTD sines<>+196(SB), Y8
+	VPADDD       224(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y2, Y8, Y9
+	VPOR         Y0, Y9, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0a, Y3, Y8
+	VPSRLD       $0x16, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+196(SB), Y10
+	VPADDD       896(BX), Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPCMPEQD     Y10, Y10, Y10
+	VPXOR        Y6, Y10, Y11
+	VPOR         Y4, Y11, Y11
+	VPXOR        Y5, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPSLLD       $0x0a, Y7, Y10
+	VPSRLD       $0x16, Y7, Y7
+	VPOR         Y10, Y7, Y7
+	VPADDD       Y4, Y7, Y7
+	VPBROADCASTD sines<>+200(SB), Y8
+	VPADDD       448(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y1, Y8, Y9
+	VPOR         Y3, Y9, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x0f, Y2, Y8
+	VPSRLD       $0x11, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+200(SB), Y10
+	VPADDD       1120(BX), Y10, Y10
+	VPADDD       Y10, Y6, Y6
+	VPCMPEQD     Y10, Y10, Y10
+	VPXOR        Y5, Y10, Y11
+	VPOR         Y7, Y11, Y11
+	VPXOR        Y4, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPSLLD       $0x0f, Y6, Y10
+	VPSRLD       $0x11, Y6, Y6
+	VPOR         Y10, Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VPBROADCASTD sines<>+204(SB), Y8
+	VPADDD       160(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y0, Y8, Y9
+	VPOR         Y2, Y9, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x15, Y1, Y8
+	VPSRLD       $0x0b, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+204(SB), Y10
+	VPADDD       832(BX), Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPCMPEQD     Y10, Y10, Y10
+	VPXOR        Y4, Y10, Y11
+	VPOR         Y6, Y11, Y11
+	VPXOR        Y7, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPSLLD       $0x15, Y5, Y10
+	VPSRLD       $0x0b, Y5, Y5
+	VPOR         Y10, Y5, Y5
+	VPADDD       Y6, Y5, Y5
+	VPBROADCASTD sines<>+208(SB), Y8
+	VPADDD       384(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y3, Y8, Y9
+	VPOR         Y1, Y9, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x06, Y0, Y8
+	VPSRLD       $0x1a, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+208(SB), Y10
+	VPADDD       1056(BX), Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPCMPEQD     Y10, Y10, Y10
+	VPXOR        Y7, Y10, Y11
+	VPOR         Y5, Y11, Y11
+	VPXOR        Y6, Y11, Y11
+	VPADDD       Y11, Y4, Y4
+	VPSLLD       $0x06, Y4, Y10
+	VPSRLD       $0x1a, Y4, Y4
+	VPOR         Y10, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VPBROADCASTD sines<>+212(SB), Y8
+	VPADDD       96(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y2, Y8, Y9
+	VPOR         Y0, Y9, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0a, Y3, Y8
+	VPSRLD       $0x16, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+212(SB), Y10
+	VPADDD       768(BX), Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPCMPEQD     Y10, Y10, Y10
+	VPXOR        Y6, Y10, Y11
+	VPOR         Y4, Y11, Y11
+	VPXOR        Y5, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPSLLD       $0x0a, Y7, Y10
+	VPSRLD       $0x16, Y7, Y7
+	VPOR         Y10, Y7, Y7
+	VPADDD       Y4, Y7, Y7
+	VPBROADCASTD sines<>+216(SB), Y8
+	VPADDD       320(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y1, Y8, Y9
+	VPOR         Y3, Y9, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x0f, Y2, Y8
+	VPSRLD       $0x11, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+216(SB), Y10
+	VPADDD       992(BX), Y10, Y10
+	VPADDD       Y10, Y6, Y6
+	VPCMPEQD     Y10, Y10, Y10
+	VPXOR        Y5, Y10, Y11
+	VPOR         Y7, Y11, Y11
+	VPXOR        Y4, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPSLLD       $0x0f, Y6, Y10
+	VPSRLD       $0x11, Y6, Y6
+	VPOR         Y10, Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VPBROADCASTD sines<>+220(SB), Y8
+	VPADDD       32(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y0, Y8, Y9
+	VPOR         Y2, Y9, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x15, Y1, Y8
+	VPSRLD       $0x0b, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+220(SB), Y10
+	VPADDD       704(BX), Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPCMPEQD     Y10, Y10, Y10
+	VPXOR        Y4, Y10, Y11
+	VPOR         Y6, Y11, Y11
+	VPXOR        Y7, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPSLLD       $0x15, Y5, Y10
+	VPSRLD       $0x0b, Y5, Y5
+	VPOR         Y10, Y5, Y5
+	VPADDD       Y6, Y5, Y5
+	VPBROADCASTD sines<>+224(SB), Y8
+	VPADDD       256(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y3, Y8, Y9
+	VPOR         Y1, Y9, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x06, Y0, Y8
+	VPSRLD       $0x1a, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+224(SB), Y10
+	VPADDD       928(BX), Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPCMPEQD     Y10, Y10, Y10
+	VPXOR        Y7, Y10, Y11
+	VPOR         Y5, Y11, Y11
+	VPXOR        Y6, Y11, Y11
+	VPADDD       Y11, Y4, Y4
+	VPSLLD       $0x06, Y4, Y10
+	VPSRLD       $0x1a, Y4, Y4
+	VPOR         Y10, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VPBROADCASTD sines<>+228(SB), Y8
+	VPADDD       480(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y2, Y8, Y9
+	VPOR         Y0, Y9, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0a, Y3, Y8
+	VPSRLD       $0x16, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+228(SB), Y10
+	VPADDD       1152(BX), Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPCMPEQD     Y10, Y10, Y10
+	VPXOR        Y6, Y10, Y11
+	VPOR         Y4, Y11, Y11
+	VPXOR        Y5, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPSLLD       $0x0a, Y7, Y10
+	VPSRLD       $0x16, Y7, Y7
+	VPOR         Y10, Y7, Y7
+	VPADDD       Y4, Y7, Y7
+	VPBROADCASTD sines<>+232(SB), Y8
+	VPADDD       192(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y1, Y8, Y9
+	VPOR         Y3, Y9, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x0f, Y2, Y8
+	VPSRLD       $0x11, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+232(SB), Y10
+	VPADDD       864(BX), Y10, Y10
+	VPADDD       Y10, Y6, Y6
+	VPCMPEQD     Y10, Y10, Y10
+	VPXOR        Y5, Y10, Y11
+	VPOR         Y7, Y11, Y11
+	VPXOR        Y4, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPSLLD       $0x0f, Y6, Y10
+	VPSRLD       $0x11, Y6, Y6
+	VPOR         Y10, Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VPBROADCASTD sines<>+236(SB), Y8
+	VPADDD       416(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y0, Y8, Y9
+	VPOR         Y2, Y9, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x15, Y1, Y8
+	VPSRLD       $0x0b, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+236(SB), Y10
+	VPADDD       1088(BX), Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPCMPEQD     Y10, Y10, Y10
+	VPXOR        Y4, Y10, Y11
+	VPOR         Y6, Y11, Y11
+	VPXOR        Y7, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPSLLD       $0x15, Y5, Y10
+	VPSRLD       $0x0b, Y5, Y5
+	VPOR         Y10, Y5, Y5
+	VPADDD       Y6, Y5, Y5
+	VPBROADCASTD sines<>+240(SB), Y8
+	VPADDD       128(BX), Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y3, Y8, Y9
+	VPOR         Y1, Y9, Y9
+	VPXOR        Y2, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSLLD       $0x06, Y0, Y8
+	VPSRLD       $0x1a, Y0, Y0
+	VPOR         Y8, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPBROADCASTD sines<>+240(SB), Y10
+	VPADDD       800(BX), Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPCMPEQD     Y10, Y10, Y10
+	VPXOR        Y7, Y10, Y11
+	VPOR         Y5, Y11, Y11
+	VPXOR        Y6, Y11, Y11
+	VPADDD       Y11, Y4, Y4
+	VPSLLD       $0x06, Y4, Y10
+	VPSRLD       $0x1a, Y4, Y4
+	VPOR         Y10, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VPBROADCASTD sines<>+244(SB), Y8
+	VPADDD       352(BX), Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y2, Y8, Y9
+	VPOR         Y0, Y9, Y9
+	VPXOR        Y1, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPSLLD       $0x0a, Y3, Y8
+	VPSRLD       $0x16, Y3, Y3
+	VPOR         Y8, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPBROADCASTD sines<>+244(SB), Y10
+	VPADDD       1024(BX), Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPCMPEQD     Y10, Y10, Y10
+	VPXOR        Y6, Y10, Y11
+	VPOR         Y4, Y11, Y11
+	VPXOR        Y5, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPSLLD       $0x0a, Y7, Y10
+	VPSRLD       $0x16, Y7, Y7
+	VPOR         Y10, Y7, Y7
+	VPADDD       Y4, Y7, Y7
+	VPBROADCASTD sines<>+248(SB), Y8
+	VPADDD       64(BX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y1, Y8, Y9
+	VPOR         Y3, Y9, Y9
+	VPXOR        Y0, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPSLLD       $0x0f, Y2, Y8
+	VPSRLD       $0x11, Y2, Y2
+	VPOR         Y8, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPBROADCASTD sines<>+248(SB), Y10
+	VPADDD       736(BX), Y10, Y10
+	VPADDD       Y10, Y6, Y6
+	VPCMPEQD     Y10, Y10, Y10
+	VPXOR        Y5, Y10, Y11
+	VPOR         Y7, Y11, Y11
+	VPXOR        Y4, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPSLLD       $0x0f, Y6, Y10
+	VPSRLD       $0x11, Y6, Y6
+	VPOR         Y10, Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VPBROADCASTD sines<>+252(SB), Y8
+	VPADDD       288(BX), Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y0, Y8, Y9
+	VPOR         Y2, Y9, Y9
+	VPXOR        Y3, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPSLLD       $0x15, Y1, Y8
+	VPSRLD       $0x0b, Y1, Y1
+	VPOR         Y8, Y1, Y1
+	VPADDD       Y2, Y1, Y1
+	VPBROADCASTD sines<>+252(SB), Y10
+	VPADDD       960(BX), Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPCMPEQD     Y10, Y10, Y10
+	VPXOR        Y4, Y10, Y11
+	VPOR         Y6, Y11, Y11
+	VPXOR        Y7, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPSLLD       $0x15, Y5, Y10
+	VPSRLD       $0x0b, Y5, Y5
+	VPOR         Y10, Y5, Y5
+	VPADDD       Y6, Y5, Y5
+	VMOVDQU      640(BX), Y8
+	VPXOR        Y9, Y9, Y9
+	VPCMPGTD     Y9, Y8, Y9
+	VPAND        Y9, Y0, Y0
+	VPADDD       512(BX), Y0, Y0
+	VMOVDQU      Y0, 512(BX)
+	VPAND        Y9, Y1, Y1
+	VPADDD       544(BX), Y1, Y1
+	VMOVDQU      Y1, 544(BX)
+	VPAND        Y9, Y2, Y2
+	VPADDD       576(BX), Y2, Y2
+	VMOVDQU      Y2, 576(BX)
+	VPAND        Y9, Y3, Y3
+	VPADDD       608(BX), Y3, Y3
+	VMOVDQU      Y3, 608(BX)
+	VPBROADCASTD one<>+0(SB), Y9
+	VPSUBD       Y9, Y8, Y8
+	VMOVDQU      Y8, 640(BX)
+	ADDQ         $0x40, SI
+	ADDQ         $0x40, DI
+	VMOVDQU      1312(BX), Y10
+	VPXOR        Y11, Y11, Y11
+	VPCMPGTD     Y11, Y10, Y11
+	VPAND        Y11, Y4, Y4
+	VPADDD       1184(BX), Y4, Y4
+	VMOVDQU      Y4, 1184(BX)
+	VPAND        Y11, Y5, Y5
+	VPADDD       1216(BX), Y5, Y5
+	VMOVDQU      Y5, 1216(BX)
+	VPAND        Y11, Y6, Y6
+	VPADDD       1248(BX), Y6, Y6
+	VMOVDQU      Y6, 1248(BX)
+	VPAND        Y11, Y7, Y7
+	VPADDD       1280(BX), Y7, Y7
+	VMOVDQU      Y7, 1280(BX)
+	VPBROADCASTD one<>+0(SB), Y11
+	VPSUBD       Y11, Y10, Y10
+	VMOVDQU      Y10, 1312(BX)
+	ADDQ         $0x40, R8
+	ADDQ         $0x40, R9
+	DECQ         DX
+	JNZ          block
+	MOVQ         sumsA+0(FP), AX
+	VMOVDQU      Y0, (AX)
+	VMOVDQU      Y1, 32(AX)
+	VMOVDQU      Y2, 64(AX)
+	VMOVDQU      Y3, 96(AX)
+	MOVQ         sumsB+8(FP), AX
+	VMOVDQU      Y4, (AX)
+	VMOVDQU      Y5, 32(AX)
+	VMOVDQU      Y6, 64(AX)
+	VMOVDQU      Y7, 96(AX)
 	VZEROUPPER
 	RET

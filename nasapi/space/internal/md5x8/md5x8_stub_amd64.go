@@ -3,6 +3,14 @@
 package md5x8
 
 // run hashes eight lanes of padded text: lane i has blocks[i] blocks of 64 bytes
-// at lanes+i*stride, and most is the largest of blocks. Lanes with no blocks keep
-// the initial state.
-func run(sums *[4][8]uint32, lanes *byte, stride uint64, blocks *[8]uint32, most uint64)
+// at lanes+i*stride, and most, at least 1, is the largest of blocks. Lanes with no
+// blocks keep the initial state.
+//
+//go:noescape
+func run(sums *[4][8]uint32, lanes *byte, stride uint64, blocks *[8]uint32, most uint64, scratch *[1344]byte)
+
+// runPair is run for two batches of one stride at once: MD5 is a chain of dependent
+// steps, and two chains fill the machine better than one.
+//
+//go:noescape
+func runPair(sumsA *[4][8]uint32, sumsB *[4][8]uint32, lanesA *byte, lanesB *byte, stride uint64, blocksA *[8]uint32, blocksB *[8]uint32, most uint64, scratch *[1344]byte)

@@ -41,6 +41,37 @@ func TestSumMatchesMD5(t *testing.T) {
 	}
 }
 
+// Two batches at once, of the same stride or not, give what each gives alone.
+func TestSumPair(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	fill := func(longest int) *Batch {
+		b := new(Batch)
+		b.Reset(longest)
+		for i := range r.IntN(Lanes + 1) {
+			lane := b.Lane(i)
+			for j := range lane {
+				lane[j] = byte(r.Uint32())
+			}
+			b.SetLength(i, r.IntN(longest+1))
+		}
+		return b
+	}
+	for trial := range 1000 {
+		longest := 64 + r.IntN(200)
+		a, b := fill(longest), fill(longest+trial%2*64)
+		var wantA, wantB, gotA, gotB Sums
+		a.sumGeneric(&wantA)
+		b.sumGeneric(&wantB)
+		SumPair(a, b, &gotA, &gotB)
+		for i := range Lanes {
+			if a.blocks[i] > 0 && bytesOf(&gotA, i) != bytesOf(&wantA, i) || b.blocks[i] > 0 && bytesOf(&gotB, i) != bytesOf(&wantB, i) {
+				t.Fatalf("trial %d, lane %d: %x and %x, want %x and %x", trial, i,
+					bytesOf(&gotA, i), bytesOf(&gotB, i), bytesOf(&wantA, i), bytesOf(&wantB, i))
+			}
+		}
+	}
+}
+
 func bytesOf(s *Sums, lane int) (sum [16]byte) {
 	for w := range s {
 		binary.LittleEndian.PutUint32(sum[4*w:], s[w][lane])
@@ -66,14 +97,35 @@ func TestEmptyBatch(t *testing.T) {
 	}
 }
 
-func BenchmarkSum(b *testing.B) {
-	var batch Batch
+func benchmarkBatch() *Batch {
+	batch := new(Batch)
 	batch.Reset(162)
 	for i, n := range []int{66, 98, 130, 130, 98, 162, 66, 66} {
 		batch.SetLength(i, n)
 	}
+	return batch
+}
+
+func BenchmarkSum(b *testing.B) {
+	batch := benchmarkBatch()
 	var s Sums
 	for b.Loop() {
 		batch.Sum(&s)
+	}
+}
+
+func BenchmarkSumPair(b *testing.B) {
+	one, two := benchmarkBatch(), benchmarkBatch()
+	var s, t Sums
+	for b.Loop() {
+		SumPair(one, two, &s, &t)
+	}
+}
+
+func BenchmarkSumGeneric(b *testing.B) {
+	batch := benchmarkBatch()
+	var s Sums
+	for b.Loop() {
+		batch.sumGeneric(&s)
 	}
 }

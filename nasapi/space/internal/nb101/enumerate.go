@@ -25,11 +25,7 @@ func Enumerate(maxVertices int) (unique []Unique, labelled int, err error) {
 		return nil, 0, fmt.Errorf("nasbench101: %d vertices: choose 2 to %d", maxVertices, MaxVertices)
 	}
 	graphs, labelled := distinct(maxVertices)
-	unique = make([]Unique, len(graphs))
-	var h Hasher
-	for i, g := range graphs {
-		unique[i] = Unique{Hash: h.Graph(g), Graph: g}
-	}
+	unique = hashAll(graphs)
 	slices.SortFunc(unique, func(a, b Unique) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
 	for i := 1; i < len(unique); i++ {
 		if unique[i].Hash == unique[i-1].Hash {
@@ -39,6 +35,27 @@ func Enumerate(maxVertices int) (unique []Unique, labelled int, err error) {
 		}
 	}
 	return unique, labelled, nil
+}
+
+// hashAll hashes the graphs two by two where two of a size stand together, as
+// they do but once for each size.
+func hashAll(graphs []Graph) []Unique {
+	unique := make([]Unique, 0, len(graphs))
+	var pair pairHasher
+	for len(graphs) > 1 {
+		if graphs[0].Vertices() != graphs[1].Vertices() {
+			unique = append(unique, Unique{pair[0].Graph(graphs[0]), graphs[0]})
+			graphs = graphs[1:]
+			continue
+		}
+		hashes := pair.graphs(graphs[0], graphs[1])
+		unique = append(unique, Unique{hashes[0], graphs[0]}, Unique{hashes[1], graphs[1]})
+		graphs = graphs[2:]
+	}
+	for _, g := range graphs {
+		unique = append(unique, Unique{pair[0].Graph(g), g})
+	}
+	return unique
 }
 
 // distinct returns the first graph of each colour in the order of enumeration.
