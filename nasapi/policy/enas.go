@@ -43,9 +43,9 @@ budget cuts short is evaluated but not learnt from. The logits are bounded
 onto one.`,
 	Source: "Pham, Guan, Zoph, Le, Dean, Efficient Neural Architecture Search via Parameter Sharing, ICML 2018; settings of Yu et al., ICLR 2020",
 	Params: []Param{
-		{Name: "hidden", Default: 64, Min: 1, Max: 4096, Doc: "size of the LSTM state and of the embeddings"},
+		{Name: "hidden", Default: 64, Min: 1, Max: 1024, Doc: "size of the LSTM state and of the embeddings"},
 		{Name: "learning_rate", Default: 0.0035, Min: 0, Max: 10, Doc: "of Adam (betas 0.1 and 0.999, eps 0.001)"},
-		{Name: "batch", Default: 10, Min: 1, Max: 1e6, Doc: "evaluations an update"},
+		{Name: "batch", Default: 10, Min: 1, Max: 1e4, Doc: "evaluations an update; where it is above the budget nothing is learnt"},
 		{Name: "reward_scale", Default: 100.0, Min: 1e-6, Max: 1e6, Doc: "multiplies objective values in 0..1; 100 makes accuracies percent"},
 		{Name: "entropy_weight", Default: 1e-4, Min: -1e6, Max: 1e6, Doc: "entropy of a sequence, in nats, is added to its reward with this weight"},
 		{Name: "baseline_rate", Default: 0.01, Min: 0, Max: 1, Doc: "share of each reward in the moving baseline"},
@@ -222,7 +222,8 @@ func (s *rewardScale) of(v float64) float64 {
 		return 0.5
 	}
 	// Halves, because the difference of two large values may overflow.
-	return (v/2 - s.low/2) / (s.high/2 - s.low/2)
+	low, high := float64(s.low/2), float64(s.high/2)
+	return (float64(v/2) - low) / (high - low)
 }
 
 // learner is the Gorgonia side: the graph of loss and gradient, the machine

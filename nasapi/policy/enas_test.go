@@ -26,8 +26,8 @@ func TestENASConcentratesOnTheBestArchitecture(t *testing.T) {
 	best := fakeArch{0, 2, 1, 0}
 	share := func(rate float64) float64 {
 		n := 0
-		const budget, tail = 3000, 500
-		for seed := int64(1); seed <= 5; seed++ {
+		const seeds, budget, tail = 4, 1500, 500
+		for seed := int64(1); seed <= seeds; seed++ {
 			p, r := problem(s, seed, budget, func(a space.Arch) float64 {
 				if a.Hash() == best.Hash() {
 					return 1
@@ -41,7 +41,7 @@ func TestENASConcentratesOnTheBestArchitecture(t *testing.T) {
 				}
 			}
 		}
-		return float64(n) / (5 * tail)
+		return float64(n) / (seeds * tail)
 	}
 	learnt, initial := share(0.0035), share(0)
 	t.Logf("share of the best: %.3f, without learning %.3f", learnt, initial)

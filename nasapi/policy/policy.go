@@ -5,7 +5,18 @@
 // the budget and its random streams. It knows nothing of notebooks, jobs or
 // clusters, and it never sees a table: what an evaluation costs and how the
 // best so far is kept is the Problem's business. Names and parameters of all
-// policies are in the registry (Lookup, All).
+// policies are in the registry (Lookup, All):
+//
+//	info, err := policy.Lookup("evolution")
+//	pol, err := info.New(policy.Config{"population": 20})
+//	err = pol.Search(ctx, problem) // ErrBudget when the budget is spent
+//
+// ENAS takes several files: layout.go orders the choices of a space's encoding,
+// controller.go is the forward pass, controller_grad.go its gradient, op.go
+// both as Gorgonia operations, adam.go the solver and enas.go the search.
+// Traps: the arithmetic of a policy must give the same bits on every machine
+// (package detmath), and each purpose draws from a stream of its own
+// (Problem.Rand).
 package policy
 
 import (

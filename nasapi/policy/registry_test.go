@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/json"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -59,6 +60,10 @@ func TestCompleteRefuses(t *testing.T) {
 		{"evolution", Config{"population": 5}, "tournament=10 is larger than population=5"},
 		{"local_search", Config{"move": "bset"}, `move must be one of best, first, not "bset" (did you mean "best"?)`},
 		{"local_search", Config{"move": 3}, "not 3"},
+		{"enas", Config{"hiden": 3}, `did you mean "hidden"?`},
+		{"enas", Config{"hidden": 0}, "hidden must be an integer from 1 to 1024, not 0"},
+		{"enas", Config{"learning_rate": -1}, "learning_rate must be a number from 0 to 10, not -1"},
+		{"enas", Config{"temperature": 0}, "temperature must be a number from 0.001 to 1000000, not 0"},
 	} {
 		info, err := Lookup(c.policy)
 		if err != nil {
@@ -119,4 +124,31 @@ func TestEditDistance(t *testing.T) {
 			t.Errorf("editDistance(%q, %q) = %d, want %d", c.a, c.b, got, c.want)
 		}
 	}
+}
+
+// Whatever a person or a file gives as keywords, Complete answers with an error
+// or with a configuration that it accepts unchanged.
+func FuzzComplete(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, `null`, `{"population": 20, "tournament": 3}`, `{"population": 1e300}`, `{"move": "first"}`,
+		`{"hidden": 1.5}`, `{"learning_rate": -0.0}`, `{"batch": [1]}`, `{"": {}}`, `{"entropy_weight": 1e-320}`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var cfg Config
+		if json.Unmarshal([]byte(text), &cfg) != nil {
+			return
+		}
+		for _, info := range All() {
+			full, err := info.Complete(cfg)
+			if err != nil {
+				continue
+			}
+			again, err := info.Complete(full)
+			if err != nil || !reflect.DeepEqual(again, full) || len(full) != len(info.Params) {
+				t.Errorf("%s: %s completes to %v, that to %v, %v", info.Name, text, full, again, err)
+			}
+		}
+	})
 }

@@ -10,8 +10,8 @@ import (
 
 // maxOutside is how many sequences in a row may decode to nothing in the space
 // before a sampler gives up. In NASBench-101 with seven vertices 243 of 29,160
-// do; a space where a million in a row do has no usable encoding.
-const maxOutside = 1_000_000
+// do; a space where so many in a row do has no usable encoding.
+const maxOutside = 100_000
 
 // SampleSequence draws each choice of the sequence encoding uniformly and
 // decodes, again until the architecture is in the space. This is not uniform
