@@ -37,7 +37,7 @@ demo: kernelspec ## execute the notebook and write its HTML to build/demo (Go an
 	@echo "executing notebooks/$(NOTEBOOK).ipynb; its jobs are in build/demo/study"
 	@EVALNAS_STUDY="$(CURDIR)/$(DEMO)/study" $(JUPYTER) -m nbconvert --log-level WARN --to notebook --execute \
 		--output-dir $(DEMO) notebooks/$(NOTEBOOK).ipynb
-	@$(JUPYTER) -m nbconvert --log-level WARN --to html --output-dir $(DEMO) $(DEMO)/$(NOTEBOOK).ipynb
+	@$(JUPYTER) -m nbconvert --log-level ERROR --to html --output-dir $(DEMO) $(DEMO)/$(NOTEBOOK).ipynb
 	@echo "build/demo/$(NOTEBOOK).html is ready after $$(( $$(date +%s) - $(STARTED) )) s; make lab opens the notebook itself"
 
 lab: kernelspec ## open JupyterLab on notebooks/; its jobs are kept in notebooks/.evalnas
