@@ -451,6 +451,7 @@ func allFigures(t testing.TB) map[string]*Figure {
 }
 
 func TestFiguresAreSoundDocuments(t *testing.T) {
+	others := allFigures(t)
 	for name, f := range allFigures(t) {
 		doc := parseSVG(t, f)
 		w, h := f.Size()
@@ -481,7 +482,7 @@ func TestFiguresAreSoundDocuments(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := allFiguresOnce(t, name).SVG()
+		again, err := others[name].SVG()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -490,8 +491,6 @@ func TestFiguresAreSoundDocuments(t *testing.T) {
 		}
 	}
 }
-
-func allFiguresOnce(t testing.TB, name string) *Figure { return allFigures(t)[name] }
 
 func TestPNG(t *testing.T) {
 	f := allFigures(t)["cell"]

@@ -136,7 +136,7 @@ func TestCellDrawing(t *testing.T) {
 func TestRandomCells(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
 	ops := []string{"conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3"}
-	for trial := range 200 {
+	for trial := range 60 {
 		n := 2 + r.IntN(6)
 		if trial%20 == 0 {
 			n = 12
@@ -177,7 +177,7 @@ func TestGenotypeDrawing(t *testing.T) {
 func TestRandomGenotypes(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 8))
 	ops := []string{"max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5"}
-	for range 100 {
+	for range 30 {
 		data := GenotypeData{Inputs: []string{"c_{k-2}", "c_{k-1}"}}
 		names := append([]string(nil), data.Inputs...)
 		for i := range 4 + r.IntN(2) {
