@@ -81,6 +81,15 @@ func (e *Env) path(p string) string {
 	return p
 }
 
+// shortPath names a path relative to the notebook where it lies below it, so
+// that what a notebook shows does not depend on the machine.
+func (e *Env) shortPath(p string) string {
+	if rel, err := filepath.Rel(e.path("."), p); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return p
+}
+
 // unknown is the error for a name that does not exist, with the nearest that
 // does.
 func unknown(what, given string, allowed []string) error {

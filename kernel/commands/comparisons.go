@@ -538,10 +538,14 @@ func detailTable(c *nasapi.Comparison) *tableView {
 	t := newTable("Baselines and tests", column{"group", left},
 		column{"against one draw a seed", right}, column{"one draw in its encoding", right}, column{"random search, equal cost", right},
 		column{"relative", right}, column{"Mann-Whitney p", right}, column{"Cliff's delta", right},
-		column{"p(> random), paper", right}, column{"equal-budget p", right}, column{"detectable lead", right})
+		column{"p(> random)", right}, column{"equal-budget p", right}, column{"detectable lead", right})
+	var nullBand [2]float64
 	for _, g := range c.Rows {
 		if g.Values == nil {
 			continue
+		}
+		if g.PBand != nil {
+			nullBand = *g.PBand
 		}
 		relative, mw, delta, paper, equal, detect := "", "", "", "", "", ""
 		if g.RelativeToDraw != nil {
@@ -554,13 +558,13 @@ func detailTable(c *nasapi.Comparison) *tableView {
 			delta = fmt.Sprintf("%+.2f", *g.CliffsDelta)
 		}
 		if g.PBeatsRandom != nil {
-			paper = fmt.Sprintf("%s (null %.2f–%.2f)", probability(*g.PBeatsRandom), g.PBand[0], g.PBand[1])
+			paper = probability(*g.PBeatsRandom)
 		}
 		if g.PEqualBudget != nil {
 			equal = probability(*g.PEqualBudget)
 		}
 		if g.Detectable != nil {
-			detect = fmt.Sprintf("%.1f points", *g.Detectable)
+			detect = fmt.Sprintf("%.1f", *g.Detectable)
 		}
 		t.add(g.Name, differenceText(c.By, g.VersusDraw), differenceText(c.By, g.VersusEncoding), differenceText(c.By, g.VersusRandomSearch),
 			relative, mw, delta, paper, equal, detect)
@@ -569,7 +573,8 @@ func detailTable(c *nasapi.Comparison) *tableView {
 	if drawn == "" {
 		drawn = "fresh draws under the group's own seeds"
 	}
-	t.note("Differences of means with 95 %% bootstrap intervals. One draw a seed: %s. p(> random) = (1 - r/N)^n is the paper's figure; a random policy shows any value of 0..1 equally often, 90 %% of the time one within the null band, so it is no evidence by itself. Detectable lead: the smallest lead in mean percentile that so many runs can show at 5 %%.", drawn)
+	t.note("Differences of means with 95 %% bootstrap intervals. One draw a seed: %s. p(> random) = (1 - r/N)^n is the paper's figure for the best rank r of n runs; a random policy shows any value of 0..1 equally often, 90 %% of the time one of %.2f to %.2f (its null band), so it is no evidence by itself. Detectable lead: the smallest lead in mean percentile, in points, that so many runs can show at 5 %%.", drawn, nullBand[0], nullBand[1])
+	t.dropEmptyColumns()
 	return t
 }
 

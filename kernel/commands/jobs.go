@@ -76,7 +76,7 @@ func (e *Env) runJobs(c *starlark.Call) (lib.Value, error) {
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}
-	out := jobTable{lib.NewList(nil), newTable(fmt.Sprintf("Study %s", st.Paths.Dir),
+	out := jobTable{lib.NewList(nil), newTable("Study "+e.shortPath(st.Paths.Dir),
 		column{"search", left}, column{"policy", left}, column{"job", left}, column{"seed", right}, column{"state", left},
 		column{"progress", left}, column{"incumbent", right}, column{"error", left})}
 	for _, b := range batches {

@@ -57,6 +57,30 @@ func (t *tableView) note(format string, args ...any) {
 	t.notes = append(t.notes, fmt.Sprintf(format, args...))
 }
 
+// dropEmptyColumns removes the columns in which no row has an entry.
+func (t *tableView) dropEmptyColumns() {
+	keep := make([]bool, len(t.columns))
+	for _, row := range t.rows {
+		for i, c := range row {
+			keep[i] = keep[i] || c.text != ""
+		}
+	}
+	t.columns = kept(t.columns, keep)
+	for i := range t.rows {
+		t.rows[i] = kept(t.rows[i], keep)
+	}
+}
+
+func kept[T any](all []T, keep []bool) []T {
+	var out []T
+	for i, v := range all {
+		if keep[i] {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
 func (t *tableView) bundle() *kernel.Bundle { return htmlBundle(t.html(), t.text()) }
 
 // The styles are inline and few: notebooks keep them when they are saved,
