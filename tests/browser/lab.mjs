@@ -193,10 +193,16 @@ export async function ask(page, key, selector) {
 // screenshots pictures all of the notebook in pieces that a person can read,
 // FOLDER/NAME-1.png and on.
 export async function screenshots(page, folder, name) {
-  const width = 1400, piece = 1600;
-  await page.setViewportSize({ width, height: 16000 });
-  const end = await page.$eval(".jp-Notebook .jp-Cell:last-child", (cell) => cell.getBoundingClientRect().bottom);
-  const height = Math.min(Math.ceil(end) + 60, 16000);
+  const width = 1400, tall = 16000, piece = 1600;
+  await page.setViewportSize({ width, height: tall });
+  // The panel takes its new height some frames later.
+  await page.waitForFunction((tall) => {
+    const panel = document.querySelector(".jp-Notebook .jp-WindowedPanel-outer") ?? document.querySelector(".jp-Notebook");
+    panel.scrollTop = 0;
+    return panel.clientHeight > tall - 500 && panel.scrollTop === 0;
+  }, tall);
+  const end = await page.$$eval(".jp-Notebook .jp-Cell", (cells) => Math.max(...cells.map((cell) => cell.getBoundingClientRect().bottom)));
+  const height = Math.min(Math.ceil(end) + 60, tall);
   for (let y = 0, n = 1; y < height; y += piece, n++) {
     await page.screenshot({ path: path.join(folder, `${name}-${n}.png`), clip: { x: 0, y, width, height: Math.min(piece, height - y) } });
   }
