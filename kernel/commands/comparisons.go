@@ -146,14 +146,14 @@ type shownList struct {
 func (l shownList) Bundle() (*kernel.Bundle, error) { return l.view.bundle(), nil }
 
 func (r *comparisonValue) saveMethod() (lib.Value, error) {
-	return lib.NewBuiltin("save", func(_ *lib.Thread, b *lib.Builtin, args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
+	return method("save", func(args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
 		var path string
 		figure := "versus"
-		if err := lib.UnpackArgs(b.Name(), args, kwargs, "path", &path, "figure?", &figure); err != nil {
+		if err := lib.UnpackArgs("save", args, kwargs, "path", &path, "figure?", &figure); err != nil {
 			return nil, err
 		}
 		return lib.None, r.save(r.env.path(path), figure)
-	}), nil
+	})
 }
 
 func (r *comparisonValue) save(path, figure string) error {

@@ -44,11 +44,14 @@ func (o *objectiveValue) CallInternal(_ *lib.Thread, args lib.Tuple, kwargs []li
 	}
 	arch, ok := a.(*archValue)
 	if !ok {
-		return nil, fmt.Errorf("%s: %s is not an architecture", o.obj, a.Type())
+		return nil, starlark.Named("TypeError", fmt.Errorf("%s: %s is not an architecture", o.obj, a.Type()))
 	}
 	v, err := o.obj.Value(arch.found.Arch)
 	if err != nil {
 		return nil, err
+	}
+	if o.obj.Spec().Kind != objective.Table { // a count
+		return lib.MakeInt64(int64(v)), nil
 	}
 	return lib.Float(v), nil
 }

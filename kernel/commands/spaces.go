@@ -93,9 +93,9 @@ func (s *spaceValue) Doc() string {
 }
 
 func (s *spaceValue) sampleMethod() (lib.Value, error) {
-	return lib.NewBuiltin("sample", func(_ *lib.Thread, b *lib.Builtin, args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
+	return method("sample", func(args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
 		var seed lib.Value
-		if err := lib.UnpackArgs(b.Name(), args, kwargs, "seed", &seed); err != nil {
+		if err := lib.UnpackArgs("sample", args, kwargs, "seed", &seed); err != nil {
 			return nil, err
 		}
 		i, ok := seed.(lib.Int)
@@ -108,21 +108,21 @@ func (s *spaceValue) sampleMethod() (lib.Value, error) {
 		}
 		a := s.space.Sample(rng.New(n, nasapi.SampleRandomPolicy, nasapi.MeasureUnique))
 		return newArchValue(nasapi.Found{Arch: a, Seed: n, Origin: nasapi.Origin{Policy: nasapi.SampleRandomPolicy, Measure: nasapi.MeasureUnique}}, s.space), nil
-	}), nil
+	})
 }
 
 func (s *spaceValue) architectureMethod() (lib.Value, error) {
-	return lib.NewBuiltin("architecture", func(th *lib.Thread, b *lib.Builtin, args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
-		raw, err := s.archJSON(b.Name(), args, kwargs)
+	return method("architecture", func(args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
+		raw, err := s.archJSON("architecture", args, kwargs)
 		if err != nil {
 			return nil, err
 		}
 		a, err := s.space.Parse(raw)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", b.Name(), err)
+			return nil, fmt.Errorf("architecture: %w", err)
 		}
 		return newArchValue(nasapi.Found{Arch: a}, s.space), nil
-	}), nil
+	})
 }
 
 // archJSON is the JSON form of what a cell gave for an architecture.

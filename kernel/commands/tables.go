@@ -39,10 +39,10 @@ func (t *tableValue) Doc() string {
 }
 
 func (t *tableValue) metricMethod() (lib.Value, error) {
-	return lib.NewBuiltin("metric", func(_ *lib.Thread, b *lib.Builtin, args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
+	return method("metric", func(args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
 		var name string
 		epochs := 108
-		if err := lib.UnpackArgs(b.Name(), args, kwargs, "name", &name, "epochs?", &epochs); err != nil {
+		if err := lib.UnpackArgs("metric", args, kwargs, "name", &name, "epochs?", &epochs); err != nil {
 			return nil, err
 		}
 		m, err := t.table.Metric(name)
@@ -53,7 +53,7 @@ func (t *tableValue) metricMethod() (lib.Value, error) {
 			return nil, fmt.Errorf("metric: epochs is %d: the table inside the program has %d epochs only", epochs, m.Epochs)
 		}
 		return &objectiveValue{obj: objective.OfTable(t.table, m)}, nil
-	}), nil
+	})
 }
 
 // answerValue is what the table says of one architecture.

@@ -12,6 +12,7 @@ import (
 	lib "go.starlark.net/starlark"
 
 	"evalnas/kernel"
+	"evalnas/kernel/starlark"
 )
 
 // immutable gives the parts of lib.Value that do not differ between the
@@ -148,6 +149,14 @@ func dict(pairs ...any) *lib.Dict {
 		setKey(d, pairs[i].(string), pairs[i+1].(lib.Value))
 	}
 	return d
+}
+
+// method makes a method of a value; what it refuses shows as a ValueError.
+func method(name string, run func(args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error)) (lib.Value, error) {
+	return lib.NewBuiltin(name, func(_ *lib.Thread, _ *lib.Builtin, args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
+		v, err := run(args, kwargs)
+		return v, starlark.Named("ValueError", err)
+	}), nil
 }
 
 func optional(v *float64) lib.Value {
