@@ -149,7 +149,7 @@ func (in *Interpreter) ownBuiltins() []*Command {
 		},
 		{
 			Name:   "help",
-			Params: []Param{optional("subject", nil, "any", "a command, function or value; without it, the list of commands")},
+			Params: []Param{optional("subject", lib.None, "any", "a command, function or value; without it, the list of commands")},
 			Doc:    "Show the documentation of a command, function or value.\n\nExample: `help(sorted)`. Shift-Tab on a name shows the same.",
 			Run:    runHelp,
 		},
@@ -376,7 +376,7 @@ func runSum(c *Call) (lib.Value, error) {
 	if _, ok := total.(lib.String); ok {
 		return nil, Named("TypeError", errors.New(`sum: strings are joined by "".join(strings)`))
 	}
-	err := c.each("values", "an iterable of numbers", func(i int, v lib.Value) error {
+	err := c.walk("values", "an iterable of numbers", func(i int, v lib.Value) error {
 		sum, err := add(total, v)
 		if err != nil {
 			return Named("TypeError", fmt.Errorf("sum: values[%d]: %w", i, err))

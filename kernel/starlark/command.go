@@ -322,24 +322,31 @@ func (c *Call) Int64s(name string) ([]int64, error) {
 	return out, err
 }
 
-// each walks over an iterable argument. It stops at maxElements, so that a
-// slip such as range(10**10) is an error and not all of the memory.
+// each walks over an iterable argument that is kept. It stops at maxElements,
+// so that a slip such as range(10**10) is an error and not all of the memory.
 func (c *Call) each(name, want string, f func(i int, v lib.Value) error) error {
+	if seq, ok := c.values[name].(lib.Sequence); ok && seq.Len() > maxElements {
+		return c.Errorf("%s has %d elements, more than %d", name, seq.Len(), maxElements)
+	}
+	return c.walk(name, want, func(i int, v lib.Value) error {
+		if i >= maxElements {
+			return c.Errorf("%s has more than %d elements", name, maxElements)
+		}
+		return f(i, v)
+	})
+}
+
+// walk goes over an iterable argument of any length until an interrupt.
+func (c *Call) walk(name, want string, f func(i int, v lib.Value) error) error {
 	v := c.values[name]
 	iterable, ok := v.(lib.Iterable)
 	if !ok {
 		return c.typeError(name, v, want)
 	}
-	if seq, ok := v.(lib.Sequence); ok && seq.Len() > maxElements {
-		return c.Errorf("%s has %d elements, more than %d", name, seq.Len(), maxElements)
-	}
 	it := iterable.Iterate()
 	defer it.Done()
 	var x lib.Value
 	for i := 0; it.Next(&x); i++ {
-		if i >= maxElements {
-			return c.Errorf("%s has more than %d elements", name, maxElements)
-		}
 		if i&0xfff == 0 && c.Ctx.Err() != nil {
 			return c.Ctx.Err()
 		}

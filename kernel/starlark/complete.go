@@ -185,6 +185,9 @@ func boundNames(toks []token, at int) []string {
 	return sortedKeys(found)
 }
 
+// maxLook is how many tokens back the head of a def or comprehension may start.
+const maxLook = 200
+
 // parameter tells whether a name stands in the head of a def or between for
 // and in.
 func parameter(toks []token, i int) bool {
@@ -192,7 +195,7 @@ func parameter(toks []token, i int) bool {
 		return false
 	}
 	depth := toks[i].depth
-	for j := i - 1; j >= 0; j-- {
+	for j := i - 1; j >= max(0, i-maxLook); j-- {
 		t := toks[j]
 		if t.depth == depth && t.is("for") {
 			return true

@@ -84,6 +84,12 @@ func (in *Interpreter) cellError(err error) *kernel.CellError {
 	case errors.As(err, &list):
 		return in.syntaxError(list[0].Pos, list[0].Msg)
 	}
+	var broken *panicError
+	if errors.As(err, &broken) {
+		ce := in.report("InternalError", broken.Error(), nil)
+		ce.Traceback = append(ce.Traceback, strings.Split(broken.stack, "\n")...)
+		return ce
+	}
 	name, msg := in.classify(err)
 	var stack lib.CallStack
 	var eval *lib.EvalError

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -106,7 +107,7 @@ func (in *Interpreter) runIn(r *run, src *source, env lib.StringDict) (lib.Value
 
 	// It stays, because functions read through it after their file has run.
 	env[globalsName] = &globals{in: in, run: r, env: env}
-	_, err = prog.Init(th, env)
+	err = initialise(prog, th, env)
 	if err == nil {
 		return r.result, nil
 	}
@@ -117,6 +118,28 @@ func (in *Interpreter) runIn(r *run, src *source, env lib.StringDict) (lib.Value
 		err = &replacedError{cause: err, by: r.cancel}
 	}
 	return nil, err
+}
+
+// initialise runs a file's top level. A panic of a command is an error like
+// any other: the notebook's state must not die of a mistake of ours.
+func initialise(prog *lib.Program, th *lib.Thread, env lib.StringDict) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &panicError{value: p, stack: string(debug.Stack())}
+		}
+	}()
+	_, err = prog.Init(th, env)
+	return err
+}
+
+// A panicError is a mistake in the program, with Go's stack.
+type panicError struct {
+	value any
+	stack string
+}
+
+func (e *panicError) Error() string {
+	return fmt.Sprintf("%v; this is a mistake in the program, not in the cell: please report it with this traceback", e.value)
 }
 
 // thread makes the thread that a run's code executes on.

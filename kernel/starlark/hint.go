@@ -101,7 +101,6 @@ var absentMethods = map[string]string{
 	"dict.fromkeys":     "write {k: value for k in keys}",
 	"dict.iteritems":    "write d.items()",
 	"dict.has_key":      "write key in d",
-	"set.update":        "write s = s | other",
 	"set.copy":          "write set(s)",
 	"string.zfill":      "write f\"{s:0>8}\"",
 	"string.ljust":      "write f\"{s:<8}\"",
@@ -312,10 +311,7 @@ func (p *preparer) star(i int) {
 	if i == 0 || !p.toks[i-1].in("[", "{", "(", ",", "=", "return") {
 		return
 	}
-	open := i - 1
-	for open >= 0 && !(p.match[open] > i && p.toks[open].depth == t.depth-1) {
-		open--
-	}
+	open := p.outer[i]
 	switch {
 	case open < 0:
 		if p.toks[i-1].in("=", "return") {

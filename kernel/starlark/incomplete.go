@@ -27,6 +27,7 @@ func (in *Interpreter) IsComplete(code string) kernel.Completeness {
 	case opensBlock(toks):
 		return incomplete(indentOf(last) + "    ")
 	}
+	src.code += "\n" // so that `1 +` is wrong, and not merely short
 	if _, err := src.parse(); err != nil {
 		if strings.Contains(err.Error(), "got end of file") {
 			return incomplete(indentOf(last))

@@ -119,22 +119,54 @@ func dedent(doc string) string {
 	return strings.Join(lines, "\n")
 }
 
-// markdown is the page; detail 0 leaves out all but the summary.
-func (p *docPage) markdown(detail int) string {
+// A style is how a page is written: for a terminal, or in Markdown.
+type style struct{ markdown bool }
+
+func (s style) code(text string) string {
+	if s.markdown {
+		return "`" + text + "`"
+	}
+	return text
+}
+
+func (s style) block(text, language string) string {
+	if s.markdown {
+		return "```" + language + "\n" + text + "\n```\n"
+	}
+	return text + "\n"
+}
+
+// prose takes the code marks out of a terminal's text.
+func (s style) prose(text string) string {
+	if s.markdown {
+		return text
+	}
+	return strings.ReplaceAll(text, "`", "")
+}
+
+// bundle is the page; detail 0 leaves out all but the summary.
+func (p *docPage) bundle(detail int) *kernel.Bundle {
+	return &kernel.Bundle{Data: map[string]any{
+		"text/plain":    p.text(style{}, detail),
+		"text/markdown": p.text(style{markdown: true}, detail),
+	}}
+}
+
+func (p *docPage) text(s style, detail int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "```python\n%s\n```\n", p.title)
+	b.WriteString(s.block(p.title, "python"))
 	doc := strings.TrimSpace(p.doc)
 	if detail == 0 {
 		doc, _, _ = strings.Cut(doc, "\n")
 	}
 	if doc != "" {
-		fmt.Fprintf(&b, "\n%s\n", doc)
+		fmt.Fprintf(&b, "\n%s\n", s.prose(doc))
 	}
 	if p.value != "" {
-		fmt.Fprintf(&b, "\n```\n%s\n```\n", p.value)
+		fmt.Fprintf(&b, "\n%s", s.block(p.value, ""))
 	}
-	if p.cmd != nil && (detail > 0 || len(p.cmd.Params) > 0) {
-		b.WriteString(paramList(p.cmd, detail))
+	if p.cmd != nil {
+		b.WriteString(paramList(p.cmd, s, detail))
 	}
 	if p.where != "" && detail > 0 {
 		fmt.Fprintf(&b, "\nDefined in %s.\n", p.where)
@@ -142,21 +174,21 @@ func (p *docPage) markdown(detail int) string {
 	return b.String()
 }
 
-func paramList(cmd *Command, detail int) string {
+func paramList(cmd *Command, s style, detail int) string {
 	var b strings.Builder
 	for _, p := range cmd.Params {
 		if p.Doc == "" && p.Type == "" {
 			continue
 		}
-		fmt.Fprintf(&b, "\n- `%s`", p.label())
+		fmt.Fprintf(&b, "\n- %s", s.code(p.label()))
 		if p.Type != "" {
-			fmt.Fprintf(&b, " *%s*", p.Type)
+			fmt.Fprintf(&b, " (%s)", p.Type)
 		}
 		if p.Doc != "" {
-			fmt.Fprintf(&b, ": %s", p.Doc)
+			fmt.Fprintf(&b, ": %s", s.prose(p.Doc))
 		}
 		if p.Values != nil && detail > 0 {
-			fmt.Fprintf(&b, " (%s)", quoted(p.Values()))
+			b.WriteString("; one of " + quoted(p.Values(), s))
 		}
 	}
 	if b.Len() == 0 {
@@ -177,37 +209,22 @@ func (p *Param) label() string {
 	return p.Name
 }
 
-func quoted(values []string) string {
+func quoted(values []string, s style) string {
 	out := make([]string, len(values))
 	for i, v := range values {
-		out[i] = fmt.Sprintf("`%q`", v)
+		out[i] = s.code(fmt.Sprintf("%q", v))
 	}
 	return strings.Join(out, ", ")
-}
-
-// plainText is a page without Markdown's fences, emphasis and code marks.
-func plainText(markdown string) string {
-	var out []string
-	for _, line := range strings.Split(markdown, "\n") {
-		if strings.HasPrefix(line, "```") {
-			continue
-		}
-		out = append(out, strings.NewReplacer("`", "", " *", " ", "*:", ":").Replace(line))
-	}
-	return strings.TrimSpace(strings.Join(out, "\n")) + "\n"
-}
-
-func helpBundle(markdown string) *kernel.Bundle {
-	return &kernel.Bundle{Data: map[string]any{"text/plain": plainText(markdown), "text/markdown": markdown}}
 }
 
 func runHelp(c *Call) (lib.Value, error) {
 	v := c.Value("subject")
 	if !c.Given("subject") {
-		c.Cell.Out.Page(helpBundle(c.in.overview()))
+		text := c.in.overview()
+		c.Cell.Out.Page(&kernel.Bundle{Data: map[string]any{"text/plain": style{}.prose(text), "text/markdown": text}})
 		return lib.None, nil
 	}
-	c.Cell.Out.Page(helpBundle(c.in.page(c.in.nameOf(v), v, nil).markdown(1)))
+	c.Cell.Out.Page(c.in.page(c.in.nameOf(v), v, nil).bundle(1))
 	return lib.None, nil
 }
 
@@ -286,12 +303,12 @@ func (in *Interpreter) Inspect(code string, at, detail int) *kernel.Bundle {
 			i-- // right after the opening parenthesis: the name before it
 		}
 		if v, owner, path := c.chain(i); v != nil {
-			return helpBundle(in.page(path, v, owner).markdown(detail))
+			return in.page(path, v, owner).bundle(detail)
 		}
 	}
 	site := c.call(len(c.toks))
 	if site == nil || site.v == nil {
 		return nil
 	}
-	return helpBundle(in.page(site.path, site.v, site.owner).markdown(detail))
+	return in.page(site.path, site.v, site.owner).bundle(detail)
 }

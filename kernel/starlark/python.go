@@ -31,6 +31,7 @@ type preparer struct {
 	edits []edit
 	toks  []token
 	match []int // for a bracket, the index of its partner, -1 without one
+	outer []int // the index of the bracket around a token, -1 without one
 	depth int   // of f-strings inside each other
 }
 
@@ -65,8 +66,8 @@ func (p *preparer) fail(t token, format string, args ...any) {
 // tokens runs the passes over the tokens of a text, or of an f-string's
 // expression.
 func (p *preparer) tokens(toks []token, whole bool) {
-	outer, outerMatch := p.toks, p.match
-	defer func() { p.toks, p.match = outer, outerMatch }()
+	before := *p
+	defer func() { p.toks, p.match, p.outer = before.toks, before.match, before.outer }()
 	p.toks = toks
 	p.pair()
 	if !p.bounded() {
@@ -84,12 +85,15 @@ func (p *preparer) tokens(toks []token, whole bool) {
 	p.comparisons()
 }
 
-// pair finds the partners of brackets.
+// pair finds the partners of brackets, and what is inside which.
 func (p *preparer) pair() {
-	p.match = make([]int, len(p.toks))
+	p.match, p.outer = make([]int, len(p.toks)), make([]int, len(p.toks))
 	var open []int
 	for i, t := range p.toks {
-		p.match[i] = -1
+		p.match[i], p.outer[i] = -1, -1
+		if len(open) > 0 {
+			p.outer[i] = open[len(open)-1]
+		}
 		switch {
 		case t.in("(", "[", "{"):
 			open = append(open, i)
@@ -523,13 +527,12 @@ func (p *preparer) braces(i int) {
 	if end < 0 || end == i+1 {
 		return
 	}
-	inner, lambdas := p.toks[i].depth+1, 0
+	lambdas := 0
 	for j := i + 1; j < end; j++ {
 		t := p.toks[j]
-		if t.depth != inner {
-			continue
-		}
 		switch {
+		case p.match[j] > j:
+			j = p.match[j]
 		case t.is("**") && p.toks[j-1].in("{", ","):
 			p.fail(t, "dicts cannot be unpacked inside braces: write a | b")
 			return
@@ -551,16 +554,13 @@ func (p *preparer) generator(i int) {
 	if end < 0 {
 		return
 	}
-	inner := p.toks[i].depth + 1
 	for j := i + 1; j < end; j++ {
-		t := p.toks[j]
-		if t.depth != inner {
-			continue
-		}
-		if t.is(",") {
+		switch t := p.toks[j]; {
+		case p.match[j] > j:
+			j = p.match[j]
+		case t.is(","):
 			return
-		}
-		if t.is("for") {
+		case t.is("for"):
 			p.insert(rankGenerator, p.toks[i].end, "[")
 			p.insert(rankEndGenerator, p.toks[end].start, "]")
 			return

@@ -256,11 +256,14 @@ func stringLenDepth(s string, nested int) (n int, closed bool) {
 			i += 2
 		case q.format && s[i] == '{' && nested < maxFormatNesting:
 			n, ok := replacementLen(s[i:], q, nested+1)
-			if !ok {
-				i++ // as if it were text: the f-string's own parser says what is wrong
-				continue
+			switch {
+			case ok:
+				i += n
+			case nested > 0:
+				return i, false // gives up as a whole: trying on takes exponential time
+			default:
+				q.format = false // as if it were text: the f-string's own parser says what is wrong
 			}
-			i += n
 		default:
 			i++
 		}
@@ -268,15 +271,19 @@ func stringLenDepth(s string, nested int) (n int, closed bool) {
 	return len(s), false
 }
 
-// maxFormatNesting bounds f-strings inside f-strings.
-const maxFormatNesting = 8
+// maxFormatNesting bounds f-strings inside f-strings, maxField the length of
+// an expression in one.
+const (
+	maxFormatNesting = 8
+	maxField         = 4096
+)
 
 // replacementLen is the length of the {…} at the start of s, inside a literal
 // with quoting q. As since Python 3.12, quotes inside may be the literal's own.
 func replacementLen(s string, q quoting, nested int) (n int, ok bool) {
 	depth, i := 0, 0
 	spec := false
-	for i < len(s) {
+	for i < len(s) && i < maxField {
 		c := s[i]
 		switch {
 		case c == '\n' && len(q.quote) == 1:
