@@ -4,7 +4,8 @@
 // Space and Arch are the two interfaces that the rest of the project works
 // with; a policy asks for more (Mutator, Neighbourhood, Sequences) only where
 // it needs it. NASBench101 and DARTS are the two spaces. Start reading at
-// nasbench101.go; graph.go has the pruning and the hash that identify a cell.
+// nasbench101.go; graph.go has the pruning of a cell, internal/nb101 its hash,
+// the enumeration and the index.
 //
 // Architectures are immutable: every operation returns a new one, and the
 // slices that accessors return must not be changed.

@@ -18,6 +18,7 @@ import (
 // padding in place, and a round writes hashes between them.
 type Hasher struct {
 	vertices []vertex
+	order    []int         // vertices by rank
 	batches  []md5x8.Batch // vertex v is lane v%8 of batch v/8
 	text     []byte
 	rows     []uint64
@@ -29,6 +30,10 @@ type vertex struct {
 	rank      int    // among the vertices by hash, ascending
 	high, low uint64 // its hash, as numbers that compare as the hash does
 	hex       [32]byte
+
+	text        []byte // its lane
+	own         int    // where its own hash goes in the text
+	inAt, outAt int    // where the next neighbour's hash goes
 }
 
 // Graph returns the module hash of a graph.
@@ -105,9 +110,10 @@ func (h *Hasher) load(out []uint64) {
 	n := len(out)
 	if cap(h.vertices) < n {
 		h.vertices = make([]vertex, n)
+		h.order = make([]int, n)
 		h.batches = make([]md5x8.Batch, (n+md5x8.Lanes-1)/md5x8.Lanes)
 	}
-	h.vertices = h.vertices[:n]
+	h.vertices, h.order = h.vertices[:n], h.order[:n]
 	h.batches = h.batches[:(n+md5x8.Lanes-1)/md5x8.Lanes]
 	for v := range h.vertices {
 		h.vertices[v].in, h.vertices[v].out = 0, out[v]
@@ -121,9 +127,10 @@ func (h *Hasher) load(out []uint64) {
 		// The longest text of a round: n-1 neighbours, the vertex, two bars.
 		h.batches[i].Reset(32*n + 2)
 	}
+	for v := range h.vertices {
+		h.vertices[v].text = h.batches[v/md5x8.Lanes].Lane(v % md5x8.Lanes)
+	}
 }
-
-func (h *Hasher) lane(v int) []byte { return h.batches[v/md5x8.Lanes].Lane(v % md5x8.Lanes) }
 
 func (h *Hasher) setLength(v, n int) {
 	h.batches[v/md5x8.Lanes].SetLength(v%md5x8.Lanes, n)
@@ -134,7 +141,7 @@ func (h *Hasher) setLength(v, n int) {
 func (h *Hasher) start(labels []int8) {
 	for v := range h.vertices {
 		x := &h.vertices[v]
-		text := append(h.lane(v)[:0], '(')
+		text := append(x.text[:0], '(')
 		text = strconv.AppendInt(text, int64(bits.OnesCount64(x.out)), 10)
 		text = append(text, ", "...)
 		text = strconv.AppendInt(text, int64(bits.OnesCount64(x.in)), 10)
@@ -150,11 +157,11 @@ func (h *Hasher) start(labels []int8) {
 func (h *Hasher) lay() {
 	for v := range h.vertices {
 		x := &h.vertices[v]
-		lane := h.lane(v)
 		bar1 := 32 * bits.OnesCount64(x.in)
 		bar2 := bar1 + 1 + 32*bits.OnesCount64(x.out)
-		lane[bar1], lane[bar2] = '|', '|'
-		h.setLength(v, bar2+1+32)
+		x.text[bar1], x.text[bar2] = '|', '|'
+		x.own = bar2 + 1
+		h.setLength(v, x.own+32)
 	}
 }
 
@@ -177,25 +184,23 @@ func (h *Hasher) rank() {
 // write puts every vertex's hash into its own text and its neighbours'. Going
 // through the vertices by rank leaves the hashes sorted in every text.
 func (h *Hasher) write() {
-	var order, inAt, outAt [64]int
 	for v := range h.vertices {
 		x := &h.vertices[v]
-		order[x.rank&63] = v
-		outAt[v&63] = 32*bits.OnesCount64(x.in) + 1
-		own := outAt[v&63] + 32*bits.OnesCount64(x.out) + 1
-		*(*[32]byte)(h.lane(v)[own:]) = x.hex
+		h.order[x.rank] = v
+		x.inAt, x.outAt = 0, 32*bits.OnesCount64(x.in)+1
+		*(*[32]byte)(x.text[x.own:]) = x.hex
 	}
-	for _, v := range order[:len(h.vertices)] {
+	for _, v := range h.order {
 		x := &h.vertices[v]
 		for set := x.out; set != 0; set &= set - 1 {
-			u := bits.TrailingZeros64(set)
-			*(*[32]byte)(h.lane(u)[inAt[u]:]) = x.hex
-			inAt[u] += 32
+			y := &h.vertices[bits.TrailingZeros64(set)]
+			*(*[32]byte)(y.text[y.inAt:]) = x.hex
+			y.inAt += 32
 		}
 		for set := x.in; set != 0; set &= set - 1 {
-			u := bits.TrailingZeros64(set)
-			*(*[32]byte)(h.lane(u)[outAt[u]:]) = x.hex
-			outAt[u] += 32
+			y := &h.vertices[bits.TrailingZeros64(set)]
+			*(*[32]byte)(y.text[y.outAt:]) = x.hex
+			y.outAt += 32
 		}
 	}
 }
