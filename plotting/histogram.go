@@ -106,14 +106,15 @@ func (h *spaceHistogram) label(i int) string {
 	return labelText.fit(m.Name, 220) + " " + fixed(m.Value, h.decimals)
 }
 
-// labelSpan is where the label of mark i lies: beside its line, on the side
-// with room.
+// labelSpan is where the label of mark i lies: to the left of its line if there
+// is room. That all lie on one side lets close marks rise like stairs, each
+// label above the lines that it covers.
 func (h *spaceHistogram) labelSpan(i int) (from, to float64, a anchor) {
 	x, w := h.x.clamped(h.data.Marks[i].Value), strongText.width(h.label(i))
-	if x+8+w > h.x.to+20 {
-		return x - 6 - w, x - 6, right
+	if x-6-w < h.x.from {
+		return x + 6, x + 6 + w, left
 	}
-	return x + 6, x + 6 + w, left
+	return x - 6 - w, x - 6, right
 }
 
 // placeLabels gives each label the lowest row in which it covers neither

@@ -73,6 +73,14 @@ func textOrNone(s string) lib.Value {
 	return lib.String(s)
 }
 
+// label is a short name for a figure: the seed that it came from, else its hash.
+func (a *archValue) label() string {
+	if a.found.Origin.Policy == "" {
+		return shortHash(a.found.Hash())
+	}
+	return fmt.Sprintf("seed %d", a.found.Seed)
+}
+
 // field is a part of the architecture's JSON form.
 func (a *archValue) field(name string) (lib.Value, error) {
 	raw, err := a.found.MarshalJSON()

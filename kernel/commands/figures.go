@@ -257,7 +257,7 @@ func runHistogram(c *starlark.Call) (lib.Value, error) {
 			if err != nil {
 				return nil, c.Errorf("mark: %w", err)
 			}
-			data.Marks = append(data.Marks, plotting.Mark{Name: shortHash(a.found.Hash()), Value: v})
+			data.Marks = append(data.Marks, plotting.Mark{Name: a.label(), Value: v})
 		}
 	}
 	return figureOf(plotting.SpaceHistogram(data))
