@@ -99,3 +99,16 @@ func TestReferenceVectors(t *testing.T) {
 		})
 	}
 }
+
+func BenchmarkHashOfFreshCell(b *testing.B) {
+	c := mustNASBench(b, 7).At(1234).(*Cell)
+	matrix, ops := c.Matrix(), c.Ops()
+	b.ReportAllocs()
+	for b.Loop() {
+		fresh, err := NewCell(matrix, ops)
+		if err != nil {
+			b.Fatal(err)
+		}
+		fresh.Hash()
+	}
+}

@@ -207,7 +207,7 @@ func TestOpensFast(t *testing.T) {
 	t.Logf("opened and answered in %v", best)
 }
 
-func BenchmarkAnswer(b *testing.B) {
+func BenchmarkValueOfFreshCell(b *testing.B) {
 	tab := open(b)
 	c := subspace(b, 7).At(1234)
 	m, err := tab.Metric("test")
