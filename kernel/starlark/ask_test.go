@@ -248,12 +248,13 @@ func TestInterrupt(t *testing.T) {
 	} {
 		nb := newNotebook(t, Options{Dir: "testdata", Commands: testCommands()})
 		ctx, cancel := context.WithCancel(context.Background())
-		time.AfterFunc(20*time.Millisecond, cancel)
 		var interrupted time.Time
-		stop := context.AfterFunc(ctx, func() { interrupted = time.Now() })
+		time.AfterFunc(20*time.Millisecond, func() {
+			interrupted = time.Now()
+			cancel()
+		})
 		_, err := nb.runContext(ctx, code)
 		took := time.Since(interrupted)
-		stop()
 		if err == nil {
 			t.Errorf("%s: no error", code)
 			continue

@@ -50,7 +50,17 @@ func (c *cursor) last() token {
 // Complete offers what fits at the cursor: attributes after a dot, modules
 // after import, keywords and values inside calls, keys and files inside
 // quotes, else names.
-func (in *Interpreter) Complete(code string, at int) kernel.Completion {
+func (in *Interpreter) Complete(code string, at int) (found kernel.Completion) {
+	// Attributes are the program's code, and run here too.
+	defer func() {
+		if recover() != nil {
+			found = kernel.Completion{Start: at, End: at}
+		}
+	}()
+	return in.complete(code, at)
+}
+
+func (in *Interpreter) complete(code string, at int) kernel.Completion {
 	c := in.newCursor(code, at)
 	start := c.at - len(c.prefix)
 	none := kernel.Completion{Start: c.at, End: c.at}
@@ -426,7 +436,7 @@ func (c *cursor) completeString(t token) kernel.Completion {
 	content := c.code[start:c.at]
 	if q.format {
 		if i := openBrace(content); i >= 0 {
-			inner := c.in.Complete(content[i+1:], len(content)-i-1)
+			inner := c.in.complete(content[i+1:], len(content)-i-1)
 			inner.Start += start + i + 1
 			inner.End += start + i + 1
 			return inner

@@ -94,7 +94,14 @@ func (in *Interpreter) runSource(r *run, src *source) (lib.Value, error) {
 }
 
 // runIn runs a whole file with its globals in env.
-func (in *Interpreter) runIn(r *run, src *source, env lib.StringDict) (lib.Value, error) {
+func (in *Interpreter) runIn(r *run, src *source, env lib.StringDict) (v lib.Value, err error) {
+	// A panic of a command is an error like any other: the notebook's state
+	// must not die of a mistake of ours.
+	defer func() {
+		if p := recover(); p != nil {
+			v, err = nil, &panicError{value: p, stack: string(debug.Stack())}
+		}
+	}()
 	prog, err := src.compile()
 	if err != nil {
 		return nil, err
@@ -107,7 +114,7 @@ func (in *Interpreter) runIn(r *run, src *source, env lib.StringDict) (lib.Value
 
 	// It stays, because functions read through it after their file has run.
 	env[globalsName] = &globals{in: in, run: r, env: env}
-	err = initialise(prog, th, env)
+	_, err = prog.Init(th, env)
 	if err == nil {
 		return r.result, nil
 	}
@@ -118,18 +125,6 @@ func (in *Interpreter) runIn(r *run, src *source, env lib.StringDict) (lib.Value
 		err = &replacedError{cause: err, by: r.cancel}
 	}
 	return nil, err
-}
-
-// initialise runs a file's top level. A panic of a command is an error like
-// any other: the notebook's state must not die of a mistake of ours.
-func initialise(prog *lib.Program, th *lib.Thread, env lib.StringDict) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &panicError{value: p, stack: string(debug.Stack())}
-		}
-	}()
-	_, err = prog.Init(th, env)
-	return err
 }
 
 // A panicError is a mistake in the program, with Go's stack.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"go.starlark.net/syntax"
 
@@ -57,11 +58,11 @@ func FuzzExecute(f *testing.F) {
 			t.Errorf("it took %v", took)
 		}
 		for at := 0; at <= len(code); at += 1 + len(code)/7 {
-			c := nb.in.Complete(code, at)
+			c := nb.in.complete(code, at)
 			if c.Start < 0 || c.Start > c.End || c.End > len(code) {
 				t.Errorf("completion at %d replaces %d to %d", at, c.Start, c.End)
 			}
-			nb.in.Inspect(code, at, at%2)
+			nb.in.inspect(code, at, at%2)
 		}
 		if s := nb.in.IsComplete(code).Status; s != "complete" && s != "incomplete" && s != "invalid" {
 			t.Errorf("status %q", s)
@@ -104,7 +105,7 @@ func FuzzFormat(f *testing.F) {
 		f.Add(s, 1.5, int64(-3))
 	}
 	f.Fuzz(func(t *testing.T, spec string, x float64, n int64) {
-		if strings.ContainsAny(spec, "{}'\\\n\r") {
+		if strings.ContainsAny(spec, "{}'\\\n\r\x00\ufeff") || !utf8.ValidString(spec) {
 			return
 		}
 		nb := newNotebook(t, Options{})

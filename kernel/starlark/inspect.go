@@ -284,7 +284,17 @@ func (in *Interpreter) overview() string {
 
 // Inspect documents the name at the cursor or, where that means nothing, the
 // function whose parentheses the cursor is in.
-func (in *Interpreter) Inspect(code string, at, detail int) *kernel.Bundle {
+func (in *Interpreter) Inspect(code string, at, detail int) (found *kernel.Bundle) {
+	// Attributes are the program's code, and run here too.
+	defer func() {
+		if recover() != nil {
+			found = nil
+		}
+	}()
+	return in.inspect(code, at, detail)
+}
+
+func (in *Interpreter) inspect(code string, at, detail int) *kernel.Bundle {
 	// The whole word counts, not what is before the cursor.
 	for at = max(at, 0); at < len(code); {
 		r, n := utf8.DecodeRuneInString(code[at:])

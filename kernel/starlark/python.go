@@ -70,7 +70,7 @@ func (p *preparer) tokens(toks []token, whole bool) {
 	defer func() { p.toks, p.match, p.outer = before.toks, before.match, before.outer }()
 	p.toks = toks
 	p.pair()
-	if !p.bounded() {
+	if p.src.err != nil || !p.bounded() {
 		return
 	}
 	if whole {
@@ -100,6 +100,10 @@ func (p *preparer) pair() {
 		case t.in(")", "]", "}") && len(open) > 0:
 			j := open[len(open)-1]
 			open = open[:len(open)-1]
+			if !strings.Contains("() [] {}", p.toks[j].text+t.text) {
+				p.fail(t, "%s cannot close the %s of line %d", t.text, p.toks[j].text, p.src.place(p.toks[j].start).line)
+				return
+			}
 			p.match[i], p.match[j] = j, i
 		}
 	}
@@ -178,6 +182,9 @@ func (p *preparer) end(i int) int {
 }
 
 func (p *preparer) statement(i, end int) {
+	if i == end {
+		return // a stray semicolon
+	}
 	t := p.toks[i]
 	stmt := p.toks[i:end]
 	switch {
@@ -193,7 +200,7 @@ func (p *preparer) statement(i, end int) {
 	case t.is("def"):
 		p.annotations(i)
 	case t.word() && len(stmt) > 2 && stmt[1].is(":") && stmt[1].depth == 0:
-		p.variableAnnotation(stmt)
+		p.variableAnnotation(i, end)
 	case len(stmt) > 1 && stmt[len(stmt)-1].text == "?":
 		p.question(stmt)
 	default:
@@ -366,11 +373,14 @@ func (p *preparer) importCall(stmt []token, f string, args []string, names []imp
 func (p *preparer) swap(stmt []token, text string) {
 	start, end := stmt[0].start, stmt[len(stmt)-1].end
 	p.replace(start, end, text+strings.Repeat("\\\n", strings.Count(p.code[start:end], "\n")))
+	gone(stmt)
 }
 
-// blank takes out text between two offsets, but for its line breaks.
-func (p *preparer) blank(start, end int) {
-	p.replace(start, end, strings.Repeat("\\\n", strings.Count(p.code[start:end], "\n")))
+// gone hides tokens from the later passes.
+func gone(toks []token) {
+	for i := range toks {
+		toks[i].kind, toks[i].text = kindGone, ""
+	}
 }
 
 // annotations takes the types out of a def's head.
@@ -408,12 +418,11 @@ func (p *preparer) annotations(i int) {
 	}
 }
 
-// drop takes out the tokens from i to before k, from the later passes too.
+// drop takes out the tokens from i to before k, but for their line breaks.
 func (p *preparer) drop(i, k int) {
-	p.blank(p.toks[i].start, p.toks[k-1].end)
-	for j := i; j < k; j++ {
-		p.toks[j] = token{kind: kindNewline, start: p.toks[j].start, end: p.toks[j].end, depth: p.toks[j].depth}
-	}
+	start, end := p.toks[i].start, p.toks[k-1].end
+	p.replace(start, end, strings.Repeat("\\\n", strings.Count(p.code[start:end], "\n")))
+	gone(p.toks[i:k])
 }
 
 // lambdaBefore tells whether the colon at j belongs to a lambda in the same
@@ -433,14 +442,14 @@ func (p *preparer) lambdaBefore(j, open int) bool {
 }
 
 // variableAnnotation is x: int = 3, or x: int alone.
-func (p *preparer) variableAnnotation(stmt []token) {
-	for k := 2; k < len(stmt); k++ {
-		if stmt[k].is("=") && stmt[k].depth == 0 {
-			p.blank(stmt[1].start, stmt[k-1].end)
+func (p *preparer) variableAnnotation(i, end int) {
+	for k := i + 2; k < end; k++ {
+		if p.toks[k].is("=") && p.toks[k].depth == 0 {
+			p.drop(i+1, k)
 			return
 		}
 	}
-	p.swap(stmt, "pass")
+	p.swap(p.toks[i:end], "pass")
 }
 
 // assignments refuses a = b = c and its like.
@@ -691,7 +700,7 @@ func (p *preparer) comparisons() {
 }
 
 func endsChain(t token) bool {
-	return t.kind == kindNewline || t.in("and", "or", "not", "if", "elif", "else", "while", "return", "for", "lambda", "assert",
+	return t.kind == kindNewline || t.kind == kindGone || t.in("and", "or", "not", "if", "elif", "else", "while", "return", "for", "lambda", "assert",
 		",", ":", ";", "=", "+=", "-=", "*=", "/=", "//=", "%=", "|=", "&=", "^=", "<<=", ">>=")
 }
 

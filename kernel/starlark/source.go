@@ -114,6 +114,10 @@ func (src *source) apply(code string, edits []edit) {
 	w := &spanWriter{spans: [][]segment{nil}, newCol: 1, oldCol: 1}
 	at := 0
 	for _, e := range edits {
+		if e.start < at {
+			src.fail(e.start, "this cannot be read: write it in smaller steps")
+			return
+		}
 		w.keep(code[at:e.start])
 		w.replace(code[e.start:e.end], e.text)
 		at = e.end

@@ -17,6 +17,7 @@ const (
 	kindNewline // the end of a logical line
 	kindMagic   // a line that starts with % or !, or the word %time alone
 	kindBad     // a letter that no token starts with
+	kindGone    // taken out by an earlier pass
 )
 
 // A token of Python or Starlark text. The scanner never fails: what it cannot
@@ -288,9 +289,11 @@ func replacementLen(s string, q quoting, nested int) (n int, ok bool) {
 		switch {
 		case c == '\n' && len(q.quote) == 1:
 			return 0, false
-		case spec && strings.HasPrefix(s[i:], q.quote):
+		case spec && depth == 1 && strings.HasPrefix(s[i:], q.quote):
 			return 0, false
-		case !spec && stringStart(s[i:]) >= 0 && (i == 0 || !isWordRune(rune(s[i-1]))):
+		case spec && depth == 1 && c != '{' && c != '}':
+			// the text of a specification
+		case stringStart(s[i:]) >= 0 && (i == 0 || !isWordRune(rune(s[i-1]))):
 			// A quote that ends the literal leaves no room for the closing brace.
 			n, closed := stringLenDepth(s[i:], nested)
 			if !closed {
