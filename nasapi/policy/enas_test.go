@@ -26,7 +26,7 @@ func TestENASConcentratesOnTheBestArchitecture(t *testing.T) {
 	best := fakeArch{0, 2, 1, 0}
 	share := func(rate float64) float64 {
 		n := 0
-		const seeds, budget, tail = 4, 1500, 500
+		const seeds, budget, tail = 4, 3000, 500
 		for seed := int64(1); seed <= seeds; seed++ {
 			p, r := problem(s, seed, budget, func(a space.Arch) float64 {
 				if a.Hash() == best.Hash() {
@@ -35,7 +35,7 @@ func TestENASConcentratesOnTheBestArchitecture(t *testing.T) {
 				return 0
 			})
 			p.Unit = true
-			for _, h := range search(t, "enas", Config{"learning_rate": rate, "hidden": 32}, p, r).hashes[budget-tail:] {
+			for _, h := range search(t, "enas", Config{"learning_rate": rate, "hidden": 16}, p, r).hashes[budget-tail:] {
 				if h == best.Hash() {
 					n++
 				}
@@ -56,7 +56,7 @@ func TestENASImprovesOnParams(t *testing.T) {
 	s := nasbench(t, 7)
 	better := 0
 	for seed := int64(1268); seed < 1278; seed++ {
-		v := runOn(t, "enas", Config{"hidden": 32}, s, seed, 600, params).values
+		v := runOn(t, "enas", Config{"hidden": 16}, s, seed, 600, params).values
 		first, second := 0.0, 0.0
 		for i := range 300 {
 			first += v[i]

@@ -34,6 +34,15 @@ func darts(t testing.TB, nodes int) *space.DARTSSpace {
 	return s
 }
 
+// quick is a configuration for tests that do not look at what is found: the
+// controller is small.
+func quick(info *Info) Config {
+	if info.Name == "enas" {
+		return Config{"hidden": 8}
+	}
+	return nil
+}
+
 func eachPolicyAndSpace(t *testing.T, f func(t *testing.T, info *Info, s space.Space)) {
 	spaces := []space.Space{fakeSpace{nodes: 4, ops: 3}, nasbench(t, 4), nasbench(t, 7), darts(t, 4)}
 	for _, info := range All() {
@@ -87,7 +96,7 @@ func runOn(t testing.TB, name string, cfg Config, s space.Space, seed int64, bud
 func TestBudgetIsSpentExactly(t *testing.T) {
 	eachPolicyAndSpace(t, func(t *testing.T, info *Info, s space.Space) {
 		for _, budget := range []int{1, 2, 9, 49, 50, 51, 83} {
-			r := runOn(t, info.Name, nil, s, 1268, budget, rugged)
+			r := runOn(t, info.Name, quick(info), s, 1268, budget, rugged)
 			if len(r.values) != budget || !errors.Is(r.err, ErrBudget) {
 				t.Errorf("budget %d: %d evaluations, error %v", budget, len(r.values), r.err)
 			}
@@ -97,9 +106,9 @@ func TestBudgetIsSpentExactly(t *testing.T) {
 
 func TestSeedDecidesTheTrace(t *testing.T) {
 	eachPolicyAndSpace(t, func(t *testing.T, info *Info, s space.Space) {
-		a := runOn(t, info.Name, nil, s, 1268, 120, rugged)
-		b := runOn(t, info.Name, nil, s, 1268, 120, rugged)
-		c := runOn(t, info.Name, nil, s, 1269, 120, rugged)
+		a := runOn(t, info.Name, quick(info), s, 1268, 120, rugged)
+		b := runOn(t, info.Name, quick(info), s, 1268, 120, rugged)
+		c := runOn(t, info.Name, quick(info), s, 1269, 120, rugged)
 		if !slices.Equal(a.hashes, b.hashes) || !slices.Equal(a.events, b.events) {
 			t.Error("one seed gave two traces")
 		}
@@ -115,7 +124,7 @@ func TestPoliciesShareNoDraws(t *testing.T) {
 	s := nasbench(t, 7)
 	seen := make(map[string]string)
 	for _, info := range All() {
-		start := strings.Join(runOn(t, info.Name, nil, s, 1268, 3, rugged).hashes, " ")
+		start := strings.Join(runOn(t, info.Name, quick(info), s, 1268, 3, rugged).hashes, " ")
 		if other, ok := seen[start]; ok {
 			t.Errorf("%s and %s begin with the same three draws", info.Name, other)
 		}
@@ -135,7 +144,7 @@ func TestContextEndsTheSearchBetweenEvaluations(t *testing.T) {
 			}
 			return evaluate(a)
 		}
-		pol, err := info.New(nil)
+		pol, err := info.New(quick(info))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +165,7 @@ func TestEvaluationErrorIsPassedOn(t *testing.T) {
 				}
 				return rugged(a), nil
 			}}
-			pol, err := info.New(nil)
+			pol, err := info.New(quick(info))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -170,7 +179,7 @@ func TestEvaluationErrorIsPassedOn(t *testing.T) {
 func TestNaNIsRefused(t *testing.T) {
 	eachPolicyAndSpace(t, func(t *testing.T, info *Info, s space.Space) {
 		p, _ := problem(s, 3, 100, func(space.Arch) float64 { return math.NaN() })
-		pol, err := info.New(nil)
+		pol, err := info.New(quick(info))
 		if err != nil {
 			t.Fatal(err)
 		}
