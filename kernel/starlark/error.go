@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"sort"
 	"strings"
-	"unicode/utf8"
 
 	"go.starlark.net/resolve"
 	lib "go.starlark.net/starlark"
@@ -96,6 +95,9 @@ func (in *Interpreter) cellError(err error) *kernel.CellError {
 	if errors.As(err, &eval) {
 		stack = eval.CallStack
 	}
+	if n := len(stack); n > 1 && strings.HasPrefix(eval.Msg, "function "+stack[n-1].Name+" ") {
+		stack = stack[:n-1] // arguments that do not fit are the caller's mistake
+	}
 	return in.report(name, msg, in.frames(stack))
 }
 
@@ -109,8 +111,10 @@ func (in *Interpreter) syntaxError(pos syntax.Position, msg string) *kernel.Cell
 	at := src.original(pos)
 	if strings.HasPrefix(msg, "got newline") && at.line > 1 && at.col == 1 {
 		// The parser names the place after the line break.
-		at.line--
-		at.col = utf8.RuneCountInString(src.lines[at.line-1]) + 1
+		at = src.lineEnd(at.line - 1)
+	}
+	for at.line > 1 && at.line <= len(src.lines) && strings.TrimSpace(src.lines[at.line-1]) == "" {
+		at = src.lineEnd(at.line - 1) // an end of the cell behind blank lines
 	}
 	return in.report("SyntaxError", explain(msg), []frame{{src: src, pos: at, column: true}})
 }
@@ -175,7 +179,11 @@ var classes = []struct {
 		func(_ *Interpreter, m []string) error { return fmt.Errorf("a value of type %s cannot be called", m[1]) }},
 	{re(`during iteration`), "RuntimeError",
 		func(_ *Interpreter, m []string) error { return nil }},
-	{re(`^fail: `), "Error", nil},
+	{re(`^function (\S+) (missing|accepts|got) (.*)`), "TypeError",
+		func(_ *Interpreter, m []string) error { return fmt.Errorf("%s() %s %s", m[1], m[2], m[3]) }},
+	{re(`^json\.(decode|indent): `), "ValueError", nil},
+	{re(`empty sequence`), "ValueError", nil},
+	{re(`in sequence assignment`), "TypeError", nil},
 	{re(`too (many|few) values to unpack|invalid literal|invalid float literal|empty string|not found$|empty separator|code point .* out of range|is not a valid|math domain|base must be`), "ValueError", nil},
 	{re(`unknown unary op|unhashable|not iterable|not implemented|has no len|does not support|missing \d+ argument|unexpected keyword|multiple values|positional argument|accepts no arguments|missing argument|got .*, want|want .*, got|wants|requires|does not accept|got \d+ arguments|can't convert|must be|invalid slice|invalid start|invalid end|unhandled index|can't assign|cannot .* frozen|duplicate key|format`), "TypeError", nil},
 }

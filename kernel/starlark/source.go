@@ -191,6 +191,11 @@ func (src *source) original(pos syntax.Position) position {
 	return position{line, old}
 }
 
+// lineEnd is the place after a line's last letter.
+func (src *source) lineEnd(line int) position {
+	return position{line, utf8.RuneCountInString(src.lines[line-1]) + 1}
+}
+
 // place is the line and column of an offset in code.
 func (src *source) place(offset int) position {
 	before := src.code[:offset]

@@ -10,7 +10,8 @@ import (
 type kind uint8
 
 const (
-	kindName kind = iota
+	kindNone kind = iota // no token
+	kindName
 	kindNumber
 	kindString
 	kindOp
