@@ -17,6 +17,7 @@ import (
 
 	"evalnas/kernel/starlark"
 	"evalnas/nasapi/jobs"
+	"evalnas/nasapi/nearest"
 )
 
 // Env is what the commands of one kernel share.
@@ -93,7 +94,7 @@ func (e *Env) shortPath(p string) string {
 // unknown is the error for a name that does not exist, with the nearest that
 // does.
 func unknown(what, given string, allowed []string) error {
-	near := starlark.Suggest(given, allowed)
+	near := nearest.Name(given, allowed)
 	if near != "" {
 		return fmt.Errorf("unknown %s %q: did you mean %q? Allowed are %s", what, given, near, quoted(allowed))
 	}

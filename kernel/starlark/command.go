@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"sort"
 	"strings"
 
 	lib "go.starlark.net/starlark"
 
 	"evalnas/kernel"
+	"evalnas/nasapi/nearest"
 )
 
 // Command is a builtin of the cells with its documentation.
@@ -170,7 +170,7 @@ func (cmd *Command) keywords() []string {
 func (cmd *Command) unknownKeyword(name string) error {
 	allowed := cmd.keywords()
 	msg := fmt.Sprintf("%s() got an unexpected keyword argument '%s'", cmd.Name, name)
-	if near := Suggest(name, allowed); near != "" {
+	if near := nearest.Name(name, allowed); near != "" {
 		msg += fmt.Sprintf("; did you mean '%s'?", near)
 	} else {
 		msg += ";"
@@ -391,57 +391,6 @@ func (in *Interpreter) builtin(cmd *Command) *lib.Builtin {
 		}
 		return v, nil
 	})
-}
-
-// Suggest is the allowed name that is nearest to a given one, "" where none
-// is near enough to be a slip of the fingers.
-func Suggest(given string, allowed []string) string {
-	best, bestDistance := "", len([]rune(given))/3+1
-	names := append([]string(nil), allowed...)
-	sort.Strings(names)
-	for _, name := range names {
-		if name == given {
-			continue
-		}
-		d := distance(fold(given), fold(name))
-		if d < bestDistance || d == bestDistance && best == "" && d < len([]rune(given)) {
-			best, bestDistance = name, d
-		}
-	}
-	return best
-}
-
-// fold makes nas_bench101, NASBench-101 and nasbench101 the same.
-func fold(s string) []rune {
-	s = strings.ToLower(s)
-	return []rune(strings.NewReplacer("_", "", "-", "", " ", "").Replace(s))
-}
-
-// distance counts insertions, deletions, changes and swaps of neighbours
-// (optimal string alignment).
-func distance(a, b []rune) int {
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
-	}
-	for j := range rows[0] {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			d := min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				d = min(d, rows[i-2][j-2]+1)
-			}
-			rows[i][j] = d
-		}
-	}
-	return rows[len(a)][len(b)]
 }
 
 func count(n int, noun string) string {

@@ -13,6 +13,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"evalnas/kernel"
+	"evalnas/nasapi/nearest"
 )
 
 // A NamedError carries the name that the notebook shows before the message,
@@ -44,7 +45,7 @@ func (in *Interpreter) nameError(name string) error {
 	msg := fmt.Sprintf("name '%s' is not defined", name)
 	if hint := absentNames[name]; hint != "" {
 		msg += "; " + hint
-	} else if near := Suggest(name, in.names()); near != "" {
+	} else if near := nearest.Name(name, in.names()); near != "" {
 		msg += fmt.Sprintf("; did you mean '%s'?", near)
 	}
 	return Named("NameError", errors.New(msg))

@@ -2,6 +2,7 @@ package starlark
 
 import (
 	"errors"
+	"evalnas/nasapi/nearest"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -63,7 +64,7 @@ func (in *Interpreter) importNames(args lib.Tuple) (lib.Value, error) {
 }
 
 func didYouMean(given string, allowed []string) string {
-	if near := Suggest(given, allowed); near != "" {
+	if near := nearest.Name(given, allowed); near != "" {
 		return "did you mean '" + near + "'? "
 	}
 	return ""

@@ -115,17 +115,6 @@ func TestCompleteIsCanonical(t *testing.T) {
 	}
 }
 
-func TestEditDistance(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"", "abc", 3}, {"kitten", "sitting", 3}, {"ab", "ba", 2}, {"enas", "enas", 0}} {
-		if got := editDistance(c.a, c.b); got != c.want {
-			t.Errorf("editDistance(%q, %q) = %d, want %d", c.a, c.b, got, c.want)
-		}
-	}
-}
-
 // Whatever a person or a file gives as keywords, Complete answers with an error
 // or with a configuration that it accepts unchanged.
 func FuzzComplete(f *testing.F) {

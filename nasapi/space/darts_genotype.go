@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"evalnas/nasapi/nearest"
 	"fmt"
 	"slices"
 	"strings"
@@ -108,7 +109,7 @@ func checkDARTSOp(op string) error {
 	if op == "none" {
 		return fmt.Errorf("operation \"none\" exists in the search network only, a derived cell leaves the edge out; allowed are %s", list)
 	}
-	if near := dartsNearest(op, known); near != "" {
+	if near := nearest.Name(op, known); near != "" {
 		return fmt.Errorf("unknown operation %.40q (did you mean %s?); allowed are %s", op, near, list)
 	}
 	return fmt.Errorf("unknown operation %.40q; allowed are %s", op, list)
@@ -265,7 +266,7 @@ func checkGenotypeKeys(given []string) error {
 	for _, k := range given {
 		if !slices.Contains(genotypeKeys, k) {
 			hint := ""
-			if near := dartsNearest(k, genotypeKeys); near != "" {
+			if near := nearest.Name(k, genotypeKeys); near != "" {
 				hint = " (did you mean " + near + "?)"
 			}
 			return fmt.Errorf("genotype: unknown field %.40q%s; a genotype has %s", k, hint, all)
@@ -281,40 +282,4 @@ func checkGenotypeKeys(given []string) error {
 		}
 	}
 	return nil
-}
-
-// dartsNearest returns the candidate within edit distance half of the given
-// name's length, "" if there is none.
-func dartsNearest(name string, candidates []string) string {
-	if len(name) > 40 {
-		return ""
-	}
-	best, least := "", len(name)/2+1
-	for _, c := range candidates {
-		if d := editDistance(strings.ToLower(name), c); d < least {
-			best, least = c, d
-		}
-	}
-	return best
-}
-
-// editDistance is Levenshtein's, over bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := diagonal
-			if a[i-1] != b[j-1] {
-				cost++
-			}
-			diagonal = row[j]
-			row[j] = min(cost, row[j]+1, row[j-1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"strings"
 
+	"evalnas/nasapi/nearest"
 	"evalnas/nasapi/space/internal/nb101"
 )
 
@@ -127,5 +128,5 @@ func nearestOp(op string) string {
 			return name
 		}
 	}
-	return dartsNearest(op, nasbenchOps[:])
+	return nearest.Name(op, nasbenchOps[:])
 }

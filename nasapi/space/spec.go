@@ -1,6 +1,9 @@
 package space
 
-import "fmt"
+import (
+	"evalnas/nasapi/nearest"
+	"fmt"
+)
 
 // FromSpec builds the space that a Spec describes.
 func FromSpec(s Spec) (Space, error) {
@@ -20,7 +23,7 @@ func FromSpec(s Spec) (Space, error) {
 	}
 	names := []string{nasbenchName, "darts"}
 	hint := ""
-	if near := dartsNearest(s.Name, names); near != "" {
+	if near := nearest.Name(s.Name, names); near != "" {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
 	return nil, fmt.Errorf("unknown space %q (allowed: %s, %s)%s", abbreviate(s.Name), names[0], names[1], hint)
