@@ -56,7 +56,7 @@ lint: ## format, vet, staticcheck, layering, nothing of one machine in the files
 	$(need_python)@$(PYTHON) tests/run lint staticcheck
 
 bench: bench-peers ## side by side with the peers, one JSON line each (NAME=x for one)
-	$(need_go)@EVALNAS_PEER_PYTHON="$(CURDIR)/.venv-bench/bin/python" $(GO) run ./bench $(NAME)
+	$(need_go)@EVALNAS_PEER_PYTHON="$(CURDIR)/.venv-bench/bin/python" $(GO) run ./bench $(if $(NAME),-name $(NAME))
 
 bench-peers: .venv-bench/.installed ## install the peers of `make bench` once
 	@du -sh .venv-bench | awk '{ print "the peers are in .venv-bench and take " $$1 }'
