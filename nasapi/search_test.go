@@ -4,17 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
-	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"evalnas/nasapi/jobs"
+	"evalnas/nasapi/jobs/jobtest"
 	"evalnas/nasapi/objective"
 	"evalnas/nasapi/policy"
 	"evalnas/nasapi/rng"
@@ -23,41 +20,11 @@ import (
 	"evalnas/nasapi/table"
 )
 
-// TestMain lets this test program stand in for the installed one: jobs are
-// real processes, started by a real runner.
-func TestMain(m *testing.M) {
-	if os.Getenv("EVALNAS_TEST_ROLE") == "" || len(os.Args) != 3 {
-		os.Exit(m.Run())
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := role(ctx, os.Args[1], os.Args[2]); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-func role(ctx context.Context, command, dir string) error {
-	if command == "runner" {
-		return jobs.RunStudy(ctx, dir, jobs.RunnerOptions{})
-	}
-	slots, err := jobs.HostSlots()
-	if err != nil {
-		return err
-	}
-	handlers := map[string]jobs.Handler{SearchKind: SearchHandler}
-	return jobs.Worker{Handlers: handlers, Slots: &slots, Ready: jobs.Ready}.Run(ctx, dir)
-}
+func TestMain(m *testing.M) { jobtest.Main(m, map[string]jobs.Handler{SearchKind: SearchHandler}) }
 
 func testStudy(t *testing.T) *jobs.Study {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("EVALNAS_EXE", exe)
-	t.Setenv("EVALNAS_TEST_ROLE", "1")
-	t.Setenv("EVALNAS_SLOT_DIR", t.TempDir())
+	jobtest.Setup(t)
 	st, err := jobs.OpenStudy(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

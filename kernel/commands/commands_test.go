@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,32 +18,11 @@ import (
 	"evalnas/kernel/starlark"
 	"evalnas/nasapi"
 	"evalnas/nasapi/jobs"
+	"evalnas/nasapi/jobs/jobtest"
 )
 
-// TestMain lets this test program stand in for the installed one: jobs are
-// real processes, started by a real runner.
 func TestMain(m *testing.M) {
-	if os.Getenv("EVALNAS_TEST_ROLE") == "" || len(os.Args) != 3 {
-		os.Exit(m.Run())
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := role(ctx, os.Args[1], os.Args[2]); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-func role(ctx context.Context, command, dir string) error {
-	if command == "runner" {
-		return jobs.RunStudy(ctx, dir, jobs.RunnerOptions{})
-	}
-	slots, err := jobs.HostSlots()
-	if err != nil {
-		return err
-	}
-	handlers := map[string]jobs.Handler{nasapi.SearchKind: nasapi.SearchHandler}
-	return jobs.Worker{Handlers: handlers, Slots: &slots, Ready: jobs.Ready}.Run(ctx, dir)
+	jobtest.Main(m, map[string]jobs.Handler{nasapi.SearchKind: nasapi.SearchHandler})
 }
 
 // notebook runs cells as a kernel would and keeps what they show.
@@ -58,14 +35,7 @@ type notebook struct {
 
 func newNotebook(t *testing.T) *notebook {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("EVALNAS_EXE", exe)
-	t.Setenv("EVALNAS_TEST_ROLE", "1")
-	t.Setenv("EVALNAS_SLOT_DIR", t.TempDir())
-	t.Setenv("EVALNAS_STUDY", "")
+	jobtest.Setup(t)
 	dir := t.TempDir()
 	env := NewEnv(dir)
 	t.Cleanup(env.Close)

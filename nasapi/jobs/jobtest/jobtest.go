@@ -1,0 +1,69 @@
+// Package jobtest lets a test program stand in for the installed one, so that
+// tests submit jobs which real runners and workers execute:
+//
+//	func TestMain(m *testing.M) { jobtest.Main(m, handlers) }
+//
+//	func TestX(t *testing.T) {
+//		jobtest.Setup(t)
+//		study, err := jobs.OpenStudy(t.TempDir())
+package jobtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+
+	"evalnas/nasapi/jobs"
+)
+
+const role = "EVALNAS_TEST_ROLE"
+
+// Main runs the tests, or is the runner or worker that one of them started.
+func Main(m *testing.M, handlers map[string]jobs.Handler) {
+	if os.Getenv(role) == "" || len(os.Args) != 3 {
+		os.Exit(m.Run())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := play(ctx, os.Args[1], os.Args[2], handlers); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func play(ctx context.Context, command, dir string, handlers map[string]jobs.Handler) error {
+	switch command {
+	case "runner":
+		return jobs.RunStudy(ctx, dir, jobs.RunnerOptions{})
+	case "worker":
+		slots, err := jobs.HostSlots()
+		if err != nil {
+			return err
+		}
+		err = jobs.Worker{Handlers: handlers, Slots: &slots, Ready: jobs.Ready}.Run(ctx, dir)
+		if errors.Is(err, jobs.ErrBusy) {
+			return nil
+		}
+		return err
+	}
+	return fmt.Errorf("jobtest: unknown command %q", command)
+}
+
+// Setup makes the jobs of a test run in this test program, on slots of their
+// own. It changes the environment, so the test cannot be parallel.
+func Setup(t *testing.T) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("EVALNAS_EXE", exe)
+	t.Setenv(role, "1")
+	t.Setenv("EVALNAS_SLOT_DIR", t.TempDir())
+	t.Setenv("EVALNAS_STUDY", "")
+}
