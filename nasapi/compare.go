@@ -46,6 +46,7 @@ type Comparison struct {
 	Drawn   string     `json:"drawn,omitempty"` // the group that stands for one draw a seed
 	Unequal bool       `json:"unequal,omitempty"`
 
+	space   space.Space
 	values  []float64 // of the space, nil where it cannot be listed
 	ranking *stats.Ranking
 	groups  []Group
@@ -69,12 +70,15 @@ type GroupRow struct {
 
 	Percentiles *Summary `json:"percentiles,omitempty"`
 	// PNull is the chance that n uniform draws reach the group's mean
-	// mid-rank percentile or more (exact null of the finite table); PNullHolm
-	// the same, adjusted over the compared searches.
+	// mid-rank percentile or more (exact null of the finite table), never
+	// below stats.MinP; PNullHolm the same, adjusted over the judged groups,
+	// which are all but the draws.
 	PNull     *float64 `json:"p_null,omitempty"`
 	PNullHolm *float64 `json:"p_null_holm,omitempty"`
-	// PNullLower is the chance that random does as badly or worse.
-	PNullLower *float64 `json:"p_null_lower,omitempty"`
+	// PNullLower is the chance that random does as badly or worse, and
+	// PNullLowerHolm that, adjusted in the same way.
+	PNullLower     *float64 `json:"p_null_lower,omitempty"`
+	PNullLowerHolm *float64 `json:"p_null_lower_holm,omitempty"`
 	// Detectable is the smallest lead of the mean percentile over random's
 	// expectation that this number of runs can show (one-sided 5 %).
 	Detectable *float64 `json:"smallest_detectable,omitempty"`
@@ -91,7 +95,9 @@ type GroupRow struct {
 	// metric of the final evaluation itself.
 	PEqualBudget *float64 `json:"p_equal_budget,omitempty"`
 
-	// Differences of the mean under By, with 95 % bootstrap intervals.
+	// Differences of the mean under By, with 95 % bootstrap intervals. They
+	// and CliffsDelta keep the sign of the values: where By is minimised, less
+	// is better. RelativeToDraw is positive for an improvement.
 	VersusDraw     *Difference `json:"versus_draw,omitempty"`
 	VersusEncoding *Difference `json:"versus_encoding_draw,omitempty"`
 	// VersusRandomSearch is against search("random", ...) under the same
@@ -122,7 +128,10 @@ type SeedRow struct {
 
 // CompareOptions says how groups are judged.
 type CompareOptions struct {
-	// By is the final evaluation, the same for every group.
+	// By is the final evaluation, the same for every group. An architecture of
+	// a space that can be listed has the value that the list has for it: its
+	// own vertex order may cost a few other parameters (see space.Cell), and
+	// ranks are those of the list.
 	By *objective.Objective
 	// Unequal allows searches of different budgets beside each other.
 	Unequal bool
@@ -130,9 +139,10 @@ type CompareOptions struct {
 	Resamples int
 }
 
-// Compare judges groups under one final evaluation. Searches of different
-// spaces, and of different budgets unless Unequal, are refused; draws of
-// SampleRandom never are.
+// Compare judges groups under one final evaluation. Groups of different spaces,
+// and of different budgets unless Unequal, are refused. Draws of SampleRandom
+// have no budget, and those of a larger or smaller NASBench-101 are ranked like
+// all others; only draws of the searched space stand for random sampling.
 func Compare(groups []Group, o CompareOptions) (*Comparison, error) {
 	if o.By == nil {
 		return nil, errors.New(`compare: by is missing: it is the final evaluation, such as by=nasbench101_table().metric("test")`)
@@ -147,6 +157,9 @@ func Compare(groups []Group, o CompareOptions) (*Comparison, error) {
 	nameGroups(groups)
 	sp, err := commonSpace(groups)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkSpaces(groups, sp); err != nil {
 		return nil, err
 	}
 	c := &Comparison{
@@ -164,25 +177,28 @@ func Compare(groups []Group, o CompareOptions) (*Comparison, error) {
 		if err != nil {
 			return nil, err
 		}
+		if g.Kind == Drawn && !c.ofSpace(g) {
+			c.note(fmt.Sprintf("%s was drawn from %s: it is ranked in %s, and other draws stand for random sampling.", g.Name, g.Space, sp))
+		}
 		c.Oracle = c.Oracle || g.Oracle
 		c.Rows = append(c.Rows, row)
 	}
 	if err := c.judge(); err != nil {
 		return nil, err
 	}
-	if err := c.contrast(sp, o.Resamples); err != nil {
+	if err := c.contrast(o.Resamples); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-// commonSpace is the space that the searches share. Draws and architectures of
-// a smaller sub-space are judged in it.
+// commonSpace is the space that the searches share, those whose architectures
+// alone are given included. Draws and other architectures are judged in it.
 func commonSpace(groups []Group) (space.Space, error) {
 	var sp space.Space
 	var owner Group
 	for _, g := range groups {
-		if g.Kind != Searched {
+		if !g.searched() {
 			continue
 		}
 		if sp != nil && g.Space.Spec() != sp.Spec() {
@@ -205,11 +221,44 @@ func commonSpace(groups []Group) (space.Space, error) {
 	return sp, nil
 }
 
+// checkSpaces refuses architectures that the common space does not have. Draws
+// of a sub-space's larger relative may lie outside: their accuracies are
+// known all the same.
+func checkSpaces(groups []Group, sp space.Space) error {
+	for _, g := range groups {
+		for _, r := range g.Runs {
+			if r.Arch == nil || g.Kind == Drawn && r.Arch.Space() == sp.Spec().Name {
+				continue
+			}
+			if err := sp.Contains(r.Arch); err != nil {
+				return fmt.Errorf("compare: %s, seed %d: %w: groups are compared in one space, here %s", g.Name, r.Seed, err, sp)
+			}
+		}
+	}
+	return nil
+}
+
+// ofSpace tells whether a group comes from the space that the comparison is
+// about.
+func (c *Comparison) ofSpace(g Group) bool {
+	return g.Space != nil && g.Space.Spec() == c.space.Spec()
+}
+
+// value is an architecture's value under By.
+func (c *Comparison) value(a space.Arch) (float64, error) {
+	if finite, ok := c.space.(space.Finite); ok && c.values != nil {
+		if i, ok := finite.Index(a); ok {
+			return c.values[i], nil
+		}
+	}
+	return c.by.Value(a)
+}
+
 func (c *Comparison) checkBudgets() error {
 	var first *Group
 	for i := range c.groups {
 		g := &c.groups[i]
-		if g.Kind != Searched || g.Budget == 0 {
+		if g.Kind == Drawn || g.Budget == 0 {
 			continue
 		}
 		if first == nil {
@@ -234,7 +283,10 @@ func (c *Comparison) note(text string) {
 
 // rank reads the whole space under By, where it can be listed.
 func (c *Comparison) rank(sp space.Space) error {
-	c.Space = sp.String()
+	c.space, c.Space = sp, sp.String()
+	if c.By.Minimise {
+		c.note("Lower is better: differences and Cliff's delta below 0 are in a group's favour.")
+	}
 	finite, ok := sp.(space.Finite)
 	if !ok {
 		c.note(fmt.Sprintf("%s cannot be listed: there are no ranks, percentiles or exact null.", sp))
@@ -256,14 +308,11 @@ func (c *Comparison) rank(sp space.Space) error {
 func (c *Comparison) row(g Group) (GroupRow, error) {
 	row := GroupRow{
 		Name: g.Name, Kind: g.Kind, Policy: g.Policy, Budget: g.Budget, Measure: g.Measure, Oracle: g.Oracle,
-		Runs: len(g.Runs), States: map[string]int{},
+		Objective: g.guide, Guide: g.guide, Runs: len(g.Runs), States: map[string]int{},
 	}
 	if g.Objective != nil {
-		row.Objective, row.Guide = g.Objective.String(), g.Objective.Label()
-		if g.Objective.Minimise {
-			row.Objective += ", minimised"
-			row.Guide += ", minimised"
-		}
+		row.Objective = guideText(*g.Objective, g.Objective.String())
+		row.Guide = guideText(*g.Objective, g.Objective.Label())
 	}
 	for _, r := range g.Runs {
 		seed, err := c.seedRow(g, r)
@@ -281,7 +330,15 @@ func (c *Comparison) row(g Group) (GroupRow, error) {
 	if row.Values, err = summarise(values); err != nil {
 		return row, fmt.Errorf("compare: %s: %w", g.Name, err)
 	}
-	return row, c.rankRow(&row, values)
+	return row, c.rankRow(&row, g, values)
+}
+
+// guideText adds the direction of an objective to a text about it.
+func guideText(o objective.Spec, text string) string {
+	if o.Minimise {
+		return text + ", minimised"
+	}
+	return text
 }
 
 func (c *Comparison) seedRow(g Group, r GroupRun) (SeedRow, error) {
@@ -293,7 +350,7 @@ func (c *Comparison) seedRow(g Group, r GroupRun) (SeedRow, error) {
 	if r.Arch != nil {
 		s.Hash, s.Params, s.FLOPs = r.Arch.Hash(), r.Arch.Params(), r.Arch.FLOPs()
 		if s.Value == nil {
-			v, err := c.by.Value(r.Arch)
+			v, err := c.value(r.Arch)
 			if err != nil {
 				return s, fmt.Errorf("compare: %s, seed %d: %w", g.Name, r.Seed, err)
 			}
@@ -321,7 +378,7 @@ func (r *GroupRow) values() []float64 {
 }
 
 // rankRow adds what follows from the ranks of a group's values.
-func (c *Comparison) rankRow(row *GroupRow, values []float64) error {
+func (c *Comparison) rankRow(row *GroupRow, g Group, values []float64) error {
 	if c.ranking == nil {
 		return nil
 	}
@@ -338,7 +395,9 @@ func (c *Comparison) rankRow(row *GroupRow, values []float64) error {
 		return err
 	}
 	row.BestRank, row.BestTies, row.BestMidRank = c.ranking.Rank(best), c.ranking.Ties(best), c.ranking.MidRank(best)
-	p, err := stats.PBeatsRandom(row.BestRank, c.N, len(values))
+	// A value measured elsewhere may be worse than the whole space: rank N + 1.
+	rank := min(row.BestRank, c.N)
+	p, err := stats.PBeatsRandom(rank, c.N, len(values))
 	if err != nil {
 		return err
 	}
@@ -348,8 +407,8 @@ func (c *Comparison) rankRow(row *GroupRow, values []float64) error {
 		return err
 	}
 	row.PBand = &[2]float64{lo, hi}
-	if row.Kind == Searched && row.Budget > 0 && row.Objective == c.By.String() {
-		p, err := stats.PBeatsRandomBudget(row.BestRank, c.N, len(values), row.Budget)
+	if row.Kind == Searched && row.Budget > 0 && g.Objective != nil && *g.Objective == c.By {
+		p, err := stats.PBeatsRandomBudget(rank, c.N, len(values), row.Budget)
 		if err != nil {
 			return err
 		}
@@ -394,16 +453,21 @@ func holm(rows []*GroupRow) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	ps := make([]float64, len(rows))
+	upper, lower := make([]float64, len(rows)), make([]float64, len(rows))
 	for i, r := range rows {
-		ps[i] = *r.PNull
+		upper[i], lower[i] = *r.PNull, *r.PNullLower
 	}
-	adjusted, err := stats.Holm(ps)
+	upper, err := stats.Holm(upper)
+	if err != nil {
+		return err
+	}
+	// "Worse than random" is a claim too, and is held to the same standard.
+	lower, err = stats.Holm(lower)
 	if err != nil {
 		return err
 	}
 	for i, r := range rows {
-		r.PNullHolm = &adjusted[i]
+		r.PNullHolm, r.PNullLowerHolm = &upper[i], &lower[i]
 		r.Verdict = verdict(r)
 	}
 	return nil
@@ -414,17 +478,21 @@ func verdict(r *GroupRow) string {
 	switch {
 	case *r.PNullHolm <= significance:
 		return "better than random sampling"
-	case *r.PNullLower <= significance:
+	case *r.PNullLowerHolm <= significance:
 		return "worse than random sampling"
 	case r.Detectable == nil:
 		return "too few runs to tell from random sampling"
 	}
-	return fmt.Sprintf("not told from random sampling by %d runs (a lead under %.1f points cannot be)", r.Percentiles.N, *r.Detectable)
+	runs := "1 run"
+	if r.Percentiles.N > 1 {
+		runs = fmt.Sprintf("%d runs", r.Percentiles.N)
+	}
+	return fmt.Sprintf("not told from random sampling by %s (a lead under %.1f points cannot be)", runs, *r.Detectable)
 }
 
 // contrast adds the differences from the baselines: one draw a seed, one draw
 // in the policy's own encoding, and random search at equal cost.
-func (c *Comparison) contrast(sp space.Space, resamples int) error {
+func (c *Comparison) contrast(resamples int) error {
 	drawn := c.drawnRow()
 	if drawn != nil {
 		c.Drawn = drawn.Name
@@ -435,14 +503,14 @@ func (c *Comparison) contrast(sp space.Space, resamples int) error {
 		if row.Kind == Drawn || len(values) == 0 {
 			continue
 		}
-		draws, err := c.draws(drawn, sp, row, MeasureUnique)
+		draws, err := c.draws(drawn, row, MeasureUnique)
 		if err != nil {
 			return err
 		}
 		if err := c.againstDraws(row, values, draws, resamples); err != nil {
 			return err
 		}
-		if err := c.againstEncoding(sp, row, values, resamples); err != nil {
+		if err := c.againstEncoding(row, values, resamples); err != nil {
 			return err
 		}
 		if err := c.againstRandomSearch(row, values, resamples); err != nil {
@@ -452,9 +520,11 @@ func (c *Comparison) contrast(sp space.Space, resamples int) error {
 	return nil
 }
 
+// drawnRow is the group that stands for random sampling: uniform draws from
+// the searched space itself.
 func (c *Comparison) drawnRow() *GroupRow {
 	for i := range c.Rows {
-		if r := &c.Rows[i]; r.Kind == Drawn && r.Measure == MeasureUnique && r.Values != nil {
+		if r := &c.Rows[i]; r.Kind == Drawn && r.Measure == MeasureUnique && r.Values != nil && c.ofSpace(c.groups[i]) {
 			return r
 		}
 	}
@@ -463,7 +533,7 @@ func (c *Comparison) drawnRow() *GroupRow {
 
 // draws are the values of one draw a seed: those of the compared draws, else
 // fresh ones under the group's own seeds.
-func (c *Comparison) draws(drawn *GroupRow, sp space.Space, row *GroupRow, measure string) ([]float64, error) {
+func (c *Comparison) draws(drawn, row *GroupRow, measure string) ([]float64, error) {
 	if drawn != nil && measure == MeasureUnique {
 		return drawn.values(), nil
 	}
@@ -476,13 +546,13 @@ func (c *Comparison) draws(drawn *GroupRow, sp space.Space, row *GroupRow, measu
 		}
 	}
 	slices.Sort(seeds)
-	found, err := SampleRandom(sp, slices.Compact(seeds), measure)
+	found, err := SampleRandom(c.space, slices.Compact(seeds), measure)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]float64, len(found))
 	for i, f := range found {
-		if out[i], err = c.by.Value(f.Arch); err != nil {
+		if out[i], err = c.value(f.Arch); err != nil {
 			return nil, err
 		}
 	}
@@ -528,15 +598,15 @@ func (c *Comparison) againstDraws(row *GroupRow, values, draws []float64, resamp
 
 // againstEncoding compares with a draw in the encoding, for the policies that
 // can only emit what their encoding reaches.
-func (c *Comparison) againstEncoding(sp space.Space, row *GroupRow, values []float64, resamples int) error {
+func (c *Comparison) againstEncoding(row *GroupRow, values []float64, resamples int) error {
 	info, err := policy.Lookup(row.Policy)
 	if err != nil || !info.EncodingBaseline { // a policy of another program has no encoding that we know
 		return nil
 	}
-	if _, ok := sp.(space.Sequences); !ok {
+	if _, ok := c.space.(space.Sequences); !ok {
 		return nil
 	}
-	draws, err := c.draws(nil, sp, row, MeasureSequence)
+	draws, err := c.draws(nil, row, MeasureSequence)
 	if err != nil {
 		return err
 	}
@@ -592,7 +662,7 @@ func (c *Comparison) Incumbents(name string) ([]IncumbentRun, error) {
 				if err != nil {
 					return nil, fmt.Errorf("compare: trace of %s, seed %d: %w", name, r.Seed, err)
 				}
-				v, err := c.by.Value(a)
+				v, err := c.value(a)
 				if err != nil {
 					return nil, err
 				}
@@ -622,12 +692,12 @@ func (c *Comparison) JSON() ([]byte, error) { return json.MarshalIndent(c, "", "
 // CSV returns one line for each policy and seed, with a header; `results` reads
 // it again.
 func (c *Comparison) CSV() [][]string {
-	out := [][]string{{"policy", "seed", "state", "hash", "architecture", "value", "rank", "ties", "percentile", "params", "flops", "objective", "budget", "oracle", "metric", "space"}}
+	out := [][]string{{"policy", "seed", "state", "hash", "architecture", "value", "rank", "ties", "percentile", "params", "flops", "objective", "budget", "oracle", "measure", "metric", "space"}}
 	for _, r := range c.Rows {
 		for _, s := range r.Seeds {
 			out = append(out, []string{
 				r.Name, optInt(s.Seed), string(s.State), s.Hash, archText(s.Arch), optFloat(s.Value), optCount(s.Rank), optCount(s.Ties),
-				optFloat(s.Percentile), optCount(int(s.Params)), optCount(int(s.FLOPs)), r.Objective, optCount(r.Budget), strconv.FormatBool(r.Oracle), c.Metric, c.Space,
+				optFloat(s.Percentile), optCount(int(s.Params)), optCount(int(s.FLOPs)), r.Objective, optCount(r.Budget), strconv.FormatBool(r.Oracle), r.Measure, c.Metric, c.Space,
 			})
 		}
 	}

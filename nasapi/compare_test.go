@@ -6,11 +6,14 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"evalnas/nasapi/jobs"
 	"evalnas/nasapi/objective"
+	"evalnas/nasapi/policy"
+	"evalnas/nasapi/rng"
 	"evalnas/nasapi/space"
 )
 
@@ -262,6 +265,10 @@ func TestBadResultFiles(t *testing.T) {
 		"policy,seed,hash\na,1,zz\n":          "line 2",
 		"policy,seed,architecture\na,1,\"{\"\"matrix\"\":[[0]]}\"\n": "line 2: architecture",
 		"policy,seed,state,value\na,1,finished,\n":                   "state",
+		"policy,seed,space,value\na,1,resnet,0.9\n":                  "space \"resnet\"",
+		"policy,seed,budget,value\na,1,0,0.9\n":                      "line 2: budget",
+		"policy,seed,measure,value\na,1,some,0.9\n":                  "line 2: measure",
+		"policy,seed,budget,value\na,1,5,0.9\na,2,6,0.9\n":           "line 3: policy \"a\" has another",
 	} {
 		_, err := parseResults(strings.NewReader(text))
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -282,4 +289,228 @@ func FuzzResults(f *testing.F) {
 			t.Error("neither groups nor an error")
 		}
 	})
+}
+
+// spaceOf is NASBench-101 with at most so many vertices.
+func spaceOf(t *testing.T, vertices int) *space.NASBench {
+	t.Helper()
+	sp, err := space.NASBench101(vertices)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sp
+}
+
+// TestOnlyDrawsOfTheSearchedSpaceAreTheBaseline: draws of a larger space are
+// worse than those of five vertices, and must not flatter a search there.
+func TestOnlyDrawsOfTheSearchedSpaceAreTheBaseline(t *testing.T) {
+	small := space.Spec{Name: "nasbench101", MaxVertices: 5}
+	seeds := seedRange(0, 10)
+	search := searched(t, "random", objective.OfParams(), small, 5, seeds)
+	opt := CompareOptions{By: oracle(t), Resamples: 200}
+	own, err := Compare([]Group{search, drawnGroup(t, 5, seeds)}, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := Compare([]Group{drawnGroup(t, 7, seeds), search}, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was, _ := own.Row("random")
+	is, _ := foreign.Row("random")
+	if was.VersusDraw.Mean != is.VersusDraw.Mean || *was.CliffsDelta != *is.CliffsDelta {
+		t.Errorf("with draws of another space the lead is %v, with its own %v", is.VersusDraw.Mean, was.VersusDraw.Mean)
+	}
+	if own.Drawn != "sample_random" || foreign.Drawn != "" || !strings.Contains(strings.Join(foreign.Notes, " "), "drawn from nasbench101(max_vertices=7)") {
+		t.Errorf("baselines %q and %q, notes %v", own.Drawn, foreign.Drawn, foreign.Notes)
+	}
+}
+
+// TestSelectedArchitecturesKeepTheRulesOfTheirSearch: found.selected is no way
+// around one space and one budget.
+func TestSelectedArchitecturesKeepTheRulesOfTheirSearch(t *testing.T) {
+	four, five := spaceOf(t, 4), spaceOf(t, 5)
+	selected := func(policy string, sp *space.NASBench, budget int) []Group {
+		origin := Origin{Policy: policy, Space: sp.Spec(), Search: policy, Objective: "params()", Budget: budget}
+		return GroupsOfFound([]Found{{Arch: sp.At(1), Seed: 1, Origin: origin}, {Arch: sp.At(2), Seed: 2, Origin: origin}}, sp)
+	}
+	groups := func(gs ...[]Group) []Group {
+		var out []Group
+		for _, g := range gs {
+			out = append(out, g...)
+		}
+		return out
+	}
+	byHand := GroupsOfFound([]Found{{Arch: spaceOf(t, 7).At(0)}}, spaceOf(t, 7))
+	search := []Group{searched(t, "random", objective.OfParams(), four.Spec(), 5, seedRange(0, 2))}
+	genotypes, err := space.DARTS(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn, err := SampleRandom(genotypes, seedRange(0, 2), MeasureUnique)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		groups []Group
+		want   string
+	}{
+		"two spaces":         {groups(selected("a", four, 5), selected("b", five, 5)), "one space"},
+		"beside a search":    {groups(search, selected("b", five, 5)), "one space"},
+		"two budgets":        {groups(search, selected("b", four, 9)), "unequal=True"},
+		"by hand, not in it": {groups(search, byHand), "one space, here nasbench101(max_vertices=4)"},
+		"draws of DARTS":     {groups(search, GroupsOfFound(drawn, genotypes)), "one space"},
+	} {
+		if _, err := Compare(c.groups, CompareOptions{By: objective.OfParams(), Resamples: 100}); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v does not say %q", name, err, c.want)
+		}
+	}
+	c, err := Compare(groups(search, selected("b", four, 5)), CompareOptions{By: objective.OfParams(), Resamples: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row, _ := c.Row("b"); row.Objective != "params()" || row.Budget != 5 {
+		t.Errorf("architectures forget what guided their search: %+v", row)
+	}
+}
+
+// TestWorseThanRandomIsAdjustedToo: twenty policies that are random; one of
+// them is a little unlucky.
+func TestWorseThanRandomIsAdjustedToo(t *testing.T) {
+	sp := spaceOf(t, 4)
+	values, err := oracle(t).Column(sp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	at := func(q float64) GroupRun {
+		v := sorted[int(q*float64(len(sorted)-1))]
+		return GroupRun{State: jobs.Done, Value: &v}
+	}
+	groups := []Group{{Name: "unlucky", Kind: Given, Space: sp, Runs: []GroupRun{at(.2), at(.2)}}}
+	for range 19 {
+		groups = append(groups, Group{Name: "ordinary", Kind: Given, Space: sp, Runs: []GroupRun{at(.5), at(.5)}})
+	}
+	alone, err := Compare(groups[:1], CompareOptions{By: oracle(t), Resamples: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups[0].Runs = []GroupRun{at(.1), at(.1)}
+	together, err := Compare(groups, CompareOptions{By: oracle(t), Resamples: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := *alone.Rows[0].PNullLower; p != *alone.Rows[0].PNullLowerHolm {
+		t.Errorf("one group is adjusted from %v to %v", p, *alone.Rows[0].PNullLowerHolm)
+	}
+	row := together.Rows[0]
+	if *row.PNullLower > significance || *row.PNullLowerHolm < significance || !strings.HasPrefix(row.Verdict, "not told") {
+		t.Errorf("p %v, adjusted %v: %q", *row.PNullLower, *row.PNullLowerHolm, row.Verdict)
+	}
+}
+
+// TestMinimisedComparison: under params, less is better, a search for small
+// cells wins, and every sign says so.
+func TestMinimisedComparison(t *testing.T) {
+	small := space.Spec{Name: "nasbench101", MaxVertices: 5}
+	seeds := seedRange(0, 10)
+	down := objective.OfParams().Minimised(true)
+	search := searched(t, "random", down, small, 20, seeds)
+	c, err := Compare([]Group{search, drawnGroup(t, 5, seeds)}, CompareOptions{By: down, Resamples: 500})
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := c.SpaceValues()
+	row, _ := c.Row("random")
+	if *c.Best != slices.Min(values) || row.Verdict != "better than random sampling" || row.VersusDraw.High >= 0 || *row.CliffsDelta >= 0 || *row.RelativeToDraw <= 0 {
+		t.Errorf("best %v, %+v", *c.Best, row)
+	}
+	better := 0
+	for _, v := range values {
+		if v < row.Values.Min {
+			better++
+		}
+	}
+	if row.BestRank != 1+better || row.PEqualBudget == nil {
+		t.Errorf("best rank %d, want %d; equal-budget p %v", row.BestRank, 1+better, row.PEqualBudget)
+	}
+	// Guided the other way it was not guided by the final evaluation.
+	c, err = Compare([]Group{search}, CompareOptions{By: objective.OfParams(), Resamples: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row := c.Rows[0]; row.PEqualBudget != nil || row.Verdict != "worse than random sampling" {
+		t.Errorf("judged the other way: %+v", row)
+	}
+}
+
+// TestValuesOutsideTheSpacesRange: a cell in another vertex order may have
+// other parameters, and a value from elsewhere may be worse than all.
+func TestValuesOutsideTheSpacesRange(t *testing.T) {
+	sp := spaceOf(t, 7)
+	// Parallel branches in another order than the data set's, so that another
+	// one gets the remainder of the channels.
+	var reordered space.Arch
+	var listed float64
+	for seed := int64(0); reordered == nil && seed < 400; seed++ {
+		a, err := policy.SampleSequence(sp, rng.New(seed, "test", "order"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		i, ok := sp.Index(a)
+		if !ok {
+			t.Fatalf("%s is not in the space", a)
+		}
+		if sp.At(i).Params() != a.Params() {
+			reordered, listed = a, float64(sp.At(i).Params())
+		}
+	}
+	if reordered == nil {
+		t.Fatal("no cell whose parameters depend on the order of its vertices")
+	}
+	bad := 1.0
+	groups := append(GroupsOfFound([]Found{{Arch: reordered}}, sp), Group{Name: "bad", Kind: Given, Runs: []GroupRun{{State: jobs.Done, Value: &bad}}})
+	c, err := Compare(groups, CompareOptions{By: objective.OfParams(), Resamples: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := c.Rows[0].Seeds[0]; *s.Value != listed || s.Ties < 1 {
+		t.Errorf("value %v with %d ties, the list has %v", *s.Value, s.Ties, listed)
+	}
+	if row := c.Rows[1]; row.BestRank != c.N+1 || *row.PBeatsRandom != 0 {
+		t.Errorf("a value worse than the space: rank %d, p %v", row.BestRank, *row.PBeatsRandom)
+	}
+}
+
+// TestASavedComparisonIsReadAsItWas: a sub-space stays one and draws stay draws.
+func TestASavedComparisonIsReadAsItWas(t *testing.T) {
+	small := space.Spec{Name: "nasbench101", MaxVertices: 5}
+	seeds := seedRange(0, 4)
+	opt := CompareOptions{By: oracle(t), Resamples: 200}
+	c, err := Compare([]Group{searched(t, "random", objective.OfParams(), small, 5, seeds), drawnGroup(t, 5, seeds)}, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	if err := csv.NewWriter(&text).WriteAll(c.CSV()); err != nil {
+		t.Fatal(err)
+	}
+	groups, err := parseResults(strings.NewReader(text.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Compare(groups, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.N != c.N || again.Drawn != c.Drawn {
+		t.Errorf("N %d and baseline %q, were %d and %q", again.N, again.Drawn, c.N, c.Drawn)
+	}
+	was, is := c.Rows[0], again.Rows[0]
+	if *is.PNullHolm != *was.PNullHolm || is.VersusDraw.Mean != was.VersusDraw.Mean || is.Objective != was.Objective || is.Budget != was.Budget {
+		t.Errorf("read again: %+v, was %+v", is, was)
+	}
+	if again.Rows[1].Kind != Drawn || again.Rows[1].Verdict != "" {
+		t.Errorf("the draws became %+v", again.Rows[1])
+	}
 }

@@ -19,12 +19,13 @@ const (
 
 // Origin says where an architecture came from.
 type Origin struct {
-	Policy    string `json:"policy"`
-	Search    string `json:"search,omitempty"`    // id of the search
-	Objective string `json:"objective,omitempty"` // what guided it
-	Budget    int    `json:"budget,omitempty"`    // evaluations of the objective
-	Oracle    bool   `json:"oracle,omitempty"`    // the objective read a test column
-	Measure   string `json:"measure,omitempty"`   // of a draw
+	Policy    string     `json:"policy"`
+	Space     space.Spec `json:"space,omitzero"`      // searched or drawn from
+	Search    string     `json:"search,omitempty"`    // id of the search
+	Objective string     `json:"objective,omitempty"` // what guided it
+	Budget    int        `json:"budget,omitempty"`    // evaluations of the objective
+	Oracle    bool       `json:"oracle,omitempty"`    // the objective read a test column
+	Measure   string     `json:"measure,omitempty"`   // of a draw
 }
 
 // Found is an architecture that remembers where it came from.
@@ -60,7 +61,7 @@ func SampleRandom(sp space.Space, seeds []int64, measure string) ([]Found, error
 		if err != nil {
 			return nil, err
 		}
-		out[i] = Found{Arch: a, Seed: seed, Origin: Origin{Policy: SampleRandomPolicy, Measure: measure}}
+		out[i] = Found{Arch: a, Seed: seed, Origin: Origin{Policy: SampleRandomPolicy, Space: sp.Spec(), Measure: measure}}
 	}
 	return out, nil
 }

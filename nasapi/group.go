@@ -35,8 +35,13 @@ type Group struct {
 	Space     space.Space     // nil if not known
 	Runs      []GroupRun
 
+	guide   string // what guided it, in words, where Objective is not known
+	ofSpace bool   // Space was searched or drawn from; else it only has the architectures
 	details []detail
 }
+
+// searched tells whether the group comes out of a search of its Space.
+func (g *Group) searched() bool { return g.Kind == Searched || g.Kind == Given && g.ofSpace }
 
 // GroupRun is one seed of a group. A run that is not done has neither
 // architecture nor value; it is shown and counted all the same.
@@ -91,7 +96,7 @@ func sortedKeys(c policy.Config) []string {
 }
 
 // GroupsOfFound makes one group for each origin in a list of architectures,
-// in order of first appearance.
+// in order of first appearance. sp is the space of those that have none.
 func GroupsOfFound(found []Found, sp space.Space) []Group {
 	var out []Group
 	at := map[Origin]int{}
@@ -108,10 +113,13 @@ func GroupsOfFound(found []Found, sp space.Space) []Group {
 }
 
 func groupOfOrigin(o Origin, sp space.Space) Group {
+	if own, err := space.FromSpec(o.Space); err == nil { // else it was given by hand
+		sp = own
+	}
 	g := Group{
 		Name: cmp.Or(o.Policy, "architectures"), Kind: Given, Policy: o.Policy, Budget: o.Budget,
-		Measure: o.Measure, Oracle: o.Oracle, Space: sp,
-		details: []detail{{"measure", o.Measure}, {"guided by", o.Objective}, {"budget", fmt.Sprint(o.Budget)}, {"search", o.Search}},
+		Measure: o.Measure, Oracle: o.Oracle, Space: sp, guide: o.Objective, ofSpace: o.Space != space.Spec{},
+		details: []detail{{"measure", o.Measure}, {"guided by", o.Objective}, {"budget", fmt.Sprint(o.Budget)}, {"space", sp.String()}, {"search", o.Search}},
 	}
 	if o.Policy == SampleRandomPolicy {
 		g.Kind = Drawn

@@ -22,8 +22,10 @@ const maxResultRows = 1_000_000
 // one line for each policy and seed. Columns are `policy`, `seed`, and one of
 // `architecture` (JSON with matrix and ops), `hash` (a NASBench-101 module
 // hash) and `value` (in the unit of the metric: a fraction for an accuracy).
-// Other columns are ignored; what Comparison.CSV wrote is read again. It
-// returns one group for each policy, in order of first appearance.
+// What else Comparison.CSV writes is taken where it is there: `state`,
+// `objective`, `budget`, `oracle`, `measure` (which makes the group a draw) and
+// `space` (nasbench101(max_vertices=7) if it is not). Other columns are
+// ignored. It returns one group for each policy, in order of first appearance.
 func ReadResults(path string) ([]Group, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -38,7 +40,9 @@ func ReadResults(path string) ([]Group, error) {
 }
 
 // resultColumns are the places of the columns in a file, -1 where missing.
-type resultColumns struct{ policy, seed, state, arch, hash, value, objective, oracle int }
+type resultColumns struct {
+	policy, seed, state, arch, hash, value, objective, budget, oracle, measure, space int
+}
 
 func parseResults(r io.Reader) ([]Group, error) {
 	in := csv.NewReader(r)
@@ -51,10 +55,6 @@ func parseResults(r io.Reader) ([]Group, error) {
 		return nil, err
 	}
 	cols, err := findColumns(header)
-	if err != nil {
-		return nil, err
-	}
-	sp, err := space.NASBench101(7)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,11 @@ func parseResults(r io.Reader) ([]Group, error) {
 			return nil, fmt.Errorf("more than %d lines", maxResultRows)
 		}
 		row, _ := in.FieldPos(0)
-		run, err := cols.run(rec, sp)
+		described, err := cols.group(rec)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", row, err)
+		}
+		run, err := cols.run(rec, described.Space)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", row, err)
 		}
@@ -87,12 +91,12 @@ func parseResults(r io.Reader) ([]Group, error) {
 		if !ok {
 			i = len(groups)
 			at[name] = i
-			groups = append(groups, Group{Name: name, Kind: Given, Policy: name})
+			groups = append(groups, described)
 		}
-		groups[i].Oracle = groups[i].Oracle || cols.flag(rec, cols.oracle)
-		if run.Arch != nil {
-			groups[i].Space = sp
+		if was := groups[i]; described.Space.Spec() != was.Space.Spec() || described.Budget != was.Budget || described.Measure != was.Measure {
+			return nil, fmt.Errorf("line %d: policy %q has another space, budget or measure than in its first line: give it another name", row, name)
 		}
+		groups[i].Oracle = groups[i].Oracle || described.Oracle
 		groups[i].Runs = append(groups[i].Runs, run)
 	}
 	if len(groups) == 0 {
@@ -109,7 +113,8 @@ func findColumns(header []string) (resultColumns, error) {
 	}
 	c := resultColumns{
 		policy: find("policy"), seed: find("seed"), state: find("state"), arch: find("architecture", "arch"),
-		hash: find("hash"), value: find("value"), objective: find("objective"), oracle: find("oracle"),
+		hash: find("hash"), value: find("value"), objective: find("objective"), budget: find("budget"), oracle: find("oracle"),
+		measure: find("measure"), space: find("space"),
 	}
 	var missing []string
 	if c.policy < 0 {
@@ -139,9 +144,56 @@ func (c resultColumns) flag(rec []string, i int) bool {
 	return err == nil && v
 }
 
+// group is what a line says of the group that it belongs to.
+func (c resultColumns) group(rec []string) (Group, error) {
+	name := rec[c.policy]
+	g := Group{Name: name, Kind: Given, Policy: name, Oracle: c.flag(rec, c.oracle), Measure: c.field(rec, c.measure), guide: c.field(rec, c.objective)}
+	switch g.Measure {
+	case "":
+	case MeasureUnique, MeasureSequence:
+		g.Kind = Drawn
+	default:
+		return g, fmt.Errorf("measure %q: allowed are %s and %s for draws, and nothing for all else", g.Measure, MeasureUnique, MeasureSequence)
+	}
+	if s := c.field(rec, c.budget); s != "" {
+		budget, err := strconv.Atoi(s)
+		if err != nil || budget < 1 || budget > MaxBudget {
+			return g, fmt.Errorf("budget %q: it is the number of evaluations for each seed, 1 to %d", s, MaxBudget)
+		}
+		g.Budget = budget
+	}
+	named := c.field(rec, c.space)
+	g.ofSpace = named != ""
+	var err error
+	g.Space, err = namedSpace(named)
+	return g, err
+}
+
+// namedSpace finds the space whose expression is given, by default the whole of
+// NASBench-101.
+func namedSpace(text string) (space.Space, error) {
+	specs := []space.Spec{{Name: "nasbench101", MaxVertices: 7}}
+	for v := 2; v < 7; v++ {
+		specs = append(specs, space.Spec{Name: "nasbench101", MaxVertices: v})
+	}
+	for _, nodes := range []int{4, 5} {
+		specs = append(specs, space.Spec{Name: "darts", Nodes: nodes})
+	}
+	for _, spec := range specs {
+		sp, err := space.FromSpec(spec)
+		if err != nil {
+			return nil, err
+		}
+		if text == "" || text == sp.String() {
+			return sp, nil
+		}
+	}
+	return nil, fmt.Errorf("space %q is not known: allowed are such as nasbench101(max_vertices=7) and darts_space(nodes=4)", text)
+}
+
 // run reads one line. An architecture is preferred to a hash, a hash to a
 // value: a value is taken as it is only where nothing can be looked up.
-func (c resultColumns) run(rec []string, sp *space.NASBench) (GroupRun, error) {
+func (c resultColumns) run(rec []string, sp space.Space) (GroupRun, error) {
 	r := GroupRun{State: jobs.Done}
 	if s := c.field(rec, c.seed); s != "" {
 		seed, err := strconv.ParseInt(s, 10, 64)
@@ -165,7 +217,11 @@ func (c resultColumns) run(rec []string, sp *space.NASBench) (GroupRun, error) {
 		}
 		r.Arch = a
 	case hash != "":
-		a, err := sp.ByHash(hash)
+		cells, ok := sp.(*space.NASBench)
+		if !ok {
+			return r, fmt.Errorf("hash %q: architectures of %s are not found by hash; give the architecture", hash, sp)
+		}
+		a, err := cells.ByHash(hash)
 		if err != nil {
 			return r, err
 		}

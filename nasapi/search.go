@@ -235,7 +235,11 @@ func (s *Search) run(seed int64, j *jobs.Job) Run {
 }
 
 func (s *Search) origin() Origin {
-	return Origin{Policy: s.Config.Policy, Search: s.ID(), Objective: s.Config.Objective.String(), Budget: s.Config.Budget, Oracle: s.Config.Objective.Oracle()}
+	o := s.Config.Objective
+	return Origin{
+		Policy: s.Config.Policy, Space: s.Config.Space, Search: s.ID(), Objective: guideText(o, o.String()),
+		Budget: s.Config.Budget, Oracle: o.Oracle(),
+	}
 }
 
 // Selected returns one architecture for each finished seed, in seed order.

@@ -107,7 +107,7 @@ func (s *spaceValue) sampleMethod() (lib.Value, error) {
 			return nil, fmt.Errorf("sample: seed is %s: it must be an integer of 64 bits", seed)
 		}
 		a := s.space.Sample(rng.New(n, nasapi.SampleRandomPolicy, nasapi.MeasureUnique))
-		return newArchValue(nasapi.Found{Arch: a, Seed: n, Origin: nasapi.Origin{Policy: nasapi.SampleRandomPolicy, Measure: nasapi.MeasureUnique}}, s.space), nil
+		return newArchValue(nasapi.Found{Arch: a, Seed: n, Origin: nasapi.Origin{Policy: nasapi.SampleRandomPolicy, Space: s.space.Spec(), Measure: nasapi.MeasureUnique}}, s.space), nil
 	})
 }
 
