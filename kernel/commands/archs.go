@@ -81,6 +81,14 @@ func (a *archValue) label() string {
 	return fmt.Sprintf("seed %d", a.found.Seed)
 }
 
+// policyText is the policy as tables show it.
+func (a *archValue) policyText() string {
+	if a.found.Origin.Oracle {
+		return a.found.Origin.Policy + oracleTag
+	}
+	return a.found.Origin.Policy
+}
+
 // field is a part of the architecture's JSON form.
 func (a *archValue) field(name string) (lib.Value, error) {
 	raw, err := a.found.MarshalJSON()
@@ -223,7 +231,8 @@ func (l *archList) Bundle() (*kernel.Bundle, error) {
 		if a.found.Origin.Policy != "" {
 			seed = fmt.Sprint(a.found.Seed)
 		}
-		t.add(a.found.Origin.Policy, seed, shortHash(a.found.Hash()), a.String(), count(a.found.Params()), count(a.found.FLOPs()))
+		t.oracle = t.oracle || a.found.Origin.Oracle
+		t.add(a.policyText(), seed, shortHash(a.found.Hash()), a.String(), count(a.found.Params()), count(a.found.FLOPs()))
 	}
 	return t.bundle(), nil
 }

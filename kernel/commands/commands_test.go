@@ -252,13 +252,84 @@ found = search("random", space, metric, seeds=range(3), budget=20)`)
 			t.Errorf("%s has no watermark", what)
 		}
 	}
+	for _, expr := range []string{"found", "found.selected", "query(found.selected)", "query(found.selected[0])", "r.table", "r.seeds", "r", "jobs()", `histogram(metric, space, mark=found.selected)`} {
+		b, out := n.run(expr)
+		if b == nil && len(out.displays) > 0 {
+			b = out.displays[0]
+		}
+		for _, mime := range []string{"text/html", "image/svg+xml"} {
+			if markup, ok := b.Data[mime].(string); ok && strings.Count(markup, oracleWatermark) == 0 {
+				t.Errorf("%s has no watermark as %s", expr, mime)
+			}
+		}
+		if text := b.Data["text/plain"].(string); !strings.Contains(text, oracleWatermark) {
+			t.Errorf("%s has no watermark as text: %s", expr, text)
+		}
+	}
+	b, _ := n.run("query(sample_random(space, seeds=range(2)))")
+	if strings.Contains(b.Data["text/plain"].(string), "ORACLE") {
+		t.Error("draws are watermarked")
+	}
+}
+
+// TestMinimiseTurnsTheComparison: the same architectures, judged both ways.
+func TestMinimiseTurnsTheComparison(t *testing.T) {
+	n := newNotebook(t)
+	n.run(`found = search("random", nasbench101(max_vertices=4), params(), seeds=range(10), budget=10, minimise=True)
+up   = compare(found, by=params())
+down = compare(found, by=params(), minimise=True)`)
+	for expr, want := range map[string]string{
+		`up.verdicts["random"]`:         "worse than random sampling",
+		`down.verdicts["random"]`:       "better than random sampling",
+		`up.p_equal_budget["random"]`:   "",
+		`down.table[0]["best_rank"]`:    "1",
+		`down.cliffs_delta["random"]<0`: "True",
+	} {
+		if got := strings.Trim(n.value(expr), `"`); got != want {
+			t.Errorf("%s is %s, want %s", expr, got, want)
+		}
+	}
+}
+
+func TestSpacesThatCannotBeListedHaveNoNull(t *testing.T) {
+	n := newNotebook(t)
+	_, out := n.run(`space = darts_space(nodes=4)
+r = compare(search("random", space, params(), seeds=range(3), budget=4), sample_random(space, seeds=range(3)), by=params())
+r.save("d.csv")
+again = compare(results("d.csv"), by=params())`)
+	if text := out.text(); strings.Contains(text, "null band") || !strings.Contains(text, "cannot be listed") {
+		t.Errorf("a comparison without ranks speaks of their null:\n%s", text)
+	}
+	if got := n.value(`again.values == r.values and again.cliffs_delta == r.cliffs_delta`); got != "True" {
+		t.Errorf("genotypes read again are the same: %s", got)
+	}
+}
+
+func TestNumbersDoNotRoundIntoAnotherMeaning(t *testing.T) {
+	for got, want := range map[string]string{
+		percentileText(99.98, 1):       "99.98",
+		percentileText(99.9998, 2):     "99.9998",
+		percentileText(99.91, 1):       "99.9",
+		percentileText(100, 1):         "100.0",
+		percentileText(99.99999999, 1): "100.000000",
+		probability(0.0003):            "3e-04",
+		probability(0.0012):            "0.001",
+		probability(0.06):              "0.060",
+		number(-5115960.6):             "-5,115,961",
+		number(0.94661):                "0.9466",
+		nullProbability(1e-12):         "< 1e-12",
+	} {
+		if got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
 }
 
 // TestLiveTableMoves: the display of a running search changes under its own
 // id until it shows the final state.
 func TestLiveTableMoves(t *testing.T) {
 	n := newNotebook(t)
-	_, shown := n.run(`found = search("enas", nasbench101(), params(), seeds=range(2), budget=600)
+	_, shown := n.run(`found = search("enas", nasbench101(), params(), seeds=range(2), budget=300)
 found`)
 	if len(shown.displays) != 1 || len(shown.byID) != 1 {
 		t.Fatalf("the search shows %d displays, %d with an id", len(shown.displays), len(shown.byID))
@@ -279,7 +350,8 @@ found`)
 
 func TestInterruptEndsTheWaitingNotTheJobs(t *testing.T) {
 	n := newNotebook(t)
-	n.run(`found = search("enas", nasbench101(), params(), seeds=range(2), budget=2000)`)
+	n.run(`budget = 600
+found = search("enas", nasbench101(), params(), seeds=range(2), budget=budget)`)
 	ctx, interrupt := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer interrupt()
 	start := time.Now()
@@ -299,7 +371,7 @@ func TestInterruptEndsTheWaitingNotTheJobs(t *testing.T) {
 	if got := n.value("sorted(set(found.states.values()))"); strings.Contains(got, "running") || strings.Contains(got, "pending") {
 		t.Errorf("states after cancel are %s", got)
 	}
-	n.run(`again = search("enas", nasbench101(), params(), seeds=range(2), budget=2000)
+	n.run(`again = search("enas", nasbench101(), params(), seeds=range(2), budget=budget)
 wait(again)`)
 	if got := n.value("len(again.selected)"); got != "2" {
 		t.Errorf("the cancelled search, asked for again, has %s results", got)

@@ -103,7 +103,9 @@ var comparisonAttrs = attrTable[*comparisonValue]{
 				}
 			}
 		}
-		return shownList{out, seedTable(r.cmp)}, nil
+		view := seedTable(r.cmp)
+		view.oracle = r.cmp.Oracle
+		return shownList{out, view}, nil
 	}},
 	{"groups", "list of the groups' names", func(r *comparisonValue) (lib.Value, error) {
 		var names []string
@@ -114,7 +116,7 @@ var comparisonAttrs = attrTable[*comparisonValue]{
 	}},
 	{"values", "dict of group to the list of its values under `by`, in seed order", groupList(func(s nasapi.SeedRow) *float64 { return s.Value })},
 	{"percentiles", "dict of group to the list of its percentiles in the space", groupList(func(s nasapi.SeedRow) *float64 { return s.Percentile })},
-	{"p_value", "dict of group to the chance that as many uniform draws reach its mean percentile (exact null, one-sided)", groupNumber(func(g *nasapi.GroupRow) *float64 { return g.PNull })},
+	{"p_value", "dict of group to the chance that as many uniform draws reach its mean percentile (exact null, one-sided; never below 1e-12)", groupNumber(func(g *nasapi.GroupRow) *float64 { return g.PNull })},
 	{"p_beats_random", "dict of group to the paper's (1 - r/N)^n; for a random policy it is uniform on 0..1, so it is no evidence by itself", groupNumber(func(g *nasapi.GroupRow) *float64 { return g.PBeatsRandom })},
 	{"p_equal_budget", "dict of group to (1 - r/N)^(n k), None unless the group was guided by the metric itself", groupNumber(func(g *nasapi.GroupRow) *float64 { return g.PEqualBudget })},
 	{"cliffs_delta", "dict of group to Cliff's delta against the draws, -1..1", groupNumber(func(g *nasapi.GroupRow) *float64 { return g.CliffsDelta })},
@@ -247,6 +249,7 @@ func (e *Env) comparisonCommands() []*starlark.Command {
 			Params: []starlark.Param{
 				{Name: "groups", Variadic: true, Type: "search, list of architectures, or results", Doc: "what to compare: each search, list of architectures or `results(...)` is a group"},
 				{Name: "by", KeywordOnly: true, Type: "objective", Doc: "the final evaluation, the same for all: `truth.metric(\"test\")`"},
+				{Name: "minimise", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "less is better under `by`, such as `by=params()` for small architectures"},
 				{Name: "unequal", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "compare searches of different budgets all the same; the output says so"},
 			},
 			Doc: `Judge searches against random sampling under one final evaluation; waits if needed.
@@ -258,8 +261,9 @@ bootstrap intervals, the paper's p(> random) with its null band, Mann-Whitney an
 against the draws, the smallest lead that so many runs can show, and every seed's value. Two
 figures: results over the space's distribution, and the incumbent against evaluations.
 
-Failed seeds are counted and shown, never dropped. Searches of different spaces are refused, and
-searches of different budgets unless unequal=True.
+Failed seeds are counted and shown, never dropped. Groups of different spaces are refused, and
+of different budgets unless unequal=True. Random sampling is the first list of draws from the
+searched space; where there is none, fresh draws under each group's own seeds.
 
     result = compare(found, drawn, by=truth.metric("test"))
     result.p_value
@@ -273,7 +277,8 @@ searches of different budgets unless unequal=True.
 
 The CSV file has a header and a line for each policy and seed, with the columns policy, seed, and
 one of architecture (JSON with matrix and ops), hash (NASBench-101) and value (in the metric's
-unit: a fraction for an accuracy). What result.save("x.csv") wrote is read again.
+unit: a fraction for an accuracy). Columns space, objective, budget, oracle and measure ("unique"
+makes the group random draws) say more. What result.save("x.csv") wrote is read again.
 
     compare(found, results("mine.csv"), by=truth.metric("test"))`,
 			Run: func(c *starlark.Call) (lib.Value, error) {
@@ -303,6 +308,10 @@ func (e *Env) runCompare(c *starlark.Call) (lib.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	minimise, err := c.Bool("minimise")
+	if err != nil {
+		return nil, err
+	}
 	args := c.Value("groups").(lib.Tuple)
 	if err := e.waitForGroups(c, args); err != nil {
 		return nil, err
@@ -315,7 +324,7 @@ func (e *Env) runCompare(c *starlark.Call) (lib.Value, error) {
 		}
 		groups = append(groups, more...)
 	}
-	result, err := nasapi.Compare(groups, nasapi.CompareOptions{By: by, Unequal: unequal})
+	result, err := nasapi.Compare(groups, nasapi.CompareOptions{By: by.Minimised(minimise), Unequal: unequal})
 	if err != nil {
 		return nil, starlark.Named("ValueError", err)
 	}
@@ -402,10 +411,6 @@ func comparisonParts(c *nasapi.Comparison) ([]part, error) {
 	markup := main.Data["text/html"].(string) + detail.html() +
 		"<details><summary>every seed</summary>" + seeds.html() + "</details>"
 	text := main.Data["text/plain"].(string) + "\n\n" + detail.text() + "\n\n" + seeds.text()
-	if c.Oracle {
-		markup = watermarkHTML(oracleWatermark) + markup
-		text = oracleWatermark + "\n" + text
-	}
 	b := htmlBundle(markup, text)
 	b.Data[nasapi.ComparisonMIME] = object
 	parts := []part{{b}}
@@ -459,7 +464,7 @@ func runsText(g nasapi.GroupRow) string {
 func groupLabel(g nasapi.GroupRow) tableCell {
 	name := g.Name
 	if g.Oracle {
-		name += " [oracle]"
+		name += oracleTag
 	}
 	return tableCell{text: name}
 }
@@ -473,6 +478,7 @@ func comparisonTable(c *nasapi.Comparison) *tableView {
 		column{"group", left}, column{"guided by", prose}, column{"runs", right},
 		column{"percentile: mean / median", right}, column{"p (exact)", right}, column{"verdict", prose},
 		column{"mean ± sd" + unit, right}, column{"median" + unit, right}, column{"best" + unit, right}, column{"best rank", right})
+	t.oracle = c.Oracle
 	for _, g := range c.Rows {
 		row := []tableCell{groupLabel(g), {text: guidedText(g)}, {text: runsText(g)}}
 		if g.Values == nil {
@@ -480,7 +486,7 @@ func comparisonTable(c *nasapi.Comparison) *tableView {
 			continue
 		}
 		if g.Percentiles != nil {
-			row = append(row, tableCell{text: fmt.Sprintf("%.1f / %.1f", g.Percentiles.Mean, g.Percentiles.Median)}, tableCell{text: nullProbability(*g.PNull)})
+			row = append(row, tableCell{text: percentileText(g.Percentiles.Mean, 1) + " / " + percentileText(g.Percentiles.Median, 1)}, tableCell{text: nullProbability(*g.PNull)})
 		} else {
 			row = append(row, make([]tableCell, 2)...)
 		}
@@ -499,7 +505,7 @@ func comparisonTable(c *nasapi.Comparison) *tableView {
 			tableCell{text: showValue(c.By, g.Values.Median)}, tableCell{text: showValue(c.By, best)}, tableCell{text: rank})...)
 	}
 	if c.N > 0 {
-		t.note("Percentile: 100 (1 - (mid-rank - 1)/N) among the N = %s cells of %s. p: chance that as many uniform draws have a mean percentile at least as high (exact null of the finite table, one-sided); verdicts at 5 %%, adjusted by Holm over the groups.", count(c.N), c.Space)
+		t.note("Percentile: 100 (1 - (mid-rank - 1)/N) among the N = %s cells of %s. p: chance that as many uniform draws have a mean percentile at least as high (exact null of the finite table, one-sided); verdicts at 5 %% on either side, adjusted by Holm over the groups that have one.", count(c.N), c.Space)
 	}
 	for _, n := range c.Notes {
 		t.note("%s", n)
@@ -539,13 +545,13 @@ func detailTable(c *nasapi.Comparison) *tableView {
 		column{"against one draw a seed", right}, column{"one draw in its encoding", right}, column{"random search, equal cost", right},
 		column{"relative", right}, column{"Mann-Whitney p", right}, column{"Cliff's delta", right},
 		column{"p(> random)", right}, column{"equal-budget p", right}, column{"detectable lead", right})
-	var nullBand [2]float64
+	var nullBand *[2]float64
 	for _, g := range c.Rows {
 		if g.Values == nil {
 			continue
 		}
 		if g.PBand != nil {
-			nullBand = *g.PBand
+			nullBand = g.PBand
 		}
 		relative, mw, delta, paper, equal, detect := "", "", "", "", "", ""
 		if g.RelativeToDraw != nil {
@@ -566,14 +572,21 @@ func detailTable(c *nasapi.Comparison) *tableView {
 		if g.Detectable != nil {
 			detect = fmt.Sprintf("%.1f", *g.Detectable)
 		}
-		t.add(g.Name, differenceText(c.By, g.VersusDraw), differenceText(c.By, g.VersusEncoding), differenceText(c.By, g.VersusRandomSearch),
-			relative, mw, delta, paper, equal, detect)
+		row := []tableCell{groupLabel(g)}
+		for _, s := range []string{differenceText(c.By, g.VersusDraw), differenceText(c.By, g.VersusEncoding), differenceText(c.By, g.VersusRandomSearch),
+			relative, mw, delta, paper, equal, detect} {
+			row = append(row, tableCell{text: s})
+		}
+		t.addCells(row...)
 	}
 	drawn := c.Drawn
 	if drawn == "" {
 		drawn = "fresh draws under the group's own seeds"
 	}
-	t.note("Differences of means with 95 %% bootstrap intervals. One draw a seed: %s. p(> random) = (1 - r/N)^n is the paper's figure for the best rank r of n runs; a random policy shows any value of 0..1 equally often, 90 %% of the time one of %.2f to %.2f (its null band), so it is no evidence by itself. Detectable lead: the smallest lead in mean percentile, in points, that so many runs can show at 5 %%.", drawn, nullBand[0], nullBand[1])
+	t.note("Differences of means with 95 %% bootstrap intervals. One draw a seed: %s.", drawn)
+	if nullBand != nil {
+		t.note("p(> random) = (1 - r/N)^n is the paper's figure for the best rank r of n runs; a random policy shows any value of 0..1 equally often, 90 %% of the time one of %.2f to %.2f (its null band), so it is no evidence by itself. Detectable lead: the smallest lead in mean percentile, in points, that so many runs can show at 5 %%, before the adjustment.", nullBand[0], nullBand[1])
+	}
 	t.dropEmptyColumns()
 	return t
 }
@@ -592,7 +605,7 @@ func seedTable(c *nasapi.Comparison) *tableView {
 				value = showValue(c.By, *s.Value)
 			}
 			if s.Rank > 0 {
-				rank, ties, percentile = count(s.Rank), count(s.Ties), fmt.Sprintf("%.2f", *s.Percentile)
+				rank, ties, percentile = count(s.Rank), count(s.Ties), percentileText(*s.Percentile, 2)
 			}
 			if s.Params > 0 {
 				params = count(s.Params)
@@ -609,9 +622,6 @@ func seedTable(c *nasapi.Comparison) *tableView {
 
 func comparisonMarkdown(c *nasapi.Comparison) string {
 	var b strings.Builder
-	if c.Oracle {
-		fmt.Fprintf(&b, "> **%s**\n\n", oracleWatermark)
-	}
 	for _, t := range []*tableView{comparisonTable(c), detailTable(c), seedTable(c)} {
 		b.WriteString(t.markdown() + "\n")
 	}

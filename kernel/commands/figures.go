@@ -150,7 +150,7 @@ func versusFigure(c *nasapi.Comparison) (*plotting.Figure, error) {
 			}
 		}
 		if g.Percentiles != nil {
-			group.Note = fmt.Sprintf("mean percentile %.1f", g.Percentiles.Mean)
+			group.Note = "mean percentile " + percentileText(g.Percentiles.Mean, 1)
 		}
 		data.Groups = append(data.Groups, group)
 	}
@@ -258,6 +258,9 @@ func runHistogram(c *starlark.Call) (lib.Value, error) {
 				return nil, c.Errorf("mark: %w", err)
 			}
 			data.Marks = append(data.Marks, plotting.Mark{Name: a.label(), Value: v})
+			if a.found.Origin.Oracle {
+				data.Watermark = oracleWatermark
+			}
 		}
 	}
 	return figureOf(plotting.SpaceHistogram(data))

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -103,11 +104,23 @@ func (t jobTable) add(b *jobs.BatchHandle, j *jobs.Job) error {
 	if st.Total > 0 {
 		share = float64(st.Done) / float64(st.Total)
 	}
-	t.view.addCells(tableCell{text: shortHash(b.ID)}, tableCell{text: b.Title}, tableCell{text: shortHash(j.ID)}, tableCell{text: fmt.Sprint(j.Spec.Seed)},
+	title := b.Title
+	if guidedByTest(b) {
+		title += oracleTag
+		t.view.oracle = true
+	}
+	t.view.addCells(tableCell{text: shortHash(b.ID)}, tableCell{text: title}, tableCell{text: shortHash(j.ID)}, tableCell{text: fmt.Sprint(j.Spec.Seed)},
 		stateCell(st.State), progressCell(share), tableCell{text: incumbent}, tableCell{text: lastLine(st.Error)})
 	return t.Append(dict(
 		"id", lib.String(j.ID), "search", lib.String(b.ID), "policy", lib.String(b.Title), "seed", lib.MakeInt64(j.Spec.Seed),
 		"state", lib.String(st.State), "done", lib.MakeInt(st.Done), "total", lib.MakeInt(st.Total), "error", lib.String(st.Error)))
+}
+
+// guidedByTest tells whether a batch of jobs is an oracle search. One that
+// cannot be read is said so elsewhere.
+func guidedByTest(b *jobs.BatchHandle) bool {
+	var cfg nasapi.SearchConfig
+	return json.Unmarshal(b.Config, &cfg) == nil && cfg.Objective.Oracle()
 }
 
 // openStudy opens the default study or an existing folder; a folder that is

@@ -186,13 +186,8 @@ func searchBundle(s *nasapi.Search) (b *kernel.Bundle, final bool, err error) {
 			t.note("Seed %d %s: %s", s.Seeds[i], st.State, lastLine(st.Error))
 		}
 	}
-	markup := t.html()
-	text := t.text()
-	if s.Config.Objective.Oracle() {
-		markup = watermarkHTML(oracleWatermark) + markup
-		text = oracleWatermark + "\n" + text
-	}
-	return htmlBundle(markup, text), final, nil
+	t.oracle = s.Config.Objective.Oracle()
+	return t.bundle(), final, nil
 }
 
 func searchTitle(s *nasapi.Search, statuses []jobs.Status) string {

@@ -3,6 +3,7 @@ package commands
 import (
 	"fmt"
 	"html"
+	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -26,6 +27,7 @@ type column struct {
 
 // tableView renders rows as HTML and as aligned text. The two say the same.
 type tableView struct {
+	oracle  bool // under the watermark
 	title   string
 	columns []column
 	rows    [][]tableCell
@@ -106,6 +108,9 @@ func (a alignment) headStyle() string {
 func (t *tableView) html() string {
 	var b strings.Builder
 	b.WriteString(`<div class="evalnas" style="overflow-x:auto">`)
+	if t.oracle {
+		b.WriteString(watermarkHTML(oracleWatermark))
+	}
 	if t.title != "" {
 		fmt.Fprintf(&b, `<p style="margin:4px 0"><b>%s</b></p>`, html.EscapeString(t.title))
 	}
@@ -144,6 +149,9 @@ func (t *tableView) text() string {
 		}
 	}
 	var b strings.Builder
+	if t.oracle {
+		b.WriteString(oracleWatermark + "\n")
+	}
 	if t.title != "" {
 		b.WriteString(t.title + "\n")
 	}
@@ -175,7 +183,10 @@ func watermarkHTML(text string) string {
 	return fmt.Sprintf(`<p style="margin:4px 0;padding:4px 8px;border:2px solid #b00020;color:#b00020;background:#fff4f4;font-weight:bold">%s</p>`, html.EscapeString(text))
 }
 
-const oracleWatermark = "ORACLE: guided by the test column. A benchmark of optimisers, not evidence about accuracy."
+const (
+	oracleWatermark = "ORACLE: guided by the test column. A benchmark of optimisers, not evidence about accuracy."
+	oracleTag       = " [oracle]" // behind the names of what the watermark is about
+)
 
 func shortHash(h string) string {
 	if len(h) > 8 {
@@ -198,10 +209,10 @@ func count[T int | int64](n T) string {
 }
 
 // number writes a value with a sensible precision: accuracies with four
-// decimals of a fraction, whole numbers with groups.
+// decimals of a fraction, counts (and their means) as whole numbers with groups.
 func number(v float64) string {
-	if v == float64(int64(v)) && (v >= 1000 || v <= -1000) {
-		return count(int64(v))
+	if math.Abs(v) >= 1000 && math.Abs(v) < 1e18 {
+		return count(int64(math.Round(v)))
 	}
 	return strconv.FormatFloat(v, 'f', 4, 64)
 }
@@ -218,7 +229,7 @@ func nullProbability(p float64) string {
 // probability writes a p-value without pretending to more digits than help.
 func probability(p float64) string {
 	switch {
-	case p < 1e-4:
+	case p < 0.00095:
 		return fmt.Sprintf("%.0e", p)
 	case p < 0.0995:
 		return strconv.FormatFloat(p, 'f', 3, 64)
@@ -226,10 +237,24 @@ func probability(p float64) string {
 	return strconv.FormatFloat(p, 'f', 2, 64)
 }
 
+// percentileText writes a percentile with at least so many decimals, and with
+// more where the last would round it up to 100, which only the best cell has.
+func percentileText(p float64, decimals int) string {
+	for ; decimals < 6; decimals++ {
+		if s := strconv.FormatFloat(p, 'f', decimals, 64); p >= 100 || !strings.HasPrefix(s, "100") {
+			return s
+		}
+	}
+	return strconv.FormatFloat(p, 'f', decimals, 64)
+}
+
 // markdown renders the table for a Markdown file.
 func (t *tableView) markdown() string {
 	escape := strings.NewReplacer("|", `\|`, "\n", " ")
 	var b strings.Builder
+	if t.oracle {
+		fmt.Fprintf(&b, "> **%s**\n\n", oracleWatermark)
+	}
 	if t.title != "" {
 		fmt.Fprintf(&b, "**%s**\n\n", t.title)
 	}

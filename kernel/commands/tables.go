@@ -79,8 +79,12 @@ var answerAttrs = attrTable[*answerValue]{
 }
 
 func (a *answerValue) String() string {
-	return fmt.Sprintf("test accuracy %.4f (108 epochs, first repeat), rank %s of %s in the 7-vertex space (%s), percentile %.2f, %s parameters",
-		a.ans.Test, count(a.ans.Rank), count(a.ans.N), tiesText(a.ans.Ties), a.ans.Percentile, count(a.ans.Params))
+	s := fmt.Sprintf("test accuracy %.4f (108 epochs, first repeat), rank %s of %s in the 7-vertex space (%s), percentile %s, %s parameters",
+		a.ans.Test, count(a.ans.Rank), count(a.ans.N), tiesText(a.ans.Ties), percentileText(a.ans.Percentile, 2), count(a.ans.Params))
+	if a.arch.found.Origin.Oracle {
+		s += oracleTag
+	}
+	return s
 }
 
 func tiesText(n int) string {
@@ -110,8 +114,9 @@ func answersTable(answers []*answerValue) *tableView {
 		if a.arch.found.Origin.Policy != "" {
 			seed = fmt.Sprint(a.arch.found.Seed)
 		}
-		t.add(a.arch.found.Origin.Policy, seed, shortHash(a.arch.found.Hash()), fmt.Sprintf("%.4f", a.ans.Test),
-			count(a.ans.Rank), count(a.ans.Ties), fmt.Sprintf("%.2f", a.ans.Percentile), count(a.ans.Params))
+		t.oracle = t.oracle || a.arch.found.Origin.Oracle
+		t.add(a.arch.policyText(), seed, shortHash(a.arch.found.Hash()), fmt.Sprintf("%.4f", a.ans.Test),
+			count(a.ans.Rank), count(a.ans.Ties), percentileText(a.ans.Percentile, 2), count(a.ans.Params))
 	}
 	if len(answers) > 0 {
 		t.note("NASBench-101 test accuracy after 108 epochs, first repeat; rank (1 + number strictly better) and percentile among the %s cells of the 7-vertex space.", count(answers[0].ans.N))
