@@ -118,11 +118,18 @@ func (c *Client) dial(k kernel.Connection) error {
 	if c.IOPub, err = wire.DialSub(network, addr, ""); err != nil {
 		return err
 	}
-	welcome, err := c.Published()
-	if err == nil && welcome.Type() != "iopub_welcome" {
-		err = fmt.Errorf("first message on iopub is a %s, want iopub_welcome", welcome.Type())
+	return c.welcomed()
+}
+
+// welcomed waits for IOPub's welcome. What other clients' cells publish between
+// the subscription and the welcome may come before it.
+func (c *Client) welcomed() error {
+	for {
+		m, err := c.Published()
+		if err != nil || m.Type() == "iopub_welcome" {
+			return err
+		}
 	}
-	return err
 }
 
 // Close closes the connections.

@@ -219,6 +219,8 @@ func TestIsComplete(t *testing.T) {
 		{")", "invalid", ""},
 		{"(]", "invalid", ""},
 		{"class A:", "invalid", ""},
+		{"def 7(x):", "invalid", ""},
+		{"for x in y:  # why", "incomplete", "    "},
 		{"import math", "complete", ""},
 		{"%time f()", "complete", ""},
 		{"%%time\nx", "complete", ""},

@@ -353,7 +353,7 @@ var parserWords = []struct {
 	{re(`^multiple \*\*kwargs not allowed`), "one **kwargs only: join the dicts, f(**(a | b))"},
 	{re(`^positional argument may not follow \*args`), "a positional argument cannot follow *args: put it into the list"},
 	{re(`^positional argument may not follow named`), "a positional argument cannot follow one with a name: name it too, or move it forward"},
-	{re(`^keyword argument may not follow \*args`), "keywords go before *args: f(a, key=1, *args)"},
+	{re(`^keyword argument may not follow \*args`), "keywords go before *args: write f(key=1, *args); compare and wait also take the list itself: compare(found, by=...)"},
 	{re(`^keyword argument may not follow \*\*kwargs`), "keywords go before **kwargs: f(key=1, **kwargs)"},
 	{re(`^return statement not within a function`), "`return` is for functions: write the value alone on the cell's last line"},
 	{re(`^(break|continue) not in a loop`), "`$1` is for loops"},

@@ -25,7 +25,7 @@ func (in *Interpreter) IsComplete(code string) kernel.Completeness {
 	case strings.HasSuffix(last, "\\"):
 		return incomplete(indentOf(last))
 	case opensBlock(toks):
-		return incomplete(indentOf(last) + "    ")
+		return in.openBlock(code, indentOf(last)+"    ")
 	}
 	src.code += "\n" // so that `1 +` is wrong, and not merely short
 	if _, err := src.parse(); err != nil {
@@ -38,6 +38,16 @@ func (in *Interpreter) IsComplete(code string) kernel.Completeness {
 		return incomplete(afterLine(toks, indent))
 	}
 	return kernel.Completeness{Status: "complete"}
+}
+
+// openBlock answers for code that ends in the colon of a block: it may go on
+// unless it is wrong already, whatever follows.
+func (in *Interpreter) openBlock(code, indent string) kernel.Completeness {
+	src := newSource("", strings.TrimRight(code, " \t\n")+"\n"+indent+"pass\n")
+	if _, err := src.parse(); err != nil {
+		return kernel.Completeness{Status: "invalid"}
+	}
+	return kernel.Completeness{Status: "incomplete", Indent: indent}
 }
 
 // lastLine is the last line; the line break at the end of one does not begin
