@@ -136,9 +136,9 @@ func AttachSearch(batch *jobs.BatchHandle) (*Search, error) {
 	if err != nil {
 		return nil, fmt.Errorf("attach %s: %w", batch.ID, err)
 	}
-	var seeds []int64
-	for _, j := range batch.Jobs() {
-		seeds = append(seeds, j.Spec.Seed)
+	seeds, err := batch.Seeds()
+	if err != nil {
+		return nil, fmt.Errorf("attach %s: %w", batch.ID, err)
 	}
 	return openSearch(cfg, seeds, batch)
 }

@@ -35,6 +35,7 @@ type BatchHandle struct {
 
 	study *Study
 	jobs  []*Job
+	seeds []int64
 }
 
 type batchFile struct {
@@ -44,6 +45,8 @@ type batchFile struct {
 	Config  json.RawMessage `json:"config,omitempty"`
 	Created time.Time       `json:"created"`
 	Jobs    []string        `json:"jobs"`
+	// Seeds of the jobs, for whoever attaches when a job.json is damaged.
+	Seeds []int64 `json:"seeds,omitempty"`
 }
 
 // Submit makes the jobs that do not exist, sets failed and cancelled ones
@@ -70,7 +73,7 @@ func (st *Study) Submit(b Batch) (*BatchHandle, error) {
 		if waiting {
 			queue = append(queue, []byte(j.ID))
 		}
-		h.jobs = append(h.jobs, j)
+		h.jobs, h.seeds = append(h.jobs, j), append(h.seeds, spec.Seed)
 	}
 	h.Err = st.keepBatch(h, ids)
 	if len(queue) == 0 {
@@ -206,7 +209,7 @@ func (st *Study) keepBatch(h *BatchHandle, ids []string) error {
 		return nil
 	}
 	h.Created = time.Now().UTC().Truncate(time.Millisecond)
-	text, err := json.MarshalIndent(batchFile{Schema, h.ID, h.Title, h.Config, h.Created, ids}, "", "  ")
+	text, err := json.MarshalIndent(batchFile{Schema, h.ID, h.Title, h.Config, h.Created, ids, h.seeds}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("batch %q: %w", h.Title, err)
 	}
@@ -230,7 +233,7 @@ func (st *Study) readBatch(id string) (batchFile, error) {
 			return f, fmt.Errorf("%s is damaged (%q is no job id): submit the same again to write it anew", st.Paths.Batch(id), job)
 		}
 	}
-	if f.ID != id || len(f.Jobs) == 0 {
+	if f.ID != id || len(f.Jobs) == 0 || f.Seeds != nil && len(f.Seeds) != len(f.Jobs) {
 		return f, fmt.Errorf("%s is damaged: submit the same again to write it anew", st.Paths.Batch(id))
 	}
 	return f, nil
@@ -258,6 +261,7 @@ func (st *Study) Batches() ([]*BatchHandle, error) {
 			for _, job := range f.Jobs {
 				h.jobs = append(h.jobs, st.job(job))
 			}
+			h.seeds = f.Seeds
 		}
 		all = append(all, h)
 	}
@@ -272,6 +276,22 @@ func (h *BatchHandle) Study() *Study { return h.study }
 
 // Jobs returns the jobs in the order of the Specs.
 func (h *BatchHandle) Jobs() []*Job { return slices.Clone(h.jobs) }
+
+// Seeds returns the jobs' seeds in the order of Jobs. They are kept with the
+// batch, as a damaged job.json does not tell its seed.
+func (h *BatchHandle) Seeds() ([]int64, error) {
+	if h.seeds != nil {
+		return slices.Clone(h.seeds), nil
+	}
+	seeds := make([]int64, len(h.jobs))
+	for i, j := range h.jobs {
+		if j.Err != nil {
+			return nil, fmt.Errorf("the seed of job %s is not known (%w): submit the same again to write it anew", j.ID, j.Err)
+		}
+		seeds[i] = j.Spec.Seed
+	}
+	return seeds, nil
+}
 
 // Statuses returns the jobs' states in the order of Jobs. Where something is
 // to be run or repaired it sees to it that a runner is there; that this did

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -107,6 +108,32 @@ func TestDamagedSpecIsMendedBySubmitting(t *testing.T) {
 		t.Errorf("%v, %v, %+v", err, waiting, j.Status())
 	}
 	wantCounts(t, &BatchHandle{jobs: all}, 3)
+}
+
+// TestSeedsOutliveDamagedSpecs: a seed that cannot be read from its job must
+// not turn into seed 0.
+func TestSeedsOutliveDamagedSpecs(t *testing.T) {
+	specs := countSpecs(countConfig{Steps: 3}, 5, 6, 7)
+	st, all := finishedStudy(t, specs...)
+	if _, err := st.Submit(Batch{Title: "x", Specs: specs}); err != nil {
+		t.Fatal(err)
+	}
+	write(t, all[1].Paths.Spec(), "garbage")
+	st, err := OpenStudy(st.Paths.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batches, err := st.Batches()
+	if err != nil || len(batches) != 1 {
+		t.Fatalf("%d batches, %v", len(batches), err)
+	}
+	if got, err := batches[0].Seeds(); err != nil || !slices.Equal(got, []int64{5, 6, 7}) {
+		t.Errorf("seeds %v, %v; want 5, 6 and 7", got, err)
+	}
+	batches[0].seeds = nil // as a batch that was written before seeds were kept
+	if got, err := batches[0].Seeds(); err == nil || !strings.Contains(err.Error(), all[1].ID) {
+		t.Errorf("seeds %v, %v; want an error that names the job", got, err)
+	}
 }
 
 func TestDamagedBatches(t *testing.T) {
