@@ -103,6 +103,11 @@ func parseMessage(frames [][]byte, s signer) (*message, error) {
 func decodeMessage(ids, parts [][]byte) (*message, error) {
 	names := [...]string{"header", "parent header", "metadata", "content"}
 	for i, part := range parts {
+		// Some clients write null where there is no parent or no metadata.
+		if (i == 1 || i == 2) && bytes.Equal(part, []byte("null")) {
+			parts[i] = emptyObject
+			continue
+		}
 		if !isObject(part) {
 			return nil, fmt.Errorf("message %s is not a JSON object", names[i])
 		}

@@ -46,6 +46,26 @@ func TestParseMessageIdentities(t *testing.T) {
 	}
 }
 
+func TestParseMessageTakesNullForEmpty(t *testing.T) {
+	parse := func(parts ...string) (*message, error) {
+		frames := [][]byte{delimiter, nil}
+		for _, p := range parts {
+			frames = append(frames, []byte(p))
+		}
+		return parseMessage(frames, signer{})
+	}
+	m, err := parse(`{"msg_type":"x"}`, "null", "null", "{}")
+	if err != nil || string(m.metadata) != "{}" {
+		t.Errorf("null parent and metadata: %+v, %v", m, err)
+	}
+	if _, err := parse("null", "{}", "{}", "{}"); err == nil {
+		t.Error("a null header was taken")
+	}
+	if _, err := parse(`{"msg_type":"x"}`, "{}", "{}", "null"); err == nil {
+		t.Error("null content was taken")
+	}
+}
+
 func TestEncodeMessageHasNoNull(t *testing.T) {
 	frames, err := encodeMessage(signer{}, header{MsgType: "x"}, nil, nil, nil)
 	if err != nil {
