@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { jobtest.Main(m, map[string]jobs.Handler{SearchKind
 func testStudy(t *testing.T) *jobs.Study {
 	t.Helper()
 	jobtest.Setup(t)
-	st, err := jobs.OpenStudy(t.TempDir())
+	st, err := jobs.OpenStudy(jobtest.Dir(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ type notebook struct {
 func newNotebook(t *testing.T) *notebook {
 	t.Helper()
 	jobtest.Setup(t)
-	dir := t.TempDir()
+	dir := jobtest.Dir(t)
 	env := NewEnv(dir)
 	t.Cleanup(env.Close)
 	return &notebook{t: t, env: env, in: starlark.New(starlark.Options{Dir: dir, Commands: env.Commands(), Version: "test"})}

@@ -2,9 +2,12 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"time"
 )
@@ -134,8 +137,26 @@ func (st *Study) ensure() error {
 		return fmt.Errorf("the runner of the study %s ends without doing its work; the end of %s:\n%s",
 			st.Paths.Dir, st.Paths.RunnerLog(), lastLines(tail(st.Paths.RunnerLog(), 8<<10), 10))
 	}
+	// Where the disk is full a runner starts, lasts as long as its retries and
+	// cannot record why it ended: ask the disk before the next one does so.
+	if err := st.probe(); err != nil {
+		return err
+	}
 	st.countTries(false)
 	return st.startRunner()
+}
+
+// probeSize is more than the slack of a file's last block.
+const probeSize = 64 << 10
+
+// probe says whether the study can be written to.
+func (st *Study) probe() error {
+	path := filepath.Join(st.Paths.Dir, fmt.Sprintf(".probe-%d", os.Getpid()))
+	err := writeAtomic(st.disk, path, make([]byte, probeSize), false)
+	if rerr := st.disk.Remove(path); err == nil && !errors.Is(rerr, fs.ErrNotExist) {
+		err = writeError("remove", path, rerr)
+	}
+	return err
 }
 
 func (st *Study) countTries(reset bool) {

@@ -144,7 +144,7 @@ func processes(t testing.TB, slots int) {
 	}
 	t.Setenv("EVALNAS_EXE", exe)
 	t.Setenv("EVALNAS_TEST_ROLE", "1")
-	t.Setenv("EVALNAS_SLOT_DIR", t.TempDir())
+	t.Setenv("EVALNAS_SLOT_DIR", lastingDir(t))
 	t.Setenv("EVALNAS_SLOTS", strconv.Itoa(slots))
 }
 
@@ -188,10 +188,24 @@ func mustOpen(t testing.TB, dir string) *Study {
 // studyIn makes a study whose runner is gone when the test's folder is removed.
 func studyIn(t testing.TB) *Study {
 	t.Helper()
-	st := mustOpen(t, t.TempDir())
+	st := mustOpen(t, lastingDir(t))
 	st.every = 200 * time.Millisecond
 	t.Cleanup(func() { quiet(t, st) })
 	return st
+}
+
+// lastingDir is removed once every process of the test has let go of it: a
+// runner that found another one there writes its log until it has left.
+func lastingDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "study")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		eventually(t, dir+" to be removed", func() bool { return os.RemoveAll(dir) == nil })
+	})
+	return dir
 }
 
 // quiet cancels what runs and waits for the runner and all workers to end.

@@ -5,7 +5,7 @@
 //
 //	func TestX(t *testing.T) {
 //		jobtest.Setup(t)
-//		study, err := jobs.OpenStudy(t.TempDir())
+//		study, err := jobs.OpenStudy(jobtest.Dir(t))
 package jobtest
 
 import (
@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"syscall"
 	"testing"
+	"time"
 
 	"evalnas/nasapi/jobs"
 )
@@ -64,6 +65,31 @@ func Setup(t *testing.T) {
 	}
 	t.Setenv("EVALNAS_EXE", exe)
 	t.Setenv(role, "1")
-	t.Setenv("EVALNAS_SLOT_DIR", t.TempDir())
+	t.Setenv("EVALNAS_SLOT_DIR", Dir(t))
 	t.Setenv("EVALNAS_STUDY", "")
+}
+
+// Dir makes a folder for a study that is removed when the test ends, once the
+// processes that the test started have let go of it.
+func Dir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "study")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		deadline := time.Now().Add(30 * time.Second)
+		for {
+			err := os.RemoveAll(dir)
+			if err == nil {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Error(err)
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+	return dir
 }
