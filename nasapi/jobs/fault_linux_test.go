@@ -49,6 +49,10 @@ func TestTinyDisk(t *testing.T) {
 	}
 	st := mustOpen(t, study)
 	wantCounts(t, &BatchHandle{study: st, jobs: done}, 3)
+	// Nobody can record that the job failed: waiting for it must end all the same.
+	if err := (&BatchHandle{study: st, jobs: next}).Wait(t.Context()); err == nil || !strings.Contains(err.Error(), "free some space") {
+		t.Errorf("waiting on a full disk: %v", err)
+	}
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
