@@ -40,7 +40,7 @@ func (a *archValue) CompareSameType(op syntax.Token, y lib.Value, _ int) (bool, 
 	case syntax.NEQ:
 		return !equal, nil
 	}
-	return false, fmt.Errorf("architectures have no order: compare .params, .flops or query(a).test")
+	return false, starlark.Named("TypeError", fmt.Errorf("architectures have no order: compare .params, .flops or query(a).test"))
 }
 
 var archAttrs = attrTable[*archValue]{
@@ -145,6 +145,9 @@ var (
 	_ lib.HasBinary = (*archList)(nil)
 	_ lib.Sequence  = (*archList)(nil)
 	_ lib.HasAttrs  = (*archList)(nil)
+
+	_ lib.Container  = (*archList)(nil)
+	_ lib.Comparable = (*archList)(nil)
 )
 
 func (l *archList) Type() string          { return "architecture_list" }
@@ -166,6 +169,24 @@ func (l *archList) values() []lib.Value {
 		out[i] = a
 	}
 	return out
+}
+
+// Has answers `arch in list`.
+func (l *archList) Has(v lib.Value) (bool, error) {
+	for _, a := range l.archs {
+		if same, err := lib.Equal(a, v); same || err != nil {
+			return same, err
+		}
+	}
+	return false, nil
+}
+
+// CompareSameType makes lists of the same architectures in one order equal.
+func (l *archList) CompareSameType(op syntax.Token, y lib.Value, depth int) (bool, error) {
+	if op != syntax.EQL && op != syntax.NEQ {
+		return false, starlark.Named("TypeError", fmt.Errorf("lists of architectures have no order"))
+	}
+	return lib.CompareDepth(op, lib.NewList(l.values()), lib.NewList(y.(*archList).values()), depth)
 }
 
 // Slice keeps a list of architectures one of its kind.
@@ -302,5 +323,5 @@ func spaceArg(c *starlark.Call, name string) (space.Space, error) {
 	if s, ok := asSpace(c.Value(name)); ok {
 		return s, nil
 	}
-	return nil, starlark.Named("TypeError", c.Errorf("%s is %s: give a space, such as nasbench101() or darts_space()", name, c.Value(name).Type()))
+	return nil, named(c, "TypeError", "%s is %s: give a space, such as nasbench101() or darts_space()", name, c.Value(name).Type())
 }

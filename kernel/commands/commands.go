@@ -91,6 +91,11 @@ func (e *Env) shortPath(p string) string {
 	return p
 }
 
+// named is c.Errorf with a name other than ValueError.
+func named(c *starlark.Call, name, format string, args ...any) error {
+	return c.Errorf("%w", starlark.Named(name, fmt.Errorf(format, args...)))
+}
+
 // unknown is the error for a name that does not exist, with the nearest that
 // does.
 func unknown(what, given string, allowed []string) error {

@@ -421,6 +421,7 @@ ops = ["input", "conv3x3-bn-relu", "output"]`)
 		`compare(42, by=truth.metric("test"))`:                                     "neither a search",
 		`compare(drawn)`:                                                           "by",
 		`results("nowhere.csv")`:                                                   "nowhere.csv",
+		`drawn < drawn`:                                                            "order",
 		`attach("zzzz")`:                                                           "zzzz",
 		`attach(".")`:                                                              "not a study",
 		`jobs("nowhere")`:                                                          "not a study",
@@ -448,6 +449,91 @@ ops = ["input", "conv3x3-bn-relu", "output"]`)
 	}
 	if got := n.value("1 + 1"); got != "2" {
 		t.Errorf("the kernel is of no use after errors: 1 + 1 is %s", got)
+	}
+}
+
+// TestErrorsAreCalledAsInPython: an argument of the wrong kind is a TypeError,
+// whatever command it is given to.
+func TestErrorsAreCalledAsInPython(t *testing.T) {
+	n := newNotebook(t)
+	n.run("space = nasbench101(4)\ndrawn = sample_random(space, seeds=[1])")
+	for code, want := range map[string]string{
+		`sample_random(None, seeds=[1])`:                                             "TypeError",
+		`search("random", space, params, seeds=[1], budget=5)`:                       "TypeError",
+		`search("evolution", space, params(), seeds=[1], budget=5, population=None)`: "TypeError",
+		`compare(5, by=params())`:                                                    "TypeError",
+		`query(5)`:                                                                   "TypeError",
+		`histogram(params(), space, mark=5)`:                                         "TypeError",
+		`drawn[0] < drawn[0]`:                                                        "TypeError",
+		`5 in space`:                                                                 "TypeError",
+		`results("nowhere.csv")`:                                                     "FileNotFoundError",
+		`results(".")`:                                                               "ValueError",
+		`search("random", space, params(), seeds=[1], budget=0)`:                     "ValueError",
+		`wait(search("enas", space, params(), seeds=[1], budget=200000), timeout=0)`: "TimeoutError",
+	} {
+		_, _, err := n.try(code)
+		var cell *kernel.CellError
+		if !errors.As(err, &cell) || cell.Name != want {
+			t.Errorf("%s: %v, want a %s", code, err, want)
+		}
+	}
+	n.run("cancel(attach())")
+}
+
+func TestListsOfArchitecturesCompare(t *testing.T) {
+	n := newNotebook(t)
+	n.run("space = nasbench101(4)\nd = sample_random(space, seeds=range(3))")
+	for expr, want := range map[string]string{
+		`d == sample_random(space, seeds=range(3))`: "True",
+		`d == d[1:]`:                   "False",
+		`d != d[1:]`:                   "True",
+		`d[1] in d`:                    "True",
+		`darts_space().sample(1) in d`: "False",
+		`5 in d`:                       "False",
+	} {
+		if got := n.value(expr); got != want {
+			t.Errorf("%s is %s, want %s", expr, got, want)
+		}
+	}
+}
+
+// TestDamagedResultsAreTold: a result that cannot be used must not vanish from
+// a list of which everything is said to be done.
+func TestDamagedResultsAreTold(t *testing.T) {
+	n := newNotebook(t)
+	n.run("f = search(\"random\", nasbench101(4), params(), seeds=[7, 8], budget=5)\nwait(f)")
+	st, err := n.env.study("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := st.Jobs()
+	if err != nil || len(all) != 2 {
+		t.Fatalf("%d jobs, %v", len(all), err)
+	}
+	var damaged map[string]any
+	text, err := os.ReadFile(all[0].Paths.Result())
+	if err == nil {
+		err = json.Unmarshal(text, &damaged)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged["result"] = map[string]any{"x": 1}
+	if text, err = json.Marshal(damaged); err == nil {
+		err = os.WriteFile(all[0].Paths.Result(), text, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := n.value(`sorted(f.states.values())`); !strings.Contains(got, "failed") {
+		t.Errorf("states are %s", got)
+	}
+	if got := n.value(`f.errors`); !strings.Contains(got, all[0].ID) {
+		t.Errorf("errors are %s, they do not name job %s", got, all[0].ID)
+	}
+	n.run("f = search(\"random\", nasbench101(4), params(), seeds=[7, 8], budget=5, fresh=True)\nwait(f)")
+	if got := n.value(`len(f.selected)`); got != "2" {
+		t.Errorf("after fresh=True %s seeds are done", got)
 	}
 }
 

@@ -3,7 +3,9 @@ package commands
 import (
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -287,8 +289,11 @@ makes the group random draws) say more. What result.save("x.csv") wrote is read 
 					return nil, err
 				}
 				groups, err := nasapi.ReadResults(e.path(path))
+				if errors.Is(err, fs.ErrNotExist) {
+					return nil, starlark.Named("FileNotFoundError", err)
+				}
 				if err != nil {
-					return nil, err
+					return nil, starlark.Named("ValueError", err)
 				}
 				return &resultsValue{unhashable: unhashable{"results"}, path: path, groups: groups}, nil
 			},
@@ -320,7 +325,7 @@ func (e *Env) runCompare(c *starlark.Call) (lib.Value, error) {
 	for i, v := range args {
 		more, err := groupsOf(v)
 		if err != nil {
-			return nil, starlark.Named("TypeError", c.Errorf("group %d: %w", i+1, err))
+			return nil, named(c, "TypeError", "group %d: %w", i+1, err)
 		}
 		groups = append(groups, more...)
 	}

@@ -250,7 +250,7 @@ func runHistogram(c *starlark.Call) (lib.Value, error) {
 	if !c.IsNone("mark") {
 		archs, err := archsOf(c.Value("mark"))
 		if err != nil {
-			return nil, starlark.Named("TypeError", c.Errorf("mark: %w", err))
+			return nil, named(c, "TypeError", "mark: %w", err)
 		}
 		for _, a := range archs {
 			v, err := obj.Value(a.found.Arch)

@@ -85,8 +85,13 @@ func (e *Env) runJobs(c *starlark.Call) (lib.Value, error) {
 			out.view.note("Search %s cannot be read: %v", b.ID, b.Err)
 			continue
 		}
-		for _, j := range b.Jobs() {
-			if err := out.add(b, j); err != nil {
+		seeds, err := b.Seeds()
+		if err != nil {
+			out.view.note("Search %s: %v", b.ID, err)
+			continue
+		}
+		for i, j := range b.Jobs() {
+			if err := out.add(b, j, seeds[i]); err != nil {
 				return nil, err
 			}
 		}
@@ -94,7 +99,7 @@ func (e *Env) runJobs(c *starlark.Call) (lib.Value, error) {
 	return out, nil
 }
 
-func (t jobTable) add(b *jobs.BatchHandle, j *jobs.Job) error {
+func (t jobTable) add(b *jobs.BatchHandle, j *jobs.Job, seed int64) error {
 	st := j.Status()
 	incumbent := ""
 	if v, ok := st.Values["incumbent"].(float64); ok {
@@ -109,10 +114,10 @@ func (t jobTable) add(b *jobs.BatchHandle, j *jobs.Job) error {
 		title += oracleTag
 		t.view.oracle = true
 	}
-	t.view.addCells(tableCell{text: shortHash(b.ID)}, tableCell{text: title}, tableCell{text: shortHash(j.ID)}, tableCell{text: fmt.Sprint(j.Spec.Seed)},
+	t.view.addCells(tableCell{text: shortHash(b.ID)}, tableCell{text: title}, tableCell{text: shortHash(j.ID)}, tableCell{text: fmt.Sprint(seed)},
 		stateCell(st.State), progressCell(share), tableCell{text: incumbent}, tableCell{text: lastLine(st.Error)})
 	return t.Append(dict(
-		"id", lib.String(j.ID), "search", lib.String(b.ID), "policy", lib.String(b.Title), "seed", lib.MakeInt64(j.Spec.Seed),
+		"id", lib.String(j.ID), "search", lib.String(b.ID), "policy", lib.String(b.Title), "seed", lib.MakeInt64(seed),
 		"state", lib.String(st.State), "done", lib.MakeInt(st.Done), "total", lib.MakeInt(st.Total), "error", lib.String(st.Error)))
 }
 

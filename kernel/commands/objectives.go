@@ -75,9 +75,9 @@ func objectiveArg(c *starlark.Call, name string) (*objective.Objective, error) {
 	case *objectiveValue:
 		return v.obj, nil
 	case *tableValue:
-		return nil, starlark.Named("TypeError", c.Errorf(`%s is a table: give one of its metrics, such as %s.metric("test")`, name, v))
+		return nil, named(c, "TypeError", `%s is a table: give one of its metrics, such as %s.metric("test")`, name, v)
 	}
-	return nil, starlark.Named("TypeError", c.Errorf(`%s is %s: give an objective: params(), flops() or nasbench101_table().metric("test")`, name, v.Type()))
+	return nil, named(c, "TypeError", `%s is %s: give an objective: params(), flops() or nasbench101_table().metric("test")`, name, v.Type())
 }
 
 func objectiveCommands() []*starlark.Command {

@@ -84,8 +84,22 @@ func (s *searchValue) Doc() string {
 
 func unfinished(st jobs.Status) bool { return !st.State.Final() }
 
-func (s *searchValue) selected() (lib.Value, error) {
+// statuses are the seeds' states; a result that cannot be used is a failure.
+func (s *searchValue) statuses() ([]jobs.Status, error) {
 	statuses, err := s.search.Statuses()
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range s.search.Runs() {
+		if statuses[i].State == jobs.Done {
+			statuses[i] = r.Status
+		}
+	}
+	return statuses, nil
+}
+
+func (s *searchValue) selected() (lib.Value, error) {
+	statuses, err := s.statuses()
 	if err != nil {
 		return nil, err
 	}
@@ -101,13 +115,13 @@ func (s *searchValue) selected() (lib.Value, error) {
 		return nil, fmt.Errorf("%d of %d seeds have not finished: wait(...) waits for them, .partial has those that have", open, len(statuses))
 	}
 	if missing == len(statuses) {
-		return nil, fmt.Errorf("no seed finished: .errors says why, and the same search(...) again retries them")
+		return nil, fmt.Errorf("no seed finished: .errors says why, and the same search(...) again retries them, with fresh=True where a result is damaged")
 	}
 	return newArchList(s.search.Selected(), s.search.Space), nil
 }
 
 func (s *searchValue) states() (lib.Value, error) {
-	statuses, err := s.search.Statuses()
+	statuses, err := s.statuses()
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +129,7 @@ func (s *searchValue) states() (lib.Value, error) {
 }
 
 func (s *searchValue) errors() (lib.Value, error) {
-	statuses, err := s.search.Statuses()
+	statuses, err := s.statuses()
 	if err != nil {
 		return nil, err
 	}
@@ -304,7 +318,7 @@ func policyParams(c *starlark.Call) (policy.Config, error) {
 			}
 			cfg[name] = int(i)
 		default:
-			return nil, starlark.Named("TypeError", c.Errorf("%s is %s: a policy's parameters are numbers, strings, True or False", name, v.Type()))
+			return nil, named(c, "TypeError", "%s is %s: a policy's parameters are numbers, strings, True or False", name, v.Type())
 		}
 	}
 	return cfg, nil
@@ -368,7 +382,7 @@ func (e *Env) runWait(c *starlark.Call) (lib.Value, error) {
 	}
 	err = e.waitFor(ctx, c.Cell, searches)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return nil, starlark.Named("TimeoutError", c.Errorf("the jobs have not finished in time; they go on"))
+		return nil, named(c, "TimeoutError", "the jobs have not finished in time; they go on")
 	}
 	return lib.None, err
 }

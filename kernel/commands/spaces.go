@@ -214,7 +214,7 @@ func elements(v lib.Value, want string) ([]lib.Value, error) {
 func (s *spaceValue) Has(v lib.Value) (bool, error) {
 	a, ok := v.(*archValue)
 	if !ok {
-		return false, fmt.Errorf("in %s: %s is not an architecture", s.space, v.Type())
+		return false, starlark.Named("TypeError", fmt.Errorf("in %s: %s is not an architecture", s.space, v.Type()))
 	}
 	return s.space.Contains(a.found.Arch) == nil, nil
 }

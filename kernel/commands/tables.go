@@ -185,7 +185,7 @@ func runQuery(c *starlark.Call) (lib.Value, error) {
 	}
 	archs, err := archsOf(c.Value("architecture"))
 	if err != nil {
-		return nil, starlark.Named("TypeError", c.Errorf("%w", err))
+		return nil, named(c, "TypeError", "%w", err)
 	}
 	if one, ok := c.Value("architecture").(*archValue); ok {
 		return answerOf(c, t, one)
