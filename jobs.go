@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"os/signal"
@@ -145,7 +146,9 @@ func (o *jobsOptions) open() (*jobs.Study, error) {
 	if dir == "" {
 		dir = jobs.DefaultStudy("")
 	}
-	if _, err := os.Stat(dir); err != nil {
+	// Opening makes a study where there is none: a folder that is looked at by
+	// mistake must stay as it is.
+	if _, err := os.Stat(jobs.StudyPaths{Dir: dir}.Version()); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("no study at %s: give its folder with --study, or go to the notebook's folder", dir)
 	}
 	return jobs.OpenStudy(dir)

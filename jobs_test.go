@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -132,6 +133,16 @@ func TestJobsErrors(t *testing.T) {
 	}
 	if _, err := runJobs(t, "logs", "--study", dir, ids["done"][:8]); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestJobsLeaveOtherFoldersAlone(t *testing.T) {
+	dir := t.TempDir()
+	if out, err := runJobs(t, "--study", dir); err == nil || !strings.Contains(err.Error(), "no study at") {
+		t.Errorf("a folder that is no study: %q, %v", out, err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("looking made %v, %v", left, err)
 	}
 }
 

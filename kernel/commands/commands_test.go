@@ -537,6 +537,38 @@ func TestDamagedResultsAreTold(t *testing.T) {
 	}
 }
 
+// TestStatesAreReadableWhereNothingCanRun: a study on a full or read-only disk
+// cannot start its jobs, but says where they stand.
+func TestStatesAreReadableWhereNothingCanRun(t *testing.T) {
+	n := newNotebook(t)
+	n.run("f = search(\"random\", nasbench101(4), params(), seeds=[7, 8], budget=5)\nwait(f)")
+	st, err := n.env.study("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := st.Jobs()
+	if err != nil || len(all) != 2 {
+		t.Fatalf("%d jobs, %v", len(all), err)
+	}
+	if err := os.Remove(all[0].Paths.Result()); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("EVALNAS_EXE", filepath.Join(t.TempDir(), "evalnas"))
+	fresh := NewEnv(n.env.Dir) // a kernel that has started no runner yet
+	defer fresh.Close()
+	n.in = starlark.New(starlark.Options{Dir: n.env.Dir, Commands: fresh.Commands(), Version: "test"})
+	n.run("f = attach()[0]")
+	if got := n.value("sorted(f.states.values())"); got != `["done", "lost"]` {
+		t.Errorf("states are %s", got)
+	}
+	if got := n.value("f.finished"); got != "False" {
+		t.Errorf("finished is %s", got)
+	}
+	if _, _, err := n.try("wait(f)"); err == nil || !strings.Contains(err.Error(), "cannot start the runner") {
+		t.Errorf("wait: %v", err)
+	}
+}
+
 // TestEverythingIsDocumented: each command has a summary and an example, each
 // parameter a line; each attribute of each value has a line and can be read.
 func TestEverythingIsDocumented(t *testing.T) {

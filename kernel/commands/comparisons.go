@@ -459,11 +459,14 @@ func meanSD(by objective.Spec, s *nasapi.Summary) string {
 }
 
 func runsText(g nasapi.GroupRow) string {
-	done := g.States["done"]
-	if done == g.Runs {
-		return fmt.Sprint(done)
+	text := fmt.Sprint(g.Runs)
+	if done := g.States["done"]; done != g.Runs {
+		text = fmt.Sprintf("%d of %d", done, g.Runs)
 	}
-	return fmt.Sprintf("%d of %d", done, g.Runs)
+	if g.Distinct > 0 && g.Distinct < g.States["done"] {
+		text += fmt.Sprintf(" (%d distinct)", g.Distinct)
+	}
+	return text
 }
 
 func groupLabel(g nasapi.GroupRow) tableCell {

@@ -58,8 +58,7 @@ var searchAttrs = attrTable[*searchValue]{
 	{"config", "the complete configuration as a dict, defaults filled in", func(s *searchValue) (lib.Value, error) { return toValue(s.search.Config) }},
 	{"states", "dict of seed to state: pending, running, done, failed, cancelled or lost", (*searchValue).states},
 	{"finished", "True when no seed is waiting or running", func(s *searchValue) (lib.Value, error) {
-		statuses, err := s.search.Statuses()
-		return lib.Bool(!slices.ContainsFunc(statuses, unfinished)), err
+		return lib.Bool(!slices.ContainsFunc(s.statuses(), unfinished)), nil
 	}},
 	{"values", "dict of seed to the objective's value of the selected architecture, for finished seeds", (*searchValue).values},
 	{"traces", "dict of seed to the list of (evaluations, value) at which the incumbent changed", (*searchValue).traces},
@@ -85,24 +84,20 @@ func (s *searchValue) Doc() string {
 func unfinished(st jobs.Status) bool { return !st.State.Final() }
 
 // statuses are the seeds' states; a result that cannot be used is a failure.
-func (s *searchValue) statuses() ([]jobs.Status, error) {
-	statuses, err := s.search.Statuses()
-	if err != nil {
-		return nil, err
-	}
+// They can be read where no runner can be started, as in a study on a full or
+// read-only disk: wait(...) says so.
+func (s *searchValue) statuses() []jobs.Status {
+	statuses, _ := s.search.Statuses()
 	for i, r := range s.search.Runs() {
 		if statuses[i].State == jobs.Done {
 			statuses[i] = r.Status
 		}
 	}
-	return statuses, nil
+	return statuses
 }
 
 func (s *searchValue) selected() (lib.Value, error) {
-	statuses, err := s.statuses()
-	if err != nil {
-		return nil, err
-	}
+	statuses := s.statuses()
 	open, missing := 0, 0
 	for _, st := range statuses {
 		if unfinished(st) {
@@ -121,18 +116,12 @@ func (s *searchValue) selected() (lib.Value, error) {
 }
 
 func (s *searchValue) states() (lib.Value, error) {
-	statuses, err := s.statuses()
-	if err != nil {
-		return nil, err
-	}
+	statuses := s.statuses()
 	return s.bySeed(func(i int) (lib.Value, bool) { return lib.String(statuses[i].State), true })
 }
 
 func (s *searchValue) errors() (lib.Value, error) {
-	statuses, err := s.statuses()
-	if err != nil {
-		return nil, err
-	}
+	statuses := s.statuses()
 	return s.bySeed(func(i int) (lib.Value, bool) { return lib.String(statuses[i].Error), statuses[i].Error != "" })
 }
 
