@@ -64,9 +64,12 @@ type GroupRow struct {
 	Measure   string    `json:"measure,omitempty"`
 	Oracle    bool      `json:"oracle,omitempty"`
 
-	Runs   int            `json:"runs"` // seeds that were asked for
-	States map[string]int `json:"states"`
-	Values *Summary       `json:"values,omitempty"` // of the done runs, nil if there is none
+	Runs int `json:"runs"` // seeds that were asked for
+	// Distinct is the number of different architectures among the finished
+	// runs, 0 where architectures are not known.
+	Distinct int            `json:"distinct_architectures,omitempty"`
+	States   map[string]int `json:"states"`
+	Values   *Summary       `json:"values,omitempty"` // of the done runs, nil if there is none
 
 	Percentiles *Summary `json:"percentiles,omitempty"`
 	// PNull is the chance that n uniform draws reach the group's mean
@@ -322,6 +325,7 @@ func (c *Comparison) row(g Group) (GroupRow, error) {
 		row.States[string(seed.State)]++
 		row.Seeds = append(row.Seeds, seed)
 	}
+	c.countDistinct(&row)
 	values := row.values()
 	if len(values) == 0 {
 		return row, nil
@@ -331,6 +335,23 @@ func (c *Comparison) row(g Group) (GroupRow, error) {
 		return row, fmt.Errorf("compare: %s: %w", g.Name, err)
 	}
 	return row, c.rankRow(&row, g, values)
+}
+
+// countDistinct notes where the seeds of a group agree so much that they are
+// hardly independent evidence of what the policy finds.
+func (c *Comparison) countDistinct(row *GroupRow) {
+	hashes := map[string]bool{}
+	known := 0
+	for _, s := range row.Seeds {
+		if s.Hash != "" {
+			hashes[s.Hash] = true
+			known++
+		}
+	}
+	row.Distinct = len(hashes)
+	if known >= 3 && len(hashes) == 1 {
+		c.note(fmt.Sprintf("All %d runs of %s end in one architecture: they are one result, and its spread is not that of a policy.", known, row.Name))
+	}
 }
 
 // guideText adds the direction of an objective to a text about it.

@@ -514,3 +514,24 @@ func TestASavedComparisonIsReadAsItWas(t *testing.T) {
 		t.Errorf("the draws became %+v", again.Rows[1])
 	}
 }
+
+// TestRunsThatAgreeAreOneResult: seeds that end in one architecture are said to
+// be one result, and counted.
+func TestRunsThatAgreeAreOneResult(t *testing.T) {
+	g := searched(t, "random", objective.OfParams(), full, 5, seedRange(0, 1))
+	for seed := range int64(3) {
+		r := g.Runs[0]
+		r.Seed = seed + 1
+		g.Runs = append(g.Runs, r)
+	}
+	c, err := Compare([]Group{g, drawnGroup(t, 7, seedRange(0, 4))}, CompareOptions{By: oracle(t), Resamples: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Rows[0].Distinct != 1 || c.Rows[1].Distinct != 4 {
+		t.Errorf("%d and %d distinct architectures, want 1 and 4", c.Rows[0].Distinct, c.Rows[1].Distinct)
+	}
+	if notes := strings.Join(c.Notes, " "); !strings.Contains(notes, "All 4 runs of random end in one architecture") {
+		t.Errorf("notes: %s", notes)
+	}
+}

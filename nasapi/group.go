@@ -57,6 +57,9 @@ type GroupRun struct {
 	Evaluations int
 }
 
+// searchDetail is the key of the detail that is never the same for two searches.
+const searchDetail = "search"
+
 // detail is something that can tell two groups of one policy apart.
 type detail struct{ key, value string }
 
@@ -119,7 +122,7 @@ func groupOfOrigin(o Origin, sp space.Space) Group {
 	g := Group{
 		Name: cmp.Or(o.Policy, "architectures"), Kind: Given, Policy: o.Policy, Budget: o.Budget,
 		Measure: o.Measure, Oracle: o.Oracle, Space: sp, guide: o.Objective, ofSpace: o.Space != space.Spec{},
-		details: []detail{{"measure", o.Measure}, {"guided by", o.Objective}, {"budget", fmt.Sprint(o.Budget)}, {"space", sp.String()}, {"search", o.Search}},
+		details: []detail{{"measure", o.Measure}, {"guided by", o.Objective}, {"budget", fmt.Sprint(o.Budget)}, {"space", sp.String()}, {searchDetail, o.Search}},
 	}
 	if o.Policy == SampleRandomPolicy {
 		g.Kind = Drawn
@@ -161,6 +164,10 @@ func distinguish(groups []Group, same []int) {
 	for _, i := range same {
 		var parts []string
 		for _, d := range groups[i].details {
+			// The id of a search is for where nothing else differs.
+			if d.key == searchDetail && len(parts) > 0 {
+				continue
+			}
 			if len(values[d.key]) > 1 && d.value != "" {
 				parts = append(parts, d.key+" "+d.value)
 			}
