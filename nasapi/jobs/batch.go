@@ -65,7 +65,11 @@ func (st *Study) Submit(b Batch) (*BatchHandle, error) {
 	}
 	var queue [][]byte
 	h := &BatchHandle{Title: b.Title, Config: b.Config, study: st}
+	patience := time.Now().Add(cancelPatience)
 	for i, spec := range b.Specs {
+		if err := st.job(ids[i]).letCancel(patience); err != nil {
+			return nil, err
+		}
 		j, waiting, err := st.submitJob(spec, ids[i], b.Fresh)
 		if err != nil {
 			return nil, err
@@ -106,6 +110,21 @@ func checkSpecs(specs []Spec) ([]string, error) {
 		seen[ids[i]] = i
 	}
 	return ids, nil
+}
+
+// cancelPatience is how long a request waits for jobs that are being cancelled.
+const cancelPatience = 2 * time.Second
+
+// letCancel waits until a job has followed a request to stop: whoever asks for
+// it after that wants it run, and must not join a job that is about to end.
+func (j *Job) letCancel(until time.Time) error {
+	for j.Err == nil && j.cancelRequested() && !j.Status().State.Final() && time.Now().Before(until) {
+		if err := j.Cancel(); err != nil { // at once where no worker has it
+			return err
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return nil
 }
 
 // submitJob makes or finds a job; waiting says that a runner must look at it.

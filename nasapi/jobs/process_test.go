@@ -383,6 +383,27 @@ func TestCancel(t *testing.T) {
 	wantCounts(t, again, 4)
 }
 
+// TestAskedForAgainWhileBeingCancelled: the last word is that it shall run.
+func TestAskedForAgainWhileBeingCancelled(t *testing.T) {
+	processes(t, 2)
+	st := studyIn(t)
+	b, file, open := gated(t, 1, 2)
+	h := mustSubmit(t, st, b)
+	untilStarted(t, file, 2)
+	if err := h.Cancel(); err != nil {
+		t.Fatal(err)
+	}
+	h = mustSubmit(t, st, b)
+	for _, j := range h.jobs {
+		if j.cancelRequested() {
+			t.Errorf("job %s was joined while it was told to stop", j.ID)
+		}
+	}
+	open()
+	mustWait(t, h)
+	wantCounts(t, h, 4)
+}
+
 func TestCancelledWhileItsWorkerDies(t *testing.T) {
 	processes(t, 1)
 	st := studyIn(t)
