@@ -569,6 +569,22 @@ func TestStatesAreReadableWhereNothingCanRun(t *testing.T) {
 	}
 }
 
+func TestComparisonOfNothingFinished(t *testing.T) {
+	n := newNotebook(t)
+	n.run("space = nasbench101(4)\nf = search(\"enas\", space, params(), seeds=[1], budget=200000)\ncancel(f)\nwait(f)")
+	if got := n.value("f.states"); got != `{1: "cancelled"}` {
+		t.Fatalf("states are %s", got)
+	}
+	n.run("r = compare(f, by=params())")
+	for _, figure := range []string{"versus", "anytime"} {
+		_, _, err := n.try(fmt.Sprintf("r.save(\"x.svg\", figure=%q)", figure))
+		if err == nil || !strings.Contains(err.Error(), "nothing to draw") {
+			t.Errorf("saving the figure %s: %v", figure, err)
+		}
+	}
+	n.run("r.save(\"x.csv\")\nr.save(\"x.md\")\nr.save(\"x.json\")")
+}
+
 // TestEverythingIsDocumented: each command has a summary and an example, each
 // parameter a line; each attribute of each value has a line and can be read.
 func TestEverythingIsDocumented(t *testing.T) {

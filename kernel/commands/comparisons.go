@@ -192,6 +192,8 @@ func writeFile(path string, data []byte) error {
 	return nil
 }
 
+var errNothingToDraw = errors.New("there is nothing to draw: no seed of the comparison has what this figure shows")
+
 func (r *comparisonValue) encode(ext, figure string) ([]byte, error) {
 	switch strings.ToLower(ext) {
 	case ".csv":
@@ -217,6 +219,9 @@ func (r *comparisonValue) encode(ext, figure string) ([]byte, error) {
 		fig, err := make(r.cmp)
 		if err != nil {
 			return nil, err
+		}
+		if fig == nil {
+			return nil, errNothingToDraw
 		}
 		if strings.EqualFold(ext, ".svg") {
 			return fig.SVG()
