@@ -317,6 +317,9 @@ func (c *Comparison) row(g Group) (GroupRow, error) {
 		row.Objective = guideText(*g.Objective, g.Objective.String())
 		row.Guide = guideText(*g.Objective, g.Objective.Label())
 	}
+	if err := checkOneRunASeed(g); err != nil {
+		return row, err
+	}
 	for _, r := range g.Runs {
 		seed, err := c.seedRow(g, r)
 		if err != nil {
@@ -335,6 +338,19 @@ func (c *Comparison) row(g Group) (GroupRow, error) {
 		return row, fmt.Errorf("compare: %s: %w", g.Name, err)
 	}
 	return row, c.rankRow(&row, g, values)
+}
+
+// checkOneRunASeed refuses a group that counts a seed twice: its runs would not
+// be independent, and every test would find more than there is.
+func checkOneRunASeed(g Group) error {
+	seen := map[int64]bool{}
+	for _, r := range g.Runs {
+		if r.HasSeed && seen[r.Seed] {
+			return fmt.Errorf("compare: group %q has seed %d twice: each seed is one independent run, so give each once", g.Name, r.Seed)
+		}
+		seen[r.Seed] = true
+	}
+	return nil
 }
 
 // countDistinct notes where the seeds of a group agree so much that they are

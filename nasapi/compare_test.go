@@ -141,6 +141,7 @@ func TestCompareRefusesWhatIsNotFair(t *testing.T) {
 		"two budgets": {[]Group{a, longer}, obj, "unequal=True"},
 		"two spaces":  {[]Group{a, smaller}, obj, "one space"},
 		"percent":     {[]Group{foreign}, obj, "fractions"},
+		"seed twice":  {[]Group{{Name: "twice", Kind: Given, Runs: append(slices.Clone(a.Runs), a.Runs...)}}, obj, "seed 0 twice"},
 	} {
 		if _, err := Compare(c.groups, CompareOptions{By: c.by, Resamples: 100}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v does not say %q", name, err, c.want)
@@ -180,8 +181,10 @@ func TestFailedSeedsAreCounted(t *testing.T) {
 func TestOneSeedAndEqualValues(t *testing.T) {
 	one := searched(t, "random", objective.OfParams(), full, 5, []int64{1})
 	same := searched(t, "evolution", objective.OfParams(), full, 5, []int64{1})
-	for range 3 {
-		same.Runs = append(same.Runs, same.Runs[0])
+	for seed := range int64(3) {
+		again := same.Runs[0]
+		again.Seed = 10 + seed
+		same.Runs = append(same.Runs, again)
 	}
 	c, err := Compare([]Group{one, same}, CompareOptions{By: oracle(t), Resamples: 100})
 	if err != nil {

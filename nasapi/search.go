@@ -20,7 +20,7 @@ const SearchKind = "search"
 
 // Limits on what one search may ask for.
 const (
-	MaxSeeds  = 100_000
+	MaxSeeds  = 10_000 // as many runs as the exact null takes
 	MaxBudget = 1_000_000_000
 )
 

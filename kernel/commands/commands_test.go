@@ -151,6 +151,7 @@ found = search("evolution", space, params(), seeds=range(1268, 1272), budget=200
 		"query(drawn[0]).epochs":                                  "108",
 		"query(drawn[0].hash) == None":                            "False",
 		"query(drawn[0]).test == truth.metric('test')(drawn[0])":  "True",
+		"attach(found.id) == found":                               "True",
 		"drawn[0] in space":                                       "True",
 		"drawn[0] == space.sample(1268)":                          "True",
 		"len(space)":                                              "423624",
@@ -564,7 +565,7 @@ func TestStatesAreReadableWhereNothingCanRun(t *testing.T) {
 	if got := n.value("f.finished"); got != "False" {
 		t.Errorf("finished is %s", got)
 	}
-	if _, _, err := n.try("wait(f)"); err == nil || !strings.Contains(err.Error(), "cannot start the runner") {
+	if _, _, err := n.try("wait(f)"); err == nil || !strings.Contains(err.Error(), "the runner") {
 		t.Errorf("wait: %v", err)
 	}
 }

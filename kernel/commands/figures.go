@@ -17,6 +17,9 @@ import (
 // pngScale is pixels a CSS pixel, enough for sharp displays.
 const pngScale = 2
 
+// maxFallback is the height in CSS pixels up to which figures carry a PNG too.
+const maxFallback = 4000
+
 // figureValue is a figure in a cell.
 type figureValue struct {
 	immutable
@@ -46,19 +49,18 @@ func figureBundle(fig *plotting.Figure, text string) (*kernel.Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
+	b := &kernel.Bundle{Data: map[string]any{"image/svg+xml": string(svg), "text/plain": text}}
+	width, height := fig.Size()
+	if height > maxFallback { // hundreds of groups: the SVG has to do
+		return b, nil
+	}
 	png, err := fig.PNG(pngScale)
 	if err != nil {
 		return nil, err
 	}
-	width, height := fig.Size()
-	return &kernel.Bundle{
-		Data: map[string]any{
-			"image/svg+xml": string(svg),
-			"image/png":     base64.StdEncoding.EncodeToString(png),
-			"text/plain":    text,
-		},
-		Metadata: map[string]any{"image/png": map[string]any{"width": width, "height": height}},
-	}, nil
+	b.Data["image/png"] = base64.StdEncoding.EncodeToString(png)
+	b.Metadata = map[string]any{"image/png": map[string]any{"width": width, "height": height}}
+	return b, nil
 }
 
 // archBundle draws an architecture: a NASBench-101 cell as one figure, the two

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	lib "go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 
 	"evalnas/kernel"
 	"evalnas/kernel/starlark"
@@ -28,6 +29,19 @@ var _ lib.HasAttrs = (*searchValue)(nil)
 
 func (s *searchValue) Type() string          { return "search" }
 func (s *searchValue) Hash() (uint32, error) { return hashString(s.search.ID()), nil }
+
+// CompareSameType makes handles on one search equal.
+func (s *searchValue) CompareSameType(op syntax.Token, y lib.Value, _ int) (bool, error) {
+	equal := s.search.ID() == y.(*searchValue).search.ID()
+	switch op {
+	case syntax.EQL:
+		return equal, nil
+	case syntax.NEQ:
+		return !equal, nil
+	}
+	return false, fmt.Errorf("searches have no order")
+}
+
 func (s *searchValue) String() string {
 	c := s.search.Config
 	return fmt.Sprintf("search(%q, %s, %s, seeds=%s, budget=%d)", c.Policy, s.search.Space, c.Objective, seedsText(s.search.Seeds), c.Budget)

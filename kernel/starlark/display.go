@@ -48,19 +48,20 @@ func (in *Interpreter) bundle(ctx context.Context, v lib.Value) (*kernel.Bundle,
 const (
 	prettyWidth    = 79
 	prettyElements = 1000
+	prettyBytes    = 100_000 // of the whole value, about; print shows all of it
 	maxNesting     = 500
 )
 
 // pretty writes a value for the eye: containers that are too wide for a line
 // get a line an element, long ones are cut.
 func pretty(v lib.Value) string {
-	p := &printer{limit: prettyElements}
+	p := &printer{limit: prettyElements, max: prettyWidth}
 	p.value(v, 0)
 	flat := p.b.String()
 	if len(flat) <= prettyWidth && !p.cut {
 		return flat
 	}
-	p = &printer{limit: prettyElements, tall: true}
+	p = &printer{limit: prettyElements, max: prettyBytes, tall: true}
 	p.value(v, 0)
 	return p.b.String()
 }
@@ -91,6 +92,7 @@ func str(v lib.Value) string {
 type printer struct {
 	b     strings.Builder
 	limit int // elements a container shows, -1 for all
+	max   int // bytes after which containers are cut short, 0 for no limit
 	tall  bool
 	cut   bool
 	path  []lib.Value
@@ -140,7 +142,7 @@ func (p *printer) container(v lib.Value, n, indent int, open, end string, elem f
 		if i > 0 {
 			p.b.WriteString(sep)
 		}
-		if i == p.limit {
+		if i == p.limit || p.max > 0 && p.b.Len() > p.max {
 			fmt.Fprintf(&p.b, "... %d more", n-i)
 			p.cut = true
 			break
@@ -155,9 +157,9 @@ func fits(v lib.Value, width int) bool {
 	if s, ok := v.(lib.Sequence); ok && s.Len() > width {
 		return false
 	}
-	p := &printer{limit: width}
+	p := &printer{limit: width, max: width}
 	p.value(v, 0)
-	return p.b.Len() <= width
+	return p.b.Len() <= width && !p.cut
 }
 
 // inside finds cycles.

@@ -211,3 +211,16 @@ func testCommands() []*Command {
 		},
 	}}
 }
+
+// TestHugeValuesAreCutShort: what a value shows is bounded however it is nested.
+func TestHugeValuesAreCutShort(t *testing.T) {
+	in := New(Options{})
+	b, err := in.Execute(t.Context(), &kernel.Cell{Out: &fakeOutput{}}, "[[[0] * 1000] * 1000] * 100")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := b.Data["text/plain"].(string)
+	if len(text) > 2*prettyBytes || !strings.Contains(text, "more") {
+		t.Errorf("100 million elements show as %d bytes", len(text))
+	}
+}
