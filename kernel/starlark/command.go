@@ -229,10 +229,14 @@ func (c *Call) IsNone(name string) bool {
 // Rest is what a Rest parameter took: (name, value) pairs as they were written.
 func (c *Call) Rest(name string) []lib.Tuple { return c.rest[name] }
 
-// Errorf is an error that is led by the command's name. It shows as a
+// Errorf is an error that is led by the command's name, once. It shows as a
 // ValueError unless it wraps an error with another name.
 func (c *Call) Errorf(format string, args ...any) error {
-	return fmt.Errorf("%s: %w", c.cmd.Name, Named("ValueError", fmt.Errorf(format, args...)))
+	err := Named("ValueError", fmt.Errorf(format, args...))
+	if strings.HasPrefix(err.Error(), c.cmd.Name+": ") {
+		return err
+	}
+	return fmt.Errorf("%s: %w", c.cmd.Name, err)
 }
 
 // typeError says what an argument is and what it should be.
