@@ -90,9 +90,6 @@ func (st *Study) startRunner() error {
 	if err != nil {
 		return err
 	}
-	st.mu.Lock()
-	st.ensured = time.Now()
-	st.mu.Unlock()
 	if err := boundFile(st.Paths.RunnerLog(), st.Paths.RunnerLog()+".old", runnerLogLimit); err != nil {
 		return err
 	}
@@ -108,6 +105,9 @@ func (st *Study) startRunner() error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("cannot start the runner of the study %s: %w", st.Paths.Dir, err)
 	}
+	st.mu.Lock()
+	st.ensured = time.Now()
+	st.mu.Unlock()
 	go func() { _ = cmd.Wait() }() // only to reap it: what it had to say is in its log
 	return nil
 }
@@ -142,8 +142,11 @@ func (st *Study) ensure() error {
 	if err := st.probe(); err != nil {
 		return err
 	}
+	if err := st.startRunner(); err != nil {
+		return err // it never ran, so its log has nothing to say of it
+	}
 	st.countTries(false)
-	return st.startRunner()
+	return nil
 }
 
 // probeSize is more than the slack of a file's last block.
