@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	lib "go.starlark.net/starlark"
@@ -119,6 +120,7 @@ var comparisonAttrs = attrTable[*comparisonValue]{
 	{"values", "dict of group to the list of its values under `by`, in seed order", groupList(func(s nasapi.SeedRow) *float64 { return s.Value })},
 	{"percentiles", "dict of group to the list of its percentiles in the space", groupList(func(s nasapi.SeedRow) *float64 { return s.Percentile })},
 	{"p_value", "dict of group to the chance that as many uniform draws reach its mean percentile (exact null, one-sided; never below 1e-12)", groupNumber(func(g *nasapi.GroupRow) *float64 { return g.PNull })},
+	{"p_adjusted", "dict of group to that chance adjusted by Holm over the groups that are not draws, None for draws", groupNumber(func(g *nasapi.GroupRow) *float64 { return g.PNullHolm })},
 	{"p_beats_random", "dict of group to the paper's (1 - r/N)^n; for a random policy it is uniform on 0..1, so it is no evidence by itself", groupNumber(func(g *nasapi.GroupRow) *float64 { return g.PBeatsRandom })},
 	{"p_equal_budget", "dict of group to (1 - r/N)^(n k), None unless the group was guided by the metric itself", groupNumber(func(g *nasapi.GroupRow) *float64 { return g.PEqualBudget })},
 	{"cliffs_delta", "dict of group to Cliff's delta against the draws, -1..1", groupNumber(func(g *nasapi.GroupRow) *float64 { return g.CliffsDelta })},
@@ -170,6 +172,9 @@ func (r *comparisonValue) save(path, figure string) error {
 
 // writeFile replaces a file at once, so that a full disk leaves the old one.
 func writeFile(path string, data []byte) error {
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return starlark.Named("FileNotFoundError", fmt.Errorf("save %s: there is no folder %s: make it first", path, filepath.Dir(path)))
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("save %s: %w", path, err)
@@ -598,7 +603,10 @@ func detailTable(c *nasapi.Comparison) *tableView {
 	}
 	t.note("Differences of means with 95 %% bootstrap intervals. One draw a seed: %s.", drawn)
 	if nullBand != nil {
-		t.note("p(> random) = (1 - r/N)^n is the paper's figure for the best rank r of n runs; a random policy shows any value of 0..1 equally often, 90 %% of the time one of %.2f to %.2f (its null band), so it is no evidence by itself. Detectable lead: the smallest lead in mean percentile, in points, that so many runs can show at 5 %%, before the adjustment.", nullBand[0], nullBand[1])
+		t.note("p(> random) = (1 - r/N)^n is the paper's figure for the best rank r of n runs, the chance that none of n uniform draws is better (high is good); a random policy shows any value of 0..1 equally often, 90 %% of the time one of %.2f to %.2f (its null band), so it is no evidence by itself. Detectable lead: the smallest lead in mean percentile, in points, that so many runs can show at 5 %%, before the adjustment.", nullBand[0], nullBand[1])
+		if slices.ContainsFunc(c.Rows, func(g nasapi.GroupRow) bool { return g.PEqualBudget != nil }) {
+			t.note("Equal-budget p = (1 - r/N)^(n k): the same against n random searches that look up k cells each (high is good).")
+		}
 	}
 	t.dropEmptyColumns()
 	return t

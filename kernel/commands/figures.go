@@ -159,10 +159,30 @@ func versusFigure(c *nasapi.Comparison) (*plotting.Figure, error) {
 	if len(data.Groups) == 0 {
 		return nil, nil
 	}
+	if coincide(c) {
+		data.Caption = "Seeds with equal results share a point"
+	}
 	if c.Oracle {
 		data.Watermark = oracleWatermark
 	}
 	return plotting.SearchVersusRandom(data)
+}
+
+// coincide says whether two runs of a group have the same value.
+func coincide(c *nasapi.Comparison) bool {
+	for _, g := range c.Rows {
+		seen := map[float64]bool{}
+		for _, s := range g.Seeds {
+			if s.Value == nil {
+				continue
+			}
+			if seen[*s.Value] {
+				return true
+			}
+			seen[*s.Value] = true
+		}
+	}
+	return false
 }
 
 // anytimeFigure shows the final evaluation of the incumbents as the searches
@@ -170,7 +190,7 @@ func versusFigure(c *nasapi.Comparison) (*plotting.Figure, error) {
 func anytimeFigure(c *nasapi.Comparison) (*plotting.Figure, error) {
 	factor, unit := scaleOf(c.By)
 	data := plotting.AnytimeData{
-		Title:         "The incumbent as the search goes on",
+		Title:         "What the incumbent is worth as the search goes on",
 		Subtitle:      fmt.Sprintf("%s, median and inter-quartile range over seeds", c.Space),
 		Metric:        metricLabel(c.Metric, unit),
 		Scale:         factor,
@@ -198,6 +218,11 @@ func anytimeFigure(c *nasapi.Comparison) (*plotting.Figure, error) {
 	}
 	if len(data.Groups) == 0 {
 		return nil, nil
+	}
+	for _, g := range c.Rows {
+		if g.Kind == nasapi.Searched && g.Objective != c.By.String() {
+			data.Caption = "The incumbent is the best so far by the search's own objective, its value that of the final evaluation: so a curve may fall"
+		}
 	}
 	if c.Oracle {
 		data.Watermark = oracleWatermark

@@ -86,6 +86,8 @@ func objectiveCommands() []*starlark.Command {
 			Name: "params",
 			Doc: `The number of trainable parameters as an objective; it never sees a table.
 
+A search maximises it, unless minimise=True: larger counts as better.
+
     found = search("evolution", space, params(), seeds=range(10), budget=1000)
     params()(space[0])    # of one architecture`,
 			Run: func(*starlark.Call) (lib.Value, error) { return &objectiveValue{obj: objective.OfParams()}, nil },
@@ -93,6 +95,8 @@ func objectiveCommands() []*starlark.Command {
 		{
 			Name: "flops",
 			Doc: `The multiply-adds of one forward pass as an objective; it never sees a table.
+
+A search maximises it, unless minimise=True: larger counts as better.
 
 Convolutions and linear layers on one 32x32 image are counted.
 

@@ -74,8 +74,8 @@ var searchAttrs = attrTable[*searchValue]{
 	{"finished", "True when no seed is waiting or running", func(s *searchValue) (lib.Value, error) {
 		return lib.Bool(!slices.ContainsFunc(s.statuses(), unfinished)), nil
 	}},
-	{"values", "dict of seed to the objective's value of the selected architecture, for finished seeds", (*searchValue).values},
-	{"traces", "dict of seed to the list of (evaluations, value) at which the incumbent changed", (*searchValue).traces},
+	{"values", "dict of seed to the objective's value of the selected architecture, in seed order; an error while seeds are unfinished", (*searchValue).values},
+	{"traces", "dict of seed to the list of (evaluations, value) at which the incumbent changed; an error while seeds are unfinished", (*searchValue).traces},
 	{"errors", "dict of seed to what failed, empty if nothing did", (*searchValue).errors},
 	{"jobs", "list of the ids of its jobs, in seed order", func(s *searchValue) (lib.Value, error) {
 		var ids []string
@@ -110,7 +110,9 @@ func (s *searchValue) statuses() []jobs.Status {
 	return statuses
 }
 
-func (s *searchValue) selected() (lib.Value, error) {
+// checkFinished refuses to answer for a search of which seeds are missing that
+// may still come, and for one that has no results at all.
+func (s *searchValue) checkFinished() error {
 	statuses := s.statuses()
 	open, missing := 0, 0
 	for _, st := range statuses {
@@ -121,10 +123,17 @@ func (s *searchValue) selected() (lib.Value, error) {
 		}
 	}
 	if open > 0 {
-		return nil, fmt.Errorf("%d of %d seeds have not finished: wait(...) waits for them, .partial has those that have", open, len(statuses))
+		return fmt.Errorf("%d of %d seeds have not finished: wait(...) waits for them, .partial has the architectures of those that have", open, len(statuses))
 	}
 	if missing == len(statuses) {
-		return nil, fmt.Errorf("no seed finished: .errors says why, and the same search(...) again retries them, with fresh=True where a result is damaged")
+		return fmt.Errorf("no seed finished: .errors says why, and the same search(...) again retries them, with fresh=True where a result is damaged")
+	}
+	return nil
+}
+
+func (s *searchValue) selected() (lib.Value, error) {
+	if err := s.checkFinished(); err != nil {
+		return nil, err
 	}
 	return newArchList(s.search.Selected(), s.search.Space), nil
 }
@@ -140,6 +149,9 @@ func (s *searchValue) errors() (lib.Value, error) {
 }
 
 func (s *searchValue) values() (lib.Value, error) {
+	if err := s.checkFinished(); err != nil {
+		return nil, err
+	}
 	runs := s.search.Runs()
 	return s.bySeed(func(i int) (lib.Value, bool) {
 		if runs[i].Result == nil {
@@ -150,6 +162,9 @@ func (s *searchValue) values() (lib.Value, error) {
 }
 
 func (s *searchValue) traces() (lib.Value, error) {
+	if err := s.checkFinished(); err != nil {
+		return nil, err
+	}
 	runs := s.search.Runs()
 	return s.bySeed(func(i int) (lib.Value, bool) {
 		if runs[i].Result == nil {

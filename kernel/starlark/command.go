@@ -131,10 +131,24 @@ func (c *Call) fillDefaults() error {
 		c.values[p.Name] = p.Default
 	}
 	if len(missing) > 0 {
-		return Named("TypeError", fmt.Errorf("%s() missing %s: %s; it is %s", c.cmd.Name,
-			count(len(missing), "required argument"), joinAnd(missing), c.cmd.Signature()))
+		return Named("TypeError", fmt.Errorf("%s() missing %s: %s%s; it is %s", c.cmd.Name,
+			count(len(missing), "required argument"), joinAnd(missing), c.misspelt(), c.cmd.Signature()))
 	}
 	return nil
+}
+
+// misspelt looks for a parameter's name among the keywords that a Rest
+// parameter took, since it takes slips of the fingers too.
+func (c *Call) misspelt() string {
+	for _, pairs := range c.rest {
+		for _, kv := range pairs {
+			given := string(kv[0].(lib.String))
+			if near := nearest.Name(given, c.cmd.keywords()); near != "" && !c.given[near] {
+				return fmt.Sprintf(" (did you mean '%s' by '%s'?)", near, given)
+			}
+		}
+	}
+	return ""
 }
 
 // param finds a parameter that may be given by name.

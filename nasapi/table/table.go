@@ -122,7 +122,7 @@ func (t *Table) Metric(name string) (Metric, error) {
 	case "valid", "validation", "val", "train", "training", "time", "training_time":
 		return Metric{}, fmt.Errorf("the embedded table has no metric %q: it holds \"test\" only (108 epochs, first repeat); validation and training metrics need the data set's own file, imported", name)
 	}
-	return Metric{}, fmt.Errorf("unknown metric %q: the embedded table holds \"test\" only (108 epochs, first repeat)", shorten(name))
+	return Metric{}, fmt.Errorf("unknown metric %q: the table inside the program holds \"test\" only (108 epochs, first repeat); it has no validation accuracies", shorten(name))
 }
 
 func shorten(s string) string {
