@@ -395,9 +395,11 @@ class NumbersTest(unittest.TestCase):
             for group in result["groups"]:
                 name = group["name"] + (" [oracle]" if group.get("oracle") else "")
                 mine = [row for row in rows if row and row[0] == name]
+                distinct = {seed["hash"] for seed in group["seeds"]}
+                self.assertEqual(group["distinct_architectures"], len(distinct), name)
                 self.assertEqual(len(mine), 2 + len(group["seeds"]), name)
                 self.shown(dict(zip(heads[0], mine[0])), {
-                    "runs": [group["runs"]],
+                    "runs": [group["runs"]] + [len(distinct)] * (len(distinct) < group["states"]["done"]),
                     "percentile: mean / median": [group["percentiles"]["mean"], group["percentiles"]["median"]],
                     "p (exact)": [group["p_null"]],
                     "mean ± sd (%)": [100 * group["values"]["mean"], 100 * group["values"]["sd"]],
