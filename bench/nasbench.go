@@ -168,3 +168,48 @@ func same[T comparable](ours, peer []T) error {
 	}
 	return nil
 }
+
+// perCell compares how many fresh cells a second ours and the peer's command
+// turn into answers, and holds the answers against each other.
+func perCell[T comparable](p *nasbenchPeer, whole *space.NASBench, do string, ours func(*space.Cell) (T, error)) *Comparison {
+	in := &cellInput{whole: whole, label: do}
+	run := func(pair int) (answers []T, seconds float64, err error) {
+		cells := in.of(pair)
+		answers = make([]T, len(cells))
+		seconds, err = onOneCore(func() error {
+			for i, c := range cells {
+				cell, err := space.NewCell(c.Matrix, c.Ops)
+				if err != nil {
+					return err
+				}
+				if answers[i], err = ours(cell); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		return answers, seconds, err
+	}
+	return &Comparison{
+		PeerKind: p.kind,
+		Close:    p.close,
+		Ours: func(_ context.Context, pair int) (float64, error) {
+			_, seconds, err := run(pair)
+			return oursCells / seconds, err
+		},
+		Peer: func(_ context.Context, pair int) (float64, error) {
+			if err := p.giveCells(in.of(pair)[:peerCells]); err != nil {
+				return 0, err
+			}
+			var answer struct {
+				Seconds float64
+				Answers []T
+			}
+			if err := p.ask(map[string]any{"do": do}, &answer); err != nil {
+				return 0, err
+			}
+			mine, _, err := run(pair)
+			return peerCells / answer.Seconds, errorsOf(err, same(mine, answer.Answers))
+		},
+	}
+}

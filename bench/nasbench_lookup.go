@@ -39,46 +39,7 @@ func openNASBenchLookup(ctx context.Context) (*Comparison, error) {
 	if err := p.giveTable(whole, truth, metric); err != nil {
 		return nil, errorsOf(err, p.close())
 	}
-	in := &cellInput{whole: whole, label: "lookup"}
-	lookup := func(pair int) (values []float64, seconds float64, err error) {
-		cells := in.of(pair)
-		values = make([]float64, len(cells))
-		seconds, err = onOneCore(func() error {
-			for i, c := range cells {
-				cell, err := space.NewCell(c.Matrix, c.Ops)
-				if err != nil {
-					return err
-				}
-				if values[i], err = truth.Value(metric, cell); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		return values, seconds, err
-	}
-	return &Comparison{
-		PeerKind: p.kind,
-		Close:    p.close,
-		Ours: func(_ context.Context, pair int) (float64, error) {
-			_, seconds, err := lookup(pair)
-			return oursCells / seconds, err
-		},
-		Peer: func(_ context.Context, pair int) (float64, error) {
-			if err := p.giveCells(in.of(pair)[:peerCells]); err != nil {
-				return 0, err
-			}
-			var answer struct {
-				Seconds float64
-				Values  []float64
-			}
-			if err := p.ask(map[string]any{"do": "lookup"}, &answer); err != nil {
-				return 0, err
-			}
-			ours, _, err := lookup(pair)
-			return peerCells / answer.Seconds, errorsOf(err, same(ours, answer.Values))
-		},
-	}, nil
+	return perCell(p, whole, "lookup", func(c *space.Cell) (float64, error) { return truth.Value(metric, c) }), nil
 }
 
 func (n *nasbenchPeer) giveTable(whole *space.NASBench, truth *table.Table, metric table.Metric) error {

@@ -12,8 +12,8 @@ times the work itself, so that neither start-up nor the pipe is counted:
   {"do": "hello", "vectors": FILE}  -> {"kind": "reference"|"twin", "python": ...}
   {"do": "cells", "file": FILE}     -> {"n": ...}      one {"matrix", "ops"} a line
   {"do": "table", "file": FILE}     -> {"n": ...}      one "hash value" a line
-  {"do": "hash"}                    -> {"seconds": ..., "hashes": [...]}
-  {"do": "lookup"}                  -> {"seconds": ..., "values": [...]}
+  {"do": "hash"}                    -> {"seconds": ..., "answers": [...]}
+  {"do": "lookup"}                  -> {"seconds": ..., "answers": [...]}
   {"do": "enumerate", "vertices": V} -> {"seconds": ..., "unique": ...}
 
 "hash" and "lookup" go through the cells that were given last.
@@ -164,14 +164,14 @@ class Server:
         start = time.perf_counter()
         for c in cells:
             hashes.append(self.impl.ModelSpec(matrix=c["matrix"], ops=c["ops"]).hash_spec(OPS))
-        return {"seconds": time.perf_counter() - start, "hashes": hashes}
+        return {"seconds": time.perf_counter() - start, "answers": hashes}
 
     def lookup(self):
         cells, table, values = self.cells, self.table, []
         start = time.perf_counter()
         for c in cells:
             values.append(table[self.impl.ModelSpec(matrix=c["matrix"], ops=c["ops"]).hash_spec(OPS)])
-        return {"seconds": time.perf_counter() - start, "values": values}
+        return {"seconds": time.perf_counter() - start, "answers": values}
 
     def enumerate(self, vertices):
         impl, found = self.impl, {}

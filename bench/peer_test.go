@@ -34,11 +34,11 @@ func TestTwinAgrees(t *testing.T) {
 	if err := p.giveCells(in.of(0)[:20]); err != nil {
 		t.Fatal(err)
 	}
-	var answer struct{ Hashes []string }
-	if err := p.ask(map[string]any{"do": "hash"}, &answer); err != nil || len(answer.Hashes) != 20 {
-		t.Fatalf("%d hashes, %v", len(answer.Hashes), err)
+	var answer struct{ Answers []string }
+	if err := p.ask(map[string]any{"do": "hash"}, &answer); err != nil || len(answer.Answers) != 20 {
+		t.Fatalf("%d hashes, %v", len(answer.Answers), err)
 	}
-	for i, want := range answer.Hashes {
+	for i, want := range answer.Answers {
 		c, err := space.NewCell(in.cells[i].Matrix, in.cells[i].Ops)
 		if err != nil || c.Hash() != want {
 			t.Errorf("cell %d: %v, the twin says %s (%v)", i, c, want, err)
