@@ -131,10 +131,7 @@ func (r *searchRun) evaluate(ctx context.Context, a space.Arch) (float64, error)
 	if err != nil {
 		return 0, fmt.Errorf("search: evaluate %s: %w", a.Hash(), err)
 	}
-	score := value
-	if r.cfg.Objective.Minimise {
-		score = -value
-	}
+	score := r.obj.Score(value)
 	r.evaluations++
 	// Of equals the first stays, so that the incumbent does not depend on
 	// when a run is looked at.

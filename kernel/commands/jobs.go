@@ -69,11 +69,7 @@ func (e *Env) runJobs(c *starlark.Call) (lib.Value, error) {
 			return nil, err
 		}
 	}
-	st, err := e.openStudy(dir)
-	if err != nil {
-		return nil, c.Errorf("%w", err)
-	}
-	batches, err := st.Batches()
+	st, batches, err := e.openBatches(dir)
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}
@@ -141,6 +137,17 @@ func (e *Env) openStudy(dir string) (*jobs.Study, error) {
 	return e.study(dir)
 }
 
+// openBatches opens a study as openStudy does and lists what was submitted to
+// it.
+func (e *Env) openBatches(dir string) (*jobs.Study, []*jobs.BatchHandle, error) {
+	st, err := e.openStudy(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	batches, err := st.Batches()
+	return st, batches, err
+}
+
 func (e *Env) findJob(id string) (*jobs.Job, error) {
 	st, err := e.study("")
 	if err != nil {
@@ -196,11 +203,7 @@ func (e *Env) runAttach(c *starlark.Call) (lib.Value, error) {
 }
 
 func (e *Env) attachStudy(c *starlark.Call, dir string) (lib.Value, error) {
-	st, err := e.openStudy(dir)
-	if err != nil {
-		return nil, c.Errorf("%w", err)
-	}
-	batches, err := st.Batches()
+	_, batches, err := e.openBatches(dir)
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}
@@ -228,11 +231,7 @@ func attachBatch(b *jobs.BatchHandle) (*nasapi.Search, error) {
 
 // attachOne finds a search by the beginning of its id or of one of its jobs'.
 func (e *Env) attachOne(c *starlark.Call, id string) (lib.Value, error) {
-	st, err := e.study("")
-	if err != nil {
-		return nil, c.Errorf("%w", err)
-	}
-	batches, err := st.Batches()
+	_, batches, err := e.openBatches("")
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}

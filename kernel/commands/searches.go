@@ -149,19 +149,22 @@ func (s *searchValue) errors() (lib.Value, error) {
 }
 
 func (s *searchValue) values() (lib.Value, error) {
-	if err := s.checkFinished(); err != nil {
-		return nil, err
-	}
-	runs := s.search.Runs()
-	return s.bySeed(func(i int) (lib.Value, bool) {
-		if runs[i].Result == nil {
-			return nil, false
-		}
-		return lib.Float(runs[i].Result.Value), true
-	})
+	return s.ofResults(func(r *nasapi.SearchResult) lib.Value { return lib.Float(r.Value) })
 }
 
 func (s *searchValue) traces() (lib.Value, error) {
+	return s.ofResults(func(r *nasapi.SearchResult) lib.Value {
+		var points []lib.Value
+		for _, p := range r.Trace {
+			points = append(points, lib.Tuple{lib.MakeInt(p.Evaluations), lib.Float(p.Value)})
+		}
+		return lib.NewList(points)
+	})
+}
+
+// ofResults reads something off the result of every seed that has one, once no
+// seed is unfinished.
+func (s *searchValue) ofResults(get func(*nasapi.SearchResult) lib.Value) (lib.Value, error) {
 	if err := s.checkFinished(); err != nil {
 		return nil, err
 	}
@@ -170,11 +173,7 @@ func (s *searchValue) traces() (lib.Value, error) {
 		if runs[i].Result == nil {
 			return nil, false
 		}
-		var points []lib.Value
-		for _, p := range runs[i].Result.Trace {
-			points = append(points, lib.Tuple{lib.MakeInt(p.Evaluations), lib.Float(p.Value)})
-		}
-		return lib.NewList(points), true
+		return get(runs[i].Result), true
 	})
 }
 

@@ -105,13 +105,12 @@ func (o *Objective) Spec() Spec { return o.spec }
 // number of parameters, a number of multiply-adds.
 func (o *Objective) Value(a space.Arch) (float64, error) { return o.eval(a) }
 
-// Score returns the value with the sign that makes higher better.
-func (o *Objective) Score(a space.Arch) (float64, error) {
-	v, err := o.eval(a)
+// Score gives a value the sign that makes higher better.
+func (o *Objective) Score(value float64) float64 {
 	if o.spec.Minimise {
-		v = -v
+		return -value
 	}
-	return v, err
+	return value
 }
 
 // Unit says that scores lie in 0..1.
