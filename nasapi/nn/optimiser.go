@@ -195,12 +195,11 @@ func Cosine(high, low, t, T float64) float64 {
 	if T <= 0 {
 		return high
 	}
-	// cos(pi x) for x in 0..1 from tanh-free, correctly rounded operations only: a
-	// Taylor series about the nearest multiple of 1/2, so that every machine agrees.
 	return low + float64((high-low)*float64(1+cosPi(t/T)))/2
 }
 
-// cosPi is cos(pi x) for 0 <= x <= 1, to about 1e-15.
+// cosPi is cos(pi x) for 0 <= x <= 1, to about 1e-15: Taylor series about the nearest
+// multiple of 1/2 in plain operations, since math.Cos differs between processors.
 func cosPi(x float64) float64 {
 	switch {
 	case x > 0.75:

@@ -286,13 +286,25 @@ func (g *Graph) liveGradients(p *plan) {
 // alignment is a cache line, in float32s.
 const alignment = 16
 
-// pack finds every tensor a place: the largest first, each at the lowest address
-// that is free for the whole of its life.
+// pack finds every tensor a place, in two ways, and keeps the smaller: the largest
+// first, which suits tensors of many sizes, and the first to live first, which suits
+// chains of equal ones.
 func (p *plan) pack() {
-	largest := slices.Clone(p.order)
-	slices.SortStableFunc(largest, func(a, b *life) int { return cmp.Compare(b.size(), a.size()) })
+	bySize := func(a, b *life) int { return cmp.Compare(b.size(), a.size()) }
+	byBirth := func(a, b *life) int { return cmp.Compare(a.born, b.born) }
+	if p.packBy(bySize) > p.packBy(byBirth) {
+		return
+	}
+	p.packBy(bySize)
+}
+
+// packBy puts each tensor, in order, at the lowest address that is free for the
+// whole of its life.
+func (p *plan) packBy(order func(a, b *life) int) (bytes int64) {
+	tensors := slices.Clone(p.order)
+	slices.SortStableFunc(tensors, order)
 	var placed []*life // by address
-	for _, l := range largest {
+	for _, l := range tensors {
 		at := 0
 		for _, other := range placed {
 			if other.died < l.born || l.died < other.born {
@@ -308,6 +320,7 @@ func (p *plan) pack() {
 		placed = slices.Insert(placed, i, l)
 	}
 	p.bytes = int64(p.floats()) * 4
+	return p.bytes
 }
 
 func (p *plan) floats() int {
