@@ -194,7 +194,7 @@ func (j *Job) requeueLocked(fresh bool) error {
 		return err
 	}
 	if fresh {
-		return j.setAside(h.attempt, j.Paths.Result(), j.Paths.Checkpoint())
+		return j.setAside(h.attempt, j.Paths.Result(), j.Paths.Checkpoint(), j.Paths.OldCheckpoint())
 	}
 	return nil
 }

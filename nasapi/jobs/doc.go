@@ -26,7 +26,8 @@
 //	jobs/<id>/job.json    the Spec
 //	         events.jsonl what happened, one JSON object a line, append-only
 //	         result.json  the result and where it came from, written once
-//	         checkpoint   what a handler saved to go on from
+//	         checkpoint   what a handler saved to go on from, checksummed
+//	         checkpoint.old   the one before it, for when the newest is damaged
 //	         stderr.log   what the worker printed, bounded
 //	         cancel       somebody wants it stopped
 //	         lock         held by the one process that may write here

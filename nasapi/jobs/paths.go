@@ -9,14 +9,15 @@ import (
 // Paths names the files of a job's folder.
 type Paths struct{ Dir string }
 
-func (p Paths) Spec() string       { return filepath.Join(p.Dir, "job.json") }
-func (p Paths) Events() string     { return filepath.Join(p.Dir, "events.jsonl") }
-func (p Paths) Result() string     { return filepath.Join(p.Dir, "result.json") }
-func (p Paths) Checkpoint() string { return filepath.Join(p.Dir, "checkpoint") }
-func (p Paths) Log() string        { return filepath.Join(p.Dir, "stderr.log") }
-func (p Paths) OldLog() string     { return filepath.Join(p.Dir, "stderr.old.log") }
-func (p Paths) Cancel() string     { return filepath.Join(p.Dir, "cancel") }
-func (p Paths) Lock() string       { return filepath.Join(p.Dir, "lock") }
+func (p Paths) Spec() string          { return filepath.Join(p.Dir, "job.json") }
+func (p Paths) Events() string        { return filepath.Join(p.Dir, "events.jsonl") }
+func (p Paths) Result() string        { return filepath.Join(p.Dir, "result.json") }
+func (p Paths) Checkpoint() string    { return filepath.Join(p.Dir, "checkpoint") }
+func (p Paths) OldCheckpoint() string { return filepath.Join(p.Dir, "checkpoint.old") }
+func (p Paths) Log() string           { return filepath.Join(p.Dir, "stderr.log") }
+func (p Paths) OldLog() string        { return filepath.Join(p.Dir, "stderr.old.log") }
+func (p Paths) Cancel() string        { return filepath.Join(p.Dir, "cancel") }
+func (p Paths) Lock() string          { return filepath.Join(p.Dir, "lock") }
 
 // Attempt is the folder where a fresh attempt sets the files of attempt n.
 func (p Paths) Attempt(n int) string {

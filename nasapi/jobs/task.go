@@ -2,9 +2,7 @@ package jobs
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"sync"
@@ -28,6 +26,8 @@ type Task struct {
 	written time.Time // when progress was last written
 	meter   meter
 	grumble bool // a failure to write progress was reported
+
+	checkpoints checkpoints
 }
 
 func newTask(r *run) (*Task, error) {
@@ -38,6 +38,7 @@ func newTask(r *run) (*Task, error) {
 	return &Task{
 		Spec: r.job.Spec, Seed: r.job.Spec.Seed, Attempt: r.attempt,
 		job: r.job, events: events, started: r.started,
+		checkpoints: checkpoints{disk: r.job.disk, newest: r.job.Paths.Checkpoint(), older: r.job.Paths.OldCheckpoint()},
 	}, nil
 }
 
@@ -125,24 +126,6 @@ func (t *Task) Event(kind string, payload any) error {
 		return err
 	}
 	return t.append(e)
-}
-
-// Checkpoint saves data from which a later attempt can go on. It is on the disk
-// when Checkpoint returns.
-func (t *Task) Checkpoint(data []byte) error {
-	return writeAtomic(t.job.disk, t.job.Paths.Checkpoint(), data, true)
-}
-
-// Restore returns the last checkpoint, nil if there is none.
-func (t *Task) Restore() ([]byte, error) {
-	data, err := os.ReadFile(t.job.Paths.Checkpoint())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the checkpoint of job %s: %w", t.job.ID, err)
-	}
-	return data, nil
 }
 
 func (t *Task) boundLog() {
