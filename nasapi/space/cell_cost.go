@@ -48,6 +48,18 @@ func (c *Cell) cost() cellCost {
 	return sum
 }
 
+// VertexChannels is the width of every vertex of this cell in a module of the given
+// output width, by the data set's rule: the vertices that feed the output share its
+// channels, the first ones getting one more where they do not divide; every other
+// one is as wide as the widest that it feeds. The input's entry is 0.
+func (c *Cell) VertexChannels(width int) []int {
+	widths := make([]int, len(c.out))
+	for v, w := range c.channels(make([]int64, len(c.out)), int64(width)) {
+		widths[v] = int(w)
+	}
+	return widths
+}
+
 // channels fills dst with the width of every vertex of a cell with the given
 // output width. The vertices that feed the output share its channels, one
 // more for the first ones where they do not divide; every other vertex is as

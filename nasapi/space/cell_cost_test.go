@@ -92,7 +92,7 @@ func TestChannels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := cell.channels(make([]int64, c.n), c.width)
+		got := cell.VertexChannels(int(c.width))
 		if !equalJSON(t, got[1:c.n-1], c.want) {
 			t.Errorf("%v, width %d: channels %v, want %v", c.edges, c.width, got[1:c.n-1], c.want)
 		}
