@@ -195,6 +195,12 @@ func (s *server) welcome(topic []byte, send func([][]byte)) {
 
 func (s *server) start(ctx context.Context) {
 	s.goOther(s.iopub.run)
+	// Sent before anybody is told that the kernel is ready: whoever subscribes after
+	// that gets no state that answers no request of theirs.
+	s.iopub.state("status", nil, object{"execution_state": "starting"})
+	if err := s.iopub.flush(ctx); err != nil {
+		s.log.Debug("ended while starting", "error", err)
+	}
 	s.goOther(func() { s.receive(s.shell, s.requests.put) })
 	s.goOther(func() { s.receive(s.control, s.handleControl) })
 	s.goOther(func() { s.receive(s.stdin, s.input.deliver) })
@@ -208,7 +214,6 @@ func (s *server) start(ctx context.Context) {
 		s.goOther(func() { s.watchSignals(ctx) })
 		s.goOther(func() { s.watchParent(ctx) })
 	}
-	s.iopub.state("status", nil, object{"execution_state": "starting"})
 }
 
 func (s *server) goOther(f func()) {
