@@ -35,6 +35,10 @@ func (g *Graph) Input(n, h, w, c int) *Var { return g.newVar(n, h, w, Channels{c
 // Variable is an input whose gradient is wanted: see ReadGrad.
 func (g *Graph) Variable(n, h, w, c int) *Var { return g.newVar(n, h, w, Channels{c}, true) }
 
+// Value is a value for an operator that is given its Out: a sum narrower than all of
+// its sources.
+func (g *Graph) Value(n, h, w, c int) *Var { return g.newVar(n, h, w, Channels{c}, true) }
+
 func (g *Graph) newVar(n, h, w int, c Channels, wanted bool) *Var {
 	v := &Var{Values: newTensor(n, h, w, c), wanted: wanted && g.mode != Evaluate}
 	g.vars = append(g.vars, v)
