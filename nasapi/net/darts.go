@@ -49,12 +49,12 @@ func newDerived(m *maker, g *space.Genotype, cfg Config) *derived {
 		shape.channels = channels
 		d.cells = append(d.cells, m.cell(shape))
 		before, last = last, channels*len(shape.cell.Concat)
-		if i == 2*cfg.Cells/3 {
+		if i == cfg.auxiliaryCell() {
 			auxiliaryIn = last
 		}
 	}
 	if cfg.Auxiliary {
-		d.aux = m.auxiliary(2*cfg.Cells/3, auxiliaryIn, cfg)
+		d.aux = m.auxiliary(auxiliaryIn, cfg)
 	}
 	d.head = m.linear("classifier", last, cfg.Classes)
 	return d
@@ -68,22 +68,31 @@ func newDerived(m *maker, g *space.Genotype, cfg Config) *derived {
 // In the published code the ReLU works in place, so where the head hangs on the last
 // cell (3 cells or fewer) the classifier sees the ReLU too, in training alone. Ours
 // does not.
-func (m *maker) auxiliary(cell, in int, cfg Config) *auxiliary {
-	h, w := cfg.Height, cfg.Width
-	for range stemHalvings(h, w) {
-		h, w = (h+1)/2, (w+1)/2
-	}
-	for i := range cell + 1 {
-		if isReduction(i, cfg.Cells) {
-			h, w = (h+1)/2, (w+1)/2
-		}
-	}
+func (m *maker) auxiliary(in int, cfg Config) *auxiliary {
 	const name = auxiliaryPrefix + "features"
-	a := &auxiliary{cell: cell, pool: nn.Pool{ReLU: true, Window: auxiliaryWindow(h, w)}}
+	a := &auxiliary{cell: cfg.auxiliaryCell(), pool: nn.Pool{ReLU: true, Window: auxiliaryWindow(cfg.auxiliaryMap())}}
 	a.reduce = m.convNormReLU(name, "", 2, pointwise, in, 128)
 	a.spread = m.convNormReLU(name, "", 5, nn.Window{KH: 2, KW: 2}, 128, 768)
 	a.classify = m.linear(auxiliaryPrefix+"classifier", 768, cfg.Classes)
 	return a
+}
+
+// auxiliaryCell is the cell that the auxiliary head hangs on: the second reduction.
+func (c Config) auxiliaryCell() int { return 2 * c.Cells / 3 }
+
+// auxiliaryMap is the height and width of that cell's output.
+func (c Config) auxiliaryMap() (h, w int) {
+	halvings := stemHalvings(c.Height, c.Width)
+	for i := range c.auxiliaryCell() + 1 {
+		if isReduction(i, c.Cells) {
+			halvings++
+		}
+	}
+	h, w = c.Height, c.Width
+	for range halvings {
+		h, w = (h+1)/2, (w+1)/2
+	}
+	return h, w
 }
 
 // auxiliaryWindow makes 2x2 pixels of h x w, h and w at least 2: along each side the

@@ -19,21 +19,24 @@ type nasbench struct {
 
 func newNASBench(m *maker, c *space.Cell, cfg Config) *nasbench {
 	b := &nasbench{stem: m.stem(cfg.Channels, true)}
-	in, width := cfg.Channels, cfg.Channels
-	if cfg.AsPublished {
-		width *= 2
-	}
+	in := cfg.Channels
+	each := cfg.Cells / nasbenchStacks
 	for i := range cfg.Cells {
-		first := i > 0 && i%(cfg.Cells/nasbenchStacks) == 0
-		if first {
-			width *= 2
-		}
-		b.halve = append(b.halve, first)
+		width := cfg.moduleWidth(i / each)
+		b.halve = append(b.halve, i > 0 && i%each == 0)
 		b.modules = append(b.modules, m.module(fmt.Sprintf("cells.%d", i), c, in, width))
 		in = width
 	}
 	b.head = m.linear("classifier", in, cfg.Classes)
 	return b
+}
+
+// moduleWidth is the width of the modules of a stack.
+func (c Config) moduleWidth(stack int) int {
+	if c.AsPublished {
+		stack++
+	}
+	return c.Channels << stack
 }
 
 func (b *nasbench) classifier() linear { return b.head }

@@ -2,8 +2,12 @@ package net
 
 import (
 	"encoding/json"
+	"errors"
+	"math"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"evalnas/nasapi/nn"
@@ -78,4 +82,167 @@ func TestParametersOfThePublishedGenotypes(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The counts are the data set's own (and the README's cell is among the anchors).
+func TestParametersOfNASBenchCells(t *testing.T) {
+	n, err := space.NASBench101(7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile("../space/testdata/params_500.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := strings.Split(strings.TrimSpace(string(raw)), "\n")[1:]
+	if len(rows) != 500 {
+		t.Fatalf("%d rows, want 500", len(rows))
+	}
+	for _, row := range append(rows, "28cfc7874f6d200472e1a9dcd8650aa0\t2694282") {
+		fields := strings.Split(row, "\t")
+		c, err := n.ByHash(fields[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := Measure(c, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want, _ := strconv.ParseInt(fields[1], 10, 64); got.Params != want || got.AuxParams != 0 || got.MultAdds != c.FLOPs() {
+			t.Errorf("%v: %+v, want %d parameters and %d multiply-adds", c, got, want, c.FLOPs())
+		}
+	}
+}
+
+func TestDoubledWidthsOfThePublishedCode(t *testing.T) {
+	got, err := Measure(inception(t), Config{AsPublished: true})
+	if err != nil || got.Params != 10701450 {
+		t.Errorf("%d parameters, %v; the published network has 10,701,450", got.Params, err)
+	}
+}
+
+// Every size that is allowed can be built, and is counted alike in every mode.
+func TestNetworksOfManySizes(t *testing.T) {
+	for _, arch := range []space.Arch{everything(t), genotypes(t)["NASNet"], inception(t), residual(t), mustCell(t, [][]int{{0, 1}, {0, 0}}, "input", "output")} {
+		for _, c := range []Config{
+			{Height: 8, Width: 8, Colours: 1, Classes: 2, Channels: 5, Cells: 3},
+			{Height: 9, Width: 63, Colours: 5, Classes: 100, Channels: 6, Cells: 6},
+			{Height: 224, Width: 224, Channels: 5, Cells: 9},
+			{Height: 64, Width: 300, Channels: 7, Cells: 3},
+			{Height: 8, Width: 4096, Channels: 6, Cells: 3},
+			{Height: 33, Width: 31, Channels: 16, Cells: 12},
+		} {
+			if _, ok := arch.(*space.Genotype); ok {
+				c.Auxiliary = true
+			}
+			n := mustNew(t, paper{}, arch, c)
+			for _, mode := range []nn.Mode{nn.Train, nn.Evaluate, nn.Recalibrate} {
+				p := mustBuild(t, n, mode, 2)
+				if err := p.Graph.Plan(); err != nil {
+					t.Errorf("%v, %+v: %v", arch, c, err)
+				}
+				if (p.Auxiliary != nil) != (c.Auxiliary && mode == nn.Train) {
+					t.Errorf("%v, mode %d: auxiliary loss %v", arch, mode, p.Auxiliary)
+				}
+				if got := p.Logits.Values; got.N != 2 || got.Channels.Count() != n.Config().Classes {
+					t.Errorf("%v: logits are %v", arch, got)
+				}
+			}
+		}
+	}
+}
+
+// Few cells put both reductions, or the head and the end, in one place.
+func TestNetworksOfFewCells(t *testing.T) {
+	for cells := 1; cells <= 8; cells++ {
+		n := mustNew(t, paper{}, everything(t), Config{Cells: cells, Channels: 4, Auxiliary: true})
+		mustBuild(t, n, nn.Train, 2)
+	}
+}
+
+func TestTheStemLeavesTheFirstCell32To63Pixels(t *testing.T) {
+	for _, c := range []struct{ h, w, want int }{
+		{8, 8, 0}, {32, 32, 0}, {63, 63, 0}, {64, 64, 1}, {96, 96, 1}, {127, 100, 2}, {128, 128, 2}, {224, 224, 2}, {4096, 4096, 7},
+		{65, 15, 0}, {64, 16, 1}, {15, 4096, 0},
+	} {
+		if got := stemHalvings(c.h, c.w); got != c.want {
+			t.Errorf("the stem halves %dx%d %d times, want %d", c.h, c.w, got, c.want)
+		}
+	}
+	for side := 64; side <= maxPixels; side++ {
+		left := side
+		for range stemHalvings(side, side) {
+			left = (left + 1) / 2
+		}
+		if left < 32 || left > 63 {
+			t.Fatalf("of %dx%d the first cell sees %d pixels a side", side, side, left)
+		}
+	}
+	if got := stemWidths(3, 108); !slices.Equal(got, []int{27, 54, 108}) {
+		t.Errorf("the channels of a stem that halves three times are %v", got)
+	}
+	if got := stemWidths(0, 108); !slices.Equal(got, []int{108}) {
+		t.Errorf("the channels of the published stem are %v", got)
+	}
+}
+
+func TestTheAuxiliaryHeadSees2x2Pixels(t *testing.T) {
+	if got, want := auxiliaryWindow(8, 8), (nn.Window{KH: 5, KW: 5, StrideH: 3, StrideW: 3}); got != want {
+		t.Errorf("the window on 8x8 is %+v, the published one %+v", got, want)
+	}
+	for h := 2; h <= 1024; h++ {
+		w := 1026 - h
+		if oh, ow := auxiliaryWindow(h, w).Output(h, w); oh != 2 || ow != 2 {
+			t.Errorf("of %dx%d it leaves %dx%d", h, w, oh, ow)
+		}
+	}
+}
+
+func TestConfigurationsThatDoNotFit(t *testing.T) {
+	g, c := everything(t), inception(t)
+	for _, bad := range []struct {
+		arch space.Arch
+		cfg  Config
+		want string
+	}{
+		{g, Config{Height: 7}, "height is 7; give 8 to 4096"},
+		{g, Config{Width: -1}, "width is -1"},
+		{g, Config{Colours: 2000}, "colours is 2000"},
+		{g, Config{Classes: 1}, "classes is 1; give 2"},
+		{g, Config{Channels: 1}, "channels is 1"},
+		{g, Config{Channels: 1 << 40}, "channels is 1099511627776"},
+		{g, Config{Cells: 5000}, "cells is 5000"},
+		{g, Config{NormMomentum: 1.5}, "momentum is 1.5"},
+		{g, Config{NormEps: math.NaN()}, "eps is NaN"},
+		{g, Config{AuxiliaryWeight: -1}, "auxiliary loss's weight is -1"},
+		{g, Config{Start: "kaiming"}, `"kaiming"; give "pytorch" or "tensorflow"`},
+		{g, Config{AsPublished: true}, "as_published"},
+		{c, Config{Auxiliary: true}, "no auxiliary head"},
+		{c, Config{Cells: 8}, "give a multiple of 3"},
+		{c, Config{Channels: 3}, "leave none to vertex"},
+	} {
+		if _, err := New(fakeDevice{}, bad.arch, bad.cfg); err == nil || !strings.Contains(err.Error(), bad.want) {
+			t.Errorf("%+v: %v; want %q in it", bad.cfg, err, bad.want)
+		}
+		if _, err := ToPyTorch(bad.arch, bad.cfg); err == nil {
+			t.Errorf("%+v: a PyTorch module is written", bad.cfg)
+		}
+	}
+}
+
+func TestNoMemoryIsAnError(t *testing.T) {
+	_, err := New(crampedDevice{}, everything(t), Config{})
+	if err == nil || !strings.Contains(err.Error(), "only a little is free") || !strings.Contains(err.Error(), "stem.") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// crampedDevice has no memory for the stem.
+type crampedDevice struct{ fakeDevice }
+
+func (d crampedDevice) NewMemory(n int) (nn.Memory, error) {
+	if n > 1000 {
+		return nil, errors.New("only a little is free")
+	}
+	return d.fakeDevice.NewMemory(n)
 }

@@ -58,12 +58,12 @@ func (p *Pass) classify(x *nn.Var, layer linear, weight float64) (*nn.Var, *nn.C
 func (p *Pass) Batch() int { return p.Input.Values.N }
 
 // SetLabels gives the losses the class of every image.
-func (p *Pass) SetLabels(labels []int) error {
+func (p *Pass) SetLabels(labels []int32) error {
 	if len(labels) != p.Batch() {
 		return fmt.Errorf("%d labels for a batch of %d images", len(labels), p.Batch())
 	}
 	for i, label := range labels {
-		if label < 0 || label >= p.cfg.Classes {
+		if label < 0 || int(label) >= p.cfg.Classes {
 			return fmt.Errorf("image %d of the batch has the label %d; the network's classes are 0 to %d", i, label, p.cfg.Classes-1)
 		}
 	}
@@ -71,9 +71,7 @@ func (p *Pass) SetLabels(labels []int) error {
 		if loss == nil {
 			continue
 		}
-		for i, label := range labels {
-			loss.Labels[i] = int32(label)
-		}
+		copy(loss.Labels, labels)
 	}
 	return nil
 }
