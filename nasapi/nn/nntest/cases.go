@@ -199,6 +199,12 @@ func sumCases(add func(string, func(*builder))) {
 		wide, narrow := b.variable(2, 3, 3, 11), b.variable(2, 3, 3, 6)
 		b.head(b.sum(nn.Sum{Sources: []*nn.Var{narrow, wide}}))
 	})
+	add("all but one channel of a value, in as much memory", func(b *builder) {
+		x := b.variable(2, 3, 3, 7)
+		block := b.conv(withX(dense(b, square(1, 1, 0, 1), 7, 7), x, true), b.norm(7, true), true)
+		only := b.sum(nn.Sum{Sources: []*nn.Var{block}, Out: b.g.Value(2, 3, 3, 6)})
+		b.head(b.sum(nn.Sum{Sources: []*nn.Var{only, x}}))
+	})
 	add("one source twice", func(b *builder) {
 		x := b.variable(2, 3, 3, 4)
 		b.head(b.sum(nn.Sum{Sources: []*nn.Var{x, x}, Weights: []float32{0.5, 0.25}}))
