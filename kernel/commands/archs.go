@@ -280,7 +280,7 @@ func archsOf(v lib.Value) ([]*archValue, error) {
 }
 
 func (e *Env) archCommands() []*starlark.Command {
-	return []*starlark.Command{{
+	return []*starlark.Command{genotypeCommand, {
 		Name: "sample_random",
 		Params: []starlark.Param{
 			{Name: "space", Type: "space", Doc: "the space to draw from"},
@@ -317,6 +317,39 @@ seed.
 			return newArchList(found, sp), nil
 		},
 	}}
+}
+
+var genotypeCommand = &starlark.Command{
+	Name: "genotype",
+	Params: []starlark.Param{{Name: "name", Type: "string", Values: space.GenotypeNames,
+		Doc: "a built-in name, or a genotype's own text: `Genotype(normal=[...], ...)` or JSON"}},
+	Doc: `An architecture of the DARTS space, by name or from its text.
+
+Built in are DARTS_V1, DARTS_V2, NASNet, AmoebaNet, NAO and, from the code of "Evaluating the
+Search Phase of Neural Architecture Search" (ICLR 2020), what four policies found or drew under
+ten seeds: {darts, enas, nao, random}_1268 to 1277.
+
+    genotype("darts_1268")
+    genotype("""Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), ...)""")`,
+	Run: func(c *starlark.Call) (lib.Value, error) {
+		text, err := c.String("name")
+		if err != nil {
+			return nil, err
+		}
+		read := space.NamedGenotype
+		if strings.ContainsAny(text, "({") {
+			read = space.ParseGenotype
+		}
+		g, err := read(text)
+		if err != nil {
+			return nil, c.Errorf("%w", err)
+		}
+		s, err := space.DARTS(g.Normal().Nodes())
+		if err != nil {
+			return nil, c.Errorf("%w", err)
+		}
+		return newArchValue(nasapi.Found{Arch: g}, s), nil
+	},
 }
 
 func spaceArg(c *starlark.Call, name string) (space.Space, error) {

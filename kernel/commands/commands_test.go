@@ -307,6 +307,21 @@ again = compare(results("d.csv"), by=params())`)
 	}
 }
 
+func TestGenotypesByNameAndByText(t *testing.T) {
+	n := newNotebook(t)
+	n.run(`g = genotype("darts_1268")`)
+	for expr, want := range map[string]string{
+		`g.params`:                                            "1370134",
+		`genotype(g.genotype) == g`:                           "True",
+		`genotype("nao_1276") == genotype("NAO")`:             "True",
+		`genotype("enas_1268").space == darts_space(nodes=5)`: "True",
+	} {
+		if got := n.value(expr); got != want {
+			t.Errorf("%s is %s, want %s", expr, got, want)
+		}
+	}
+}
+
 func TestNumbersDoNotRoundIntoAnotherMeaning(t *testing.T) {
 	for got, want := range map[string]string{
 		percentileText(99.98, 1):       "99.98",
@@ -404,6 +419,8 @@ ops = ["input", "conv3x3-bn-relu", "output"]`)
 		`nasbench101(max_vertices=12)`:                                             "7",
 		`nasbench101(8.5)`:                                                         "integer",
 		`darts_space(nodes=9)`:                                                     "4",
+		`genotype("darts_1298")`:                                                   `did you mean "darts_1268"?`,
+		`genotype("Genotype(normal=[('sep_conv_9x9', 0)])")`:                       "normal_concat is missing",
 		`truth.metric("valid")`:                                                    "test",
 		`truth.metric("test", epochs=36)`:                                          "108",
 		`space.architecture([[0, 1], [1, 0]], ["input", "output"])`:                "triang",

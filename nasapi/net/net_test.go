@@ -18,7 +18,7 @@ import (
 func genotypes(t testing.TB) map[string]*space.Genotype {
 	t.Helper()
 	var raw map[string]json.RawMessage
-	readJSON(t, "../space/testdata/darts_genotypes.json", &raw)
+	readJSON(t, "../space/genotypes.json", &raw)
 	all := map[string]*space.Genotype{}
 	for name, text := range raw {
 		g, err := space.ParseGenotype(string(text))

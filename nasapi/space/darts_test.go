@@ -29,13 +29,11 @@ func readDARTSFixture(t testing.TB, name string, into any) {
 
 func publishedGenotypes(t testing.TB) map[string]*Genotype {
 	t.Helper()
-	var raw map[string]json.RawMessage
-	readDARTSFixture(t, "darts_genotypes.json", &raw)
 	out := make(map[string]*Genotype)
-	for name, r := range raw {
-		g, err := ParseGenotype(string(r))
+	for _, name := range GenotypeNames() {
+		g, err := NamedGenotype(name)
 		if err != nil {
-			t.Fatalf("%s: %v", name, err)
+			t.Fatal(err)
 		}
 		out[name] = g
 	}
