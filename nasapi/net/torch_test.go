@@ -1,0 +1,107 @@
+package net
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"evalnas/nasapi/nn"
+	"evalnas/nasapi/space"
+)
+
+// torchFolder is where testdata/torch_losses.py finds modules and weights.
+var torchFolder = flag.String("torch", "", "a folder for the modules and weights that testdata/torch_losses.py runs")
+
+// torchCase is a network whose losses PyTorch has worked out.
+type torchCase struct {
+	arch space.Arch
+	cfg  Config
+}
+
+func torchCases(t testing.TB) map[string]torchCase {
+	c := map[string]torchCase{
+		"everything":      {everything(t), Config{Channels: 4, Cells: 7, Height: 20, Width: 17, Auxiliary: true}},
+		"everything-grey": {everything(t), Config{Channels: 7, Cells: 5, Height: 9, Width: 13, Colours: 1}},
+		"everything-stem": {everything(t), Config{Channels: 7, Cells: 3, Height: 67, Width: 70, Classes: 21, Auxiliary: true}},
+		"residual":        {residual(t), Config{Channels: 8, Cells: 6, Height: 70, Width: 130, AsPublished: true}},
+		"residual-odd":    {residual(t), Config{Channels: 8, Cells: 3, Height: 13, Width: 11}},
+		"inception":       {inception(t), Config{Channels: 8}},
+		"nothing":         {mustCell(t, [][]int{{0, 1}, {0, 0}}, "input", "output"), Config{Channels: 8}},
+		"pool":            {mustCell(t, [][]int{{0, 1, 1}, {0, 0, 1}, {0, 0, 0}}, "input", "maxpool3x3", "output"), Config{Channels: 8}},
+	}
+	for _, name := range []string{"DARTS_V2", "NASNet", "AmoebaNet", "nao_1271", "enas_1268", "random_1269", "darts_1268"} {
+		c[name] = torchCase{genotypes(t)[name], Config{Channels: 4, Cells: 4, Height: 16, Width: 24, Auxiliary: true}}
+	}
+	return c
+}
+
+const torchBatch = 4
+
+// prepare gives the network numbers that exercise all of it, exact in float32: the
+// norms' are not those that they start at.
+func (c torchCase) prepare(t testing.TB, dev nn.Device) *Network {
+	t.Helper()
+	n := mustNew(t, dev, c.arch, c.cfg)
+	n.Initialise(3)
+	for _, bn := range n.BatchNorms() {
+		scale, shift := make([]float32, bn.C), make([]float32, bn.C)
+		for i := range bn.C {
+			bn.Mean[i], bn.Var[i] = float32(i%5-2)/8, float32(2+i%3)/4
+			scale[i], shift[i] = float32(6+i%7)/8, float32(i%4-1)/16
+		}
+		dev.Write(bn.Gamma.Value, 0, scale)
+		dev.Write(bn.Beta.Value, 0, shift)
+	}
+	return n
+}
+
+// pixels and labels are what torch_losses.py makes too.
+func (c torchCase) pixels(t *nn.Tensor) []float32 {
+	padded := make([]float32, t.N*t.Image())
+	j := 0
+	for pixel := range t.N * t.H * t.W {
+		for colour := range t.Channels.Count() {
+			padded[pixel*t.Pix+colour] = float32((j*j+13*j)%257-128) / 64
+			j++
+		}
+	}
+	return padded
+}
+
+func (c torchCase) labels(classes int) []int32 {
+	labels := make([]int32, torchBatch)
+	for i := range labels {
+		labels[i] = int32((3*i + 1) % classes)
+	}
+	return labels
+}
+
+// TestWriteForTorch writes what torch_losses.py runs, where a folder is named; what is
+// tested is that it can be written.
+func TestWriteForTorch(t *testing.T) {
+	folder := *torchFolder
+	if folder == "" {
+		folder = t.TempDir()
+	}
+	for name, c := range torchCases(t) {
+		n := c.prepare(t, fakeDevice{})
+		text, err := ToPyTorch(c.arch, c.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		weights, err := os.Create(filepath.Join(folder, name+".safetensors"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer weights.Close()
+		if err := n.WriteWeights(weights); err != nil {
+			t.Fatal(err)
+		}
+		text += fmt.Sprintf("HEIGHT, WIDTH = %d, %d\n", n.Config().Height, n.Config().Width)
+		if err := os.WriteFile(filepath.Join(folder, name+".py"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
