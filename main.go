@@ -53,6 +53,7 @@ condition, over ten seeds.
 	}
 	root.AddCommand(
 		newKernelCommand(), newInstallCommand(), newUninstallCommand(), newDoctorCommand(),
+		newDataCommand(),
 		newJobsCommand(), newNASBenchCommand(), newRunnerCommand(), newWorkerCommand(handlers()),
 	)
 	return root

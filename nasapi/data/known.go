@@ -42,14 +42,14 @@ func (s *Set) isKnown(name string) bool {
 	return known[name].Digest != "" && s.Digest == known[name].Digest
 }
 
-// known are the sets by name. The SHA-256 of the CIFAR files are those that
-// other loaders pin too; the digests were worked out from the images.
+// known are the sets by name. The SHA-256 of files are those that other loaders
+// pin too; the digests were worked out from images whose files have them.
 var known = map[string]*Known{
 	"cifar10": {
 		Name: "cifar10", Title: "CIFAR-10 (Krizhevsky 2009)",
 		Shape:      Shape{TrainN: 50000, TestN: 10000, H: 32, W: 32, C: 3, Classes: 10},
 		ClassNames: []string{"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"},
-		Digest:     "",
+		Digest:     "45690ed511263b481ca9e7bee3de449a17056b9c16d4df7efe42cd5cc2139eda",
 		files: map[string]string{
 			"data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
 			"data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
@@ -81,7 +81,13 @@ var known = map[string]*Known{
 		Name: "mnist", Title: "MNIST (LeCun et al. 1998)",
 		Shape:      Shape{TrainN: 60000, TestN: 10000, H: 28, W: 28, C: 1, Classes: 10},
 		ClassNames: []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"},
-		Digest:     "",
+		Digest:     "f64749471d1923148e9f3ee50efe69a08ca8a05bba0cda1579a1ae36c2fd1095",
+		files: map[string]string{
+			"train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+			"train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+			"t10k-images-idx3-ubyte":  "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+			"t10k-labels-idx1-ubyte":  "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+		},
 		remote: idxFiles(
 			[]string{"https://storage.googleapis.com/cvdf-datasets/mnist/", "https://ossci-datasets.s3.amazonaws.com/mnist/"},
 			"440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -94,7 +100,13 @@ var known = map[string]*Known{
 		Name: "fashion-mnist", Title: "Fashion-MNIST (Xiao et al. 2017)",
 		Shape:      Shape{TrainN: 60000, TestN: 10000, H: 28, W: 28, C: 1, Classes: 10},
 		ClassNames: []string{"t-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"},
-		Digest:     "",
+		Digest:     "f10b825ed3c9d2150bfea8ee7339882aed3f4375998fdb50c7abb200838a6eb2",
+		files: map[string]string{
+			"train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+			"train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+			"t10k-images-idx3-ubyte":  "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+			"t10k-labels-idx1-ubyte":  "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+		},
 		remote: idxFiles(
 			[]string{"https://fashion-mnist.s3.eu-central-1.amazonaws.com/", "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"},
 			"3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
