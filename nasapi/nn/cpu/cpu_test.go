@@ -1,0 +1,58 @@
+package cpu
+
+import (
+	"testing"
+
+	"evalnas/nasapi/nn"
+	"evalnas/nasapi/nn/cpu/kernel"
+	"evalnas/nasapi/nn/nntest"
+)
+
+func open(t *testing.T, set kernel.Set, threads int) nn.Device {
+	t.Helper()
+	d, err := NewWith(set, threads)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+// The other sets and numbers of threads give the same bits, so one is enough here.
+func TestDevice(t *testing.T) {
+	set, err := kernel.Best()
+	if err != nil {
+		t.Fatal(err)
+	}
+	nntest.Run(t, func(t *testing.T) nn.Device { return open(t, set, 2) })
+}
+
+// No bit depends on the number of threads or the set of kernels.
+func TestSameBits(t *testing.T) {
+	var devices []nn.Device
+	for _, set := range kernel.Available() {
+		for _, threads := range []int{1, 2, 3, 8} {
+			devices = append(devices, open(t, set, threads))
+		}
+	}
+	nntest.SameBits(t, devices...)
+}
+
+func TestNoThreadsAreRefused(t *testing.T) {
+	if _, err := New(0); err == nil {
+		t.Error("a device of no threads was opened")
+	}
+}
+
+func TestTooMuchMemoryIsRefused(t *testing.T) {
+	if _, known := freeBytes(); !known {
+		t.Skip("this system does not say how much memory is free")
+	}
+	if _, err := open(t, kernel.Generic, 1).NewMemory(1 << 50); err == nil {
+		t.Error("a petabyte was promised")
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package cpu
+
+func freeBytes() (int64, bool) { return 0, false }
