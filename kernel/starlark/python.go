@@ -281,11 +281,11 @@ func importList(toks []token) (out []imported, ok bool) {
 		}
 		x := imported{name: toks[i].text, as: toks[i].text}
 		i++
-		for i+1 < len(toks) && toks[i].is(".") {
+		for i+1 < len(toks) && toks[i].is(".") && toks[i+1].kind == kindName {
 			x.name += "." + toks[i+1].text
 			i += 2
 		}
-		if i+1 < len(toks) && toks[i].is("as") {
+		if i+1 < len(toks) && toks[i].is("as") && toks[i+1].kind == kindName {
 			x.as = toks[i+1].text
 			i += 2
 		}
