@@ -62,10 +62,12 @@ type Entry struct {
 	Bytes      int64     `json:"bytes"`
 	// Problem says why the set cannot be used, "" where nothing is known.
 	Problem string `json:"problem,omitempty"`
+
+	made *SyntheticSpec // what a synthetic set was made from
 }
 
 // Spec is what goes into a job's configuration.
-func (e Entry) Spec() Spec { return Spec{Name: e.Name, Digest: e.Digest} }
+func (e Entry) Spec() Spec { return Spec{Name: e.Name, Digest: e.Digest, Synthetic: e.made} }
 
 // MissingError says that a set is not in the data folder, and how to get it.
 type MissingError struct {
@@ -123,6 +125,9 @@ func (c Cache) Resolve(s Spec) (Entry, error) {
 	if err := s.Validate(); err != nil {
 		return Entry{}, err
 	}
+	if s.isSynthetic() {
+		return resolveSynthetic(s)
+	}
 	asked := s
 	if s.Digest == "" {
 		var err error
@@ -179,8 +184,11 @@ func (c Cache) missing(s Spec) error {
 	return e
 }
 
-// Open reads a set and verifies every image.
+// Open reads a set and verifies every image, or makes it where it is synthetic.
 func (c Cache) Open(ctx context.Context, s Spec) (*Set, error) {
+	if s.isSynthetic() {
+		return openSynthetic(s)
+	}
 	e, err := c.Resolve(s)
 	if err != nil {
 		return nil, err
@@ -206,11 +214,10 @@ func (c Cache) List() ([]Entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing the data folder: %w", err)
 	}
-	names, err := c.names()
+	names, all, err := c.names()
 	if err != nil {
 		return nil, err
 	}
-	var all []Entry
 	for _, f := range files {
 		digest, ok := strings.CutSuffix(f.Name(), fileSuffix)
 		if !ok || checkDigest(digest) != nil {
@@ -252,24 +259,25 @@ func (c Cache) entries(digest string, names []string) []Entry {
 	return all
 }
 
-// names are the names of each digest.
-func (c Cache) names() (map[string][]string, error) {
+// names are the names of each digest, and entries for names that mean nothing.
+func (c Cache) names() (all map[string][]string, bad []Entry, err error) {
 	files, err := os.ReadDir(filepath.Join(c.Dir, "names"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("listing the data folder: %w", err)
+		return nil, nil, fmt.Errorf("listing the data folder: %w", err)
 	}
-	all := map[string][]string{}
+	all = map[string][]string{}
 	for _, f := range files {
 		if checkName(f.Name()) != nil {
 			continue
 		}
 		digest, err := c.meaning(f.Name())
 		if err != nil {
-			return nil, err
+			bad = append(bad, Entry{Name: f.Name(), Path: c.nameFile(f.Name()), Problem: err.Error()})
+			continue
 		}
 		all[digest] = append(all[digest], f.Name())
 	}
-	return all, nil
+	return all, bad, nil
 }
 
 // Store writes a sealed set, reads it back to verify it, and lets its name mean
@@ -281,7 +289,7 @@ func (c Cache) Store(ctx context.Context, s *Set) (Entry, error) {
 	path := c.file(s.Digest)
 	if _, err := readSetFile(ctx, path); err != nil {
 		if ctx.Err() != nil {
-			return Entry{}, err
+			return Entry{}, ctx.Err()
 		}
 		if err := writeAtomic(path, func(f *os.File) error { return writeSet(ctx, f, s) }, func(temp string) error {
 			_, err := readSetFile(ctx, temp)

@@ -56,6 +56,7 @@ func (c Cache) Fetch(ctx context.Context, name string, o FetchOptions) (Entry, e
 	if e, ok, err := c.whole(ctx, name, o.Events); ok || err != nil {
 		return e, err
 	}
+	c.removeLeft(name)
 	dir, err := os.MkdirTemp(c.Dir, ".fetch-"+name+"-*")
 	if err != nil {
 		return Entry{}, writeError(c.Dir, err)
@@ -66,6 +67,15 @@ func (c Cache) Fetch(ctx context.Context, name string, o FetchOptions) (Entry, e
 		return Entry{}, err
 	}
 	return c.keep(ctx, set, true)
+}
+
+// removeLeft removes what a process left that died while it fetched: the lock is
+// held, so nobody uses it. A failure costs disk space alone.
+func (c Cache) removeLeft(name string) {
+	left, _ := filepath.Glob(filepath.Join(c.Dir, ".fetch-"+name+"-*")) // the pattern is well-formed
+	for _, dir := range left {
+		os.RemoveAll(dir)
+	}
 }
 
 func (o *FetchOptions) check(name string) (*Known, error) {

@@ -83,7 +83,7 @@ func (c Cache) Import(ctx context.Context, path string, o ImportOptions) (Entry,
 // keep stores a set unless its name is another's.
 func (c Cache) keep(ctx context.Context, set *Set, replace bool) (Entry, error) {
 	had, err := c.meaning(set.Name)
-	if err != nil {
+	if err != nil && !replace {
 		return Entry{}, err
 	}
 	if had != "" && had != set.Digest && !replace {
@@ -214,6 +214,9 @@ func (f *source) identify(name string) (*Set, error) {
 		if set.ClassNames == nil {
 			set.ClassNames = is.ClassNames
 		}
+	}
+	if set.Name == syntheticName {
+		return nil, fmt.Errorf("importing %s: %q is the name of sets that are made up: give another with --name", f.path, set.Name)
 	}
 	if claimed := known[set.Name]; claimed != nil && claimed != is {
 		return nil, f.differs(claimed)

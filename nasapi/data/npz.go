@@ -156,12 +156,12 @@ func (z *npz) part(images, labels string) (part, Shape, error) {
 	if p.labels, err = labelsOf(b); err != nil {
 		return part{}, Shape{}, fmt.Errorf("%s: %w", labels, err)
 	}
-	if a.shape[0] != len(p.labels) {
-		return part{}, Shape{}, fmt.Errorf("%s has %d images and %s has %d labels", images, a.shape[0], labels, len(p.labels))
-	}
 	l, err := layoutOf(a)
 	if err != nil {
 		return part{}, Shape{}, fmt.Errorf("%s: %w", images, err)
+	}
+	if a.shape[0] != len(p.labels) {
+		return part{}, Shape{}, fmt.Errorf("%s has %d images and %s has %d labels", images, a.shape[0], labels, len(p.labels))
 	}
 	if l.planes {
 		z.note("%s has its channels before its rows", images)

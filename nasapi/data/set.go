@@ -90,7 +90,8 @@ type Set struct {
 	// Source says in words where the images came from.
 	Source string
 
-	images []digest // of each image, in order
+	images []digest       // of each image, in order
+	made   *SyntheticSpec // what a synthetic set was made from
 }
 
 // digest is a SHA-256.
@@ -102,8 +103,8 @@ func (s *Set) Image(i int) []byte {
 	return s.Pixels[i*n : (i+1)*n : (i+1)*n]
 }
 
-// Spec is what finds this set again.
-func (s *Set) Spec() Spec { return Spec{Name: s.Name, Digest: s.Digest} }
+// Spec is what finds this set again, or makes it again where it is synthetic.
+func (s *Set) Spec() Spec { return Spec{Name: s.Name, Digest: s.Digest, Synthetic: s.made} }
 
 // String says what the set is; one that was made up says so.
 func (s *Set) String() string {

@@ -27,18 +27,23 @@ func (s Spec) Validate() error {
 			return fmt.Errorf("data %q: %w", s.Name, err)
 		}
 	}
+	if s.Synthetic != nil && s.Name != syntheticName {
+		return fmt.Errorf("the data set %q is said to be synthetic; such a set is called %q", s.Name, syntheticName)
+	}
 	if s.Synthetic != nil {
 		return s.Synthetic.Validate()
 	}
 	return nil
 }
 
+func (s Spec) isSynthetic() bool { return s.Name == syntheticName || s.Synthetic != nil }
+
 // Open reads the set from the data folder and verifies every image of it, or
 // makes it where it is synthetic. The error is a *MissingError where it is not
 // there, and a *DamageError where a file was altered or cut short.
 func Open(ctx context.Context, s Spec) (*Set, error) {
-	if s.Synthetic != nil {
-		return s.Synthetic.open(s.Digest)
+	if s.isSynthetic() {
+		return openSynthetic(s) // needs no folder
 	}
 	cache, err := OpenCache()
 	if err != nil {
@@ -47,8 +52,9 @@ func Open(ctx context.Context, s Spec) (*Set, error) {
 	return cache.Open(ctx, s)
 }
 
-// Resolve finds which set a name means now. It reads no images. The error is a
-// *MissingError where there is none of that name.
+// Resolve finds which set a name means now; "synthetic" is the synthetic set
+// with its defaults. It reads no images. The error is a *MissingError where there
+// is none of that name.
 func Resolve(name string) (Entry, error) {
 	cache, err := OpenCache()
 	if err != nil {

@@ -7,6 +7,9 @@ import (
 	"evalnas/nasapi/rng"
 )
 
+// syntheticName is what every synthetic set is called; no other has the name.
+const syntheticName = "synthetic"
+
 // SyntheticSpec says which synthetic set to make. Zeros are the defaults.
 type SyntheticSpec struct {
 	Seed    int64 `json:"seed"`
@@ -60,8 +63,9 @@ func Synthetic(s SyntheticSpec) (*Set, error) {
 	}
 	s = s.EnsureDefaults()
 	set := &Set{
-		Name: "synthetic", Shape: s.shape(), Synthetic: true,
+		Name: syntheticName, Shape: s.shape(), Synthetic: true,
 		Source: fmt.Sprintf("made up from seed %d", s.Seed),
+		made:   &s,
 	}
 	set.Pixels = make([]byte, set.N()*set.ImageBytes())
 	set.Labels = make([]uint16, set.N())
@@ -84,26 +88,34 @@ func Synthetic(s SyntheticSpec) (*Set, error) {
 	return set, set.seal()
 }
 
-// open makes the set and holds it against the digest, if one is given.
-func (s SyntheticSpec) open(want string) (*Set, error) {
-	set, err := Synthetic(s)
+// openSynthetic makes the set and holds it against the digest, if one is given.
+func openSynthetic(s Spec) (*Set, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	how := SyntheticSpec{}
+	if s.Synthetic != nil {
+		how = *s.Synthetic
+	}
+	set, err := Synthetic(how)
 	if err != nil {
 		return nil, err
 	}
-	if want != "" && want != set.Digest {
-		return nil, fmt.Errorf("synthetic data of seed %d has the digest %s, not %s: the configuration was written by another version", s.Seed, set.Digest, want)
+	if s.Digest != "" && s.Digest != set.Digest {
+		return nil, fmt.Errorf("synthetic data of seed %d has the digest %s, not %s: it was asked for by another version", how.Seed, set.Digest, s.Digest)
 	}
 	return set, nil
 }
 
-// Spec is the spec of the set that Synthetic(s) makes, with its digest.
-func (s SyntheticSpec) Spec() (Spec, error) {
-	set, err := Synthetic(s)
+func resolveSynthetic(s Spec) (Entry, error) {
+	set, err := openSynthetic(s)
 	if err != nil {
-		return Spec{}, err
+		return Entry{}, err
 	}
-	full := s.EnsureDefaults()
-	return Spec{Name: set.Name, Digest: set.Digest, Synthetic: &full}, nil
+	return Entry{
+		Name: set.Name, Shape: set.Shape, Digest: set.Digest, Mean: set.Mean, Std: set.Std,
+		Synthetic: true, Source: set.Source, made: set.made,
+	}, nil
 }
 
 // knots is how many values a pattern has along each side.
