@@ -22,15 +22,21 @@ type Augment struct {
 }
 
 // DARTSAugment is the protocol of DARTS for training from scratch: pad 4, crop,
-// flip, normalise, cutout 16.
+// flip, normalise, cutout 16. These are for CIFAR's 32x32; for images of another
+// size the numbers of pixels keep their proportion to the shorter side (an eighth
+// and a half of it), or cutout would leave nothing of a small image.
 func DARTSAugment(s *Set) Augment {
-	return Augment{Pad: 4, Flip: true, Cutout: 16, Norm: DARTSNorm(s)}
+	return Augment{Pad: s.eighth(), Flip: true, Cutout: 2 * ((min(s.H, s.W) + 2) / 4), Norm: DARTSNorm(s)}
 }
 
 // NASBenchAugment is the protocol of NASBench-101: pad 4, crop, flip, normalise.
+// For images of another size than 32x32, pad is an eighth of the shorter side.
 func NASBenchAugment(s *Set) Augment {
-	return Augment{Pad: 4, Flip: true, Norm: NASBenchNorm(s)}
+	return Augment{Pad: s.eighth(), Flip: true, Norm: NASBenchNorm(s)}
 }
+
+// eighth is an eighth of the shorter side, rounded: 4 of 32 and of 28.
+func (s Shape) eighth() int { return (min(s.H, s.W) + 4) / 8 }
 
 // Evaluation is what is left for images that are evaluated on: the norm.
 func (a Augment) Evaluation() Augment { return Augment{Norm: a.Norm} }
