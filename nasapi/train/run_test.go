@@ -110,9 +110,6 @@ func TestResultsDoNotDependOnThreadsOrInterruptions(t *testing.T) {
 }
 
 func TestTrainingLearns(t *testing.T) {
-	if testing.Short() {
-		t.Skip("trains for seconds")
-	}
 	job := smallJob(t, 2)
 	job.Config.Epochs, job.Config.DropPath, job.Config.Augment.Cutout = 6, 0, 0
 	r := mustRun(t, job)
