@@ -1,0 +1,124 @@
+package net
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"testing"
+
+	"evalnas/nasapi/nn"
+	"evalnas/nasapi/nn/cpu"
+	"evalnas/nasapi/rng"
+)
+
+func openCPU(t testing.TB, threads int) nn.Device {
+	t.Helper()
+	dev, err := cpu.New(threads)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dev.Close() })
+	return dev
+}
+
+// plan builds and plans a pass with the case's images and labels.
+func (c torchCase) plan(t testing.TB, n *Network, mode nn.Mode) *Pass {
+	t.Helper()
+	p := mustBuild(t, n, mode, torchBatch)
+	if err := p.Graph.Plan(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Graph.SetInput(p.Input, c.pixels(p.Input.Values)); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.SetLabels(c.labels(n.Config().Classes)); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// The constants are PyTorch's, in float64: see testdata/torch_losses.py. A loss of a
+// network in float32 was within 6e-7 of it when this was written, a gradient's norm
+// within 2e-5 (a ReLU or a maximum near a tie may turn).
+func TestLossesAndGradientsArePyTorchs(t *testing.T) {
+	var want map[string]map[string]float64
+	readJSON(t, "testdata/torch_losses.json", &want)
+	cases := torchCases(t)
+	if len(want) != len(cases) {
+		t.Fatalf("%d cases, %d of PyTorch's", len(cases), len(want))
+	}
+	dev := openCPU(t, 2)
+	for name, c := range cases {
+		n := c.prepare(t, dev)
+		near := func(what string, got, tolerance float64) {
+			if w, known := want[name][what]; !known || !(math.Abs(got-w) <= tolerance*(1+math.Abs(w))) {
+				t.Errorf("%s: %s is %v, PyTorch's %v", name, what, got, w)
+			}
+		}
+		evaluate := c.plan(t, n, nn.Evaluate)
+		if err := evaluate.Graph.Forward(); err != nil {
+			t.Fatal(err)
+		}
+		near("evaluate", evaluate.Loss.Loss, 5e-6)
+		train := c.plan(t, n, nn.Train)
+		if err := train.Graph.Forward(); err != nil {
+			t.Fatal(err)
+		}
+		if err := train.Graph.Backward(); err != nil {
+			t.Fatal(err)
+		}
+		near("train", train.Loss.Loss, 5e-6)
+		if train.Auxiliary != nil {
+			near("auxiliary", train.Auxiliary.Loss, 5e-6)
+		}
+		near("gradient", math.Sqrt(dev.SquaredNorm(n.Params())), 1e-4)
+		for _, p := range []string{"stem.0.weight", "classifier.bias"} {
+			near("gradient of "+p, math.Sqrt(dev.SquaredNorm([]*nn.Param{n.Param(p)})), 1e-4)
+		}
+	}
+}
+
+// Ten steps with everything on leave the same bits on any number of threads.
+func TestTrainingLeavesTheSameBitsOnAnyNumberOfThreads(t *testing.T) {
+	for _, c := range []torchCase{
+		{everything(t), Config{Channels: 4, Cells: 3, Height: 12, Width: 9, Auxiliary: true}},
+		{residual(t), Config{Channels: 8, Cells: 3, Height: 11, Width: 8}},
+	} {
+		var first State
+		var losses string
+		for _, threads := range []int{1, 2, 3, 8} {
+			state, seen := trainTenSteps(t, c, openCPU(t, threads))
+			if threads == 1 {
+				first, losses = state, seen
+			}
+			if seen != losses || !reflect.DeepEqual(state, first) {
+				t.Errorf("%v: %d threads leave other bits than 1: losses %s, not %s", c.arch, threads, seen, losses)
+			}
+		}
+	}
+}
+
+func trainTenSteps(t *testing.T, c torchCase, dev nn.Device) (State, string) {
+	t.Helper()
+	n := c.prepare(t, dev)
+	p := c.plan(t, n, nn.Train)
+	opt := nn.Optimiser{Rule: nn.SGD, Params: n.Params(), Momentum: 0.9, Decay: 3e-4, ClipNorm: 5}
+	masks := rng.New(7, "masks")
+	losses := ""
+	for range 10 {
+		if err := p.SetDropPath(masks, 0.2); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Graph.Forward(); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Graph.Backward(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := opt.Step(dev, 0.025); err != nil {
+			t.Fatal(err)
+		}
+		losses += fmt.Sprintf(" %x", p.TotalLoss())
+	}
+	return n.State(), losses
+}
