@@ -39,10 +39,9 @@ type Set uint8
 const (
 	Generic Set = iota // plain Go, any processor
 	AVX2               // 8 lanes and FMA
-	AVX512             // 16 lanes, 32 registers, masks (F, VL, DQ, BW)
 )
 
-var setNames = [...]string{"generic", "avx2", "avx512"}
+var setNames = [...]string{"generic", "avx2"}
 
 func (s Set) String() string { return setNames[s] }
 
@@ -59,9 +58,6 @@ func Available() []Set {
 	sets := []Set{Generic}
 	if hasAVX2 {
 		sets = append(sets, AVX2)
-	}
-	if hasAVX512 {
-		sets = append(sets, AVX512)
 	}
 	return sets
 }

@@ -1,0 +1,142 @@
+package kernel
+
+import "unsafe"
+
+//go:generate go run ./asm -out avx2_amd64.s -stubs avx2_stub_amd64.go -pkg kernel
+
+// float is a table of int32 under the type that the assembly's pointers have.
+func float(table []int32) *float32 { return (*float32)(unsafe.Pointer(unsafe.SliceData(table))) }
+
+// at is the place of element i. It need not exist where a panel's last store ends a
+// slice: nothing behind it is touched.
+func at(x []float32, i int) *float32 { return &x[i] }
+
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func denseAVX2(a *Dense) {
+	if len(a.OutOff) == 0 {
+		return
+	}
+	for first, w := 0, 0; first < a.N; {
+		width := panel(first, a.N)
+		p := [6]*float32{at(a.Out, first), float(a.OutOff), at(a.In, 0), float(a.InOff), float(a.Taps), at(a.W, w)}
+		n := [12]int{len(a.OutOff), len(a.Taps), a.K, flag(a.Accumulate)}
+		switch width {
+		case 16:
+			dense16AVX2(&p, &n)
+		case 8:
+			dense8AVX2(&p, &n)
+		default:
+			dense4AVX2(&p, &n)
+		}
+		w += len(a.Taps) * a.K * width
+		first += width
+	}
+}
+
+func denseGradAVX2(a *DenseGrad) {
+	if a.Rows == 0 || a.Cols == 0 {
+		return
+	}
+	n := [12]int{4 * a.LD, 4 * a.A.Row, 4 * a.A.Pix, 4 * a.B.Row, 4 * a.B.Pix, a.Rows, a.Cols}
+	for first := 0; first < a.N; {
+		width := panel(first, a.N)
+		for k := 0; k < a.K; {
+			p := [6]*float32{at(a.DW, k*a.LD+first), at(a.A.Data, k), at(a.B.Data, first)}
+			six := a.K-k >= 6
+			switch {
+			case six && width == 16:
+				denseGrad6x16AVX2(&p, &n)
+			case six && width == 8:
+				denseGrad6x8AVX2(&p, &n)
+			case six:
+				denseGrad6x4AVX2(&p, &n)
+			case width == 16:
+				denseGrad1x16AVX2(&p, &n)
+			case width == 8:
+				denseGrad1x8AVX2(&p, &n)
+			default:
+				denseGrad1x4AVX2(&p, &n)
+			}
+			if k++; six {
+				k += 5
+			}
+		}
+		first += width
+	}
+}
+
+func depthwiseAVX2(a *Depthwise) {
+	if a.Rows == 0 || a.Cols == 0 {
+		return
+	}
+	for c := 0; c < a.C; {
+		p := [6]*float32{at(a.Out.Data, c), at(a.In.Data, c), float(a.Taps), at(a.W, c)}
+		n := [12]int{4 * a.Out.Row, 4 * a.Out.Pix, 4 * a.In.Row, 4 * a.In.Pix, 4 * a.C, a.Rows, a.Cols, len(a.Taps), flag(a.Accumulate)}
+		if a.C-c >= 8 {
+			depthwise8AVX2(&p, &n)
+			c += 8
+		} else {
+			depthwise4AVX2(&p, &n)
+			c += 4
+		}
+	}
+}
+
+// gradTaps is how many taps the assembly takes at once.
+const gradTaps = 5
+
+func depthwiseGradOf8(taps int, p *[6]*float32, n *[12]int) {
+	switch taps {
+	case 1:
+		depthwiseGrad1x8AVX2(p, n)
+	case 2:
+		depthwiseGrad2x8AVX2(p, n)
+	case 3:
+		depthwiseGrad3x8AVX2(p, n)
+	case 4:
+		depthwiseGrad4x8AVX2(p, n)
+	case 5:
+		depthwiseGrad5x8AVX2(p, n)
+	}
+}
+
+func depthwiseGradOf4(taps int, p *[6]*float32, n *[12]int) {
+	switch taps {
+	case 1:
+		depthwiseGrad1x4AVX2(p, n)
+	case 2:
+		depthwiseGrad2x4AVX2(p, n)
+	case 3:
+		depthwiseGrad3x4AVX2(p, n)
+	case 4:
+		depthwiseGrad4x4AVX2(p, n)
+	case 5:
+		depthwiseGrad5x4AVX2(p, n)
+	}
+}
+
+func depthwiseGradAVX2(a *DepthwiseGrad) {
+	if a.Rows == 0 || a.Cols == 0 {
+		return
+	}
+	for t := 0; t < len(a.Taps); t += gradTaps {
+		taps := min(gradTaps, len(a.Taps)-t)
+		for c := 0; c < a.C; {
+			p := [6]*float32{at(a.DW, t*a.C+c), at(a.In.Data, c), at(a.G.Data, c), float(a.Taps[t:])}
+			n := [12]int{4 * a.In.Row, 4 * a.In.Pix, 4 * a.G.Row, 4 * a.G.Pix, 4 * a.C, a.Rows, a.Cols}
+			if a.C-c >= 8 {
+				depthwiseGradOf8(taps, &p, &n)
+				c += 8
+			} else {
+				depthwiseGradOf4(taps, &p, &n)
+				c += 4
+			}
+		}
+	}
+}
