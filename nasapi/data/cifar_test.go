@@ -91,6 +91,19 @@ func TestPublicNamesAreKept(t *testing.T) {
 	wantError(t, err, "it has 20 + 5 images", "50000 + 10000 images", "CIFAR-10")
 }
 
+// TestCIFAR100NeedsItsFiles: there is no digest of it to compare with, so images
+// of its shape from elsewhere do not get its name.
+func TestCIFAR100NeedsItsFiles(t *testing.T) {
+	s := &Set{Name: "x", Shape: known["cifar100"].Shape}
+	err := (&source{set: s, path: "x.npz"}).differs(known["cifar100"])
+	wantError(t, err, "x.npz", "recognised by its official files test.bin, train.bin alone", "--name")
+	err = (&source{set: s, path: "x", files: map[string]string{"train.bin": "ab"}}).differs(known["cifar100"])
+	wantError(t, err, "train.bin has the SHA-256 ab", known["cifar100"].files["train.bin"])
+	if !known["cifar100"].matches(known["cifar100"].files) || known["cifar100"].matches(map[string]string{"train.bin": "ab"}) {
+		t.Error("the official files are not told from others")
+	}
+}
+
 func TestCIFARThatIsDamaged(t *testing.T) {
 	names, files := fakeCIFAR10()
 	third := "cifar-10-batches-bin/data_batch_3.bin"

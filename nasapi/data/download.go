@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// stallAfter is how long a download may bring nothing before it is given up.
-const stallAfter = time.Minute
+// stallAfter is how long a download may bring nothing before it is given up;
+// tests are less patient.
+var stallAfter = time.Minute
 
 // downloadHTTP gets a file and checks its size and SHA-256.
 func downloadHTTP(ctx context.Context, url, to string, want remote, e Events) error {

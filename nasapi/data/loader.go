@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -100,6 +101,7 @@ func NewLoader(ctx context.Context, set *Set, cfg LoaderConfig) (*Loader, error)
 	if err := cfg.check(set); err != nil {
 		return nil, fmt.Errorf("batches of %s: %w", set.Name, err)
 	}
+	cfg.Images = slices.Clone(cfg.Images) // the caller may change its own
 	pipe, err := NewPipeline(set, cfg.Augment)
 	if err != nil {
 		return nil, err
