@@ -20,7 +20,7 @@ func openReal(t *testing.T, name string) *Set {
 	s, err := Open(t.Context(), Spec{Name: name})
 	var missing *MissingError
 	if errors.As(err, &missing) {
-		t.Skipf("%v", err)
+		t.Skipf("the real images are not at hand: %v", err)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +132,7 @@ func TestKnownSums(t *testing.T) {
 // TestAlteredOfficialFile alters one bit of one image of the real set's files.
 func TestAlteredOfficialFile(t *testing.T) {
 	if testing.Short() {
-		t.Skip("reads and writes a gigabyte")
+		t.Skip("reads and writes a gigabyte, which is not at hand in short tests")
 	}
 	s := openReal(t, "cifar10")
 	dir := t.TempDir()
