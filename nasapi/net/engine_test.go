@@ -22,19 +22,25 @@ func openCPU(t testing.TB, threads int) nn.Device {
 }
 
 // plan builds and plans a pass with the case's images and labels.
-func (c torchCase) plan(t testing.TB, n *Network, mode nn.Mode) *Pass {
+func (c torchCase) plan(t testing.TB, n *Network, mode nn.Mode, batch int) *Pass {
 	t.Helper()
-	p := mustBuild(t, n, mode, torchBatch)
+	p := mustBuild(t, n, mode, batch)
 	if err := p.Graph.Plan(); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Graph.SetInput(p.Input, c.pixels(p.Input.Values)); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.SetLabels(c.labels(n.Config().Classes)); err != nil {
-		t.Fatal(err)
-	}
+	c.load(t, n, p, 0)
 	return p
+}
+
+// load gives a pass the images and labels of a step.
+func (c torchCase) load(t testing.TB, n *Network, p *Pass, step int) {
+	t.Helper()
+	if err := p.Graph.SetInput(p.Input, c.pixels(p.Input.Values, step)); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.SetLabels(c.labels(p.Batch(), n.Config().Classes, step)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // The constants are PyTorch's, in float64: see testdata/torch_losses.py. A loss of a
@@ -44,8 +50,8 @@ func TestLossesAndGradientsArePyTorchs(t *testing.T) {
 	var want map[string]map[string]float64
 	readJSON(t, "testdata/torch_losses.json", &want)
 	cases := torchCases(t)
-	if len(want) != len(cases) {
-		t.Fatalf("%d cases, %d of PyTorch's", len(cases), len(want))
+	if len(want) != len(cases)+len(stepCases(t)) {
+		t.Fatalf("%d cases, %d of PyTorch's", len(cases)+len(stepCases(t)), len(want))
 	}
 	dev := openCPU(t, 2)
 	for name, c := range cases {
@@ -55,12 +61,12 @@ func TestLossesAndGradientsArePyTorchs(t *testing.T) {
 				t.Errorf("%s: %s is %v, PyTorch's %v", name, what, got, w)
 			}
 		}
-		evaluate := c.plan(t, n, nn.Evaluate)
+		evaluate := c.plan(t, n, nn.Evaluate, torchBatch)
 		if err := evaluate.Graph.Forward(); err != nil {
 			t.Fatal(err)
 		}
 		near("evaluate", evaluate.Loss.Loss, 5e-6)
-		train := c.plan(t, n, nn.Train)
+		train := c.plan(t, n, nn.Train, torchBatch)
 		if err := train.Graph.Forward(); err != nil {
 			t.Fatal(err)
 		}
@@ -74,6 +80,45 @@ func TestLossesAndGradientsArePyTorchs(t *testing.T) {
 		near("gradient", math.Sqrt(dev.SquaredNorm(n.Params())), 1e-4)
 		for _, p := range []string{"stem.0.weight", "classifier.bias"} {
 			near("gradient of "+p, math.Sqrt(dev.SquaredNorm([]*nn.Param{n.Param(p)})), 1e-4)
+		}
+	}
+}
+
+// Twenty steps from the same weights on the same batches have PyTorch's losses, within
+// a thousandth of each.
+func TestTwentyStepsArePyTorchs(t *testing.T) {
+	var want map[string]map[string]float64
+	readJSON(t, "testdata/torch_losses.json", &want)
+	dev := openCPU(t, 2)
+	for name, c := range stepCases(t) {
+		n := c.prepare(t, dev)
+		p := c.plan(t, n, nn.Train, stepsBatch)
+		opt, rate := nn.Optimiser{Rule: nn.SGD, Params: n.Params(), Momentum: 0.9, Decay: 3e-4, ClipNorm: 5}, 0.0002
+		if name == "steps-nasbench" {
+			opt, rate = nn.Optimiser{Rule: nn.RMSPropTF, Params: n.Params(), Momentum: 0.9, Alpha: 0.9, Decay: 1e-4, Eps: 1, MeanSquare0: 1}, 0.00002
+		}
+		for step := range 20 {
+			c.load(t, n, p, step)
+			if err := p.Graph.Forward(); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Graph.Backward(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := opt.Step(dev, rate); err != nil {
+				t.Fatal(err)
+			}
+			w, known := want[name][fmt.Sprintf("step %d", step)]
+			if got := p.TotalLoss(); !known || !(math.Abs(got-w) <= 1e-3*w) {
+				t.Errorf("%s: the loss of step %d is %v, PyTorch's %v", name, step, got, w)
+			}
+		}
+		evaluate := c.plan(t, n, nn.Evaluate, stepsBatch)
+		if err := evaluate.Graph.Forward(); err != nil {
+			t.Fatal(err)
+		}
+		if got, w := evaluate.Loss.Loss, want[name]["evaluate"]; !(math.Abs(got-w) <= 1e-3*w) {
+			t.Errorf("%s: the loss of evaluation after the last step is %v, PyTorch's %v", name, got, w)
 		}
 	}
 }
@@ -101,7 +146,7 @@ func TestTrainingLeavesTheSameBitsOnAnyNumberOfThreads(t *testing.T) {
 func trainTenSteps(t *testing.T, c torchCase, dev nn.Device) (State, string) {
 	t.Helper()
 	n := c.prepare(t, dev)
-	p := c.plan(t, n, nn.Train)
+	p := c.plan(t, n, nn.Train, torchBatch)
 	opt := nn.Optimiser{Rule: nn.SGD, Params: n.Params(), Momentum: 0.9, Decay: 3e-4, ClipNorm: 5}
 	masks := rng.New(7, "masks")
 	losses := ""

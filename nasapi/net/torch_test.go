@@ -3,6 +3,7 @@ package net
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -37,7 +38,19 @@ func torchCases(t testing.TB) map[string]torchCase {
 	return c
 }
 
-const torchBatch = 4
+// stepCases are those of which PyTorch has made twenty steps of training: a network
+// of each family by the optimiser of its protocol, smaller.
+func stepCases(t testing.TB) map[string]torchCase {
+	return map[string]torchCase{
+		"steps-derived":  {genotypes(t)["DARTS_V2"], Config{Channels: 8, Cells: 8, Auxiliary: true}},
+		"steps-nasbench": {inception(t), Config{Channels: 16}},
+	}
+}
+
+const (
+	torchBatch = 4
+	stepsBatch = 16
+)
 
 // prepare gives the network numbers that exercise all of it, exact in float32: the
 // norms' are not those that they start at.
@@ -57,23 +70,33 @@ func (c torchCase) prepare(t testing.TB, dev nn.Device) *Network {
 	return n
 }
 
-// pixels and labels are what torch_losses.py makes too.
-func (c torchCase) pixels(t *nn.Tensor) []float32 {
+// pixels are what torch_losses.py makes too: noise over stripes of another slope and
+// depth in every image, exact in float32.
+func (c torchCase) pixels(t *nn.Tensor, step int) []float32 {
 	padded := make([]float32, t.N*t.Image())
-	j := 0
-	for pixel := range t.N * t.H * t.W {
-		for colour := range t.Channels.Count() {
-			padded[pixel*t.Pix+colour] = float32((j*j+13*j)%257-128) / 64
-			j++
+	j := step * t.N * t.H * t.W * t.Channels.Count()
+	for i := range t.N {
+		k := i + step*t.N
+		for pixel := range t.H * t.W {
+			row, column := pixel/t.W, pixel%t.W
+			for colour := range t.Channels.Count() {
+				noise := j
+				for _, factor := range []int{48271, 69621, 16807} {
+					noise = (noise + 77) * factor % (1<<31 - 1)
+				}
+				stripes := (row*(1+k%7)+column*(1+k%5)+colour*(k%11))%16 - 8
+				padded[(i*t.H*t.W+pixel)*t.Pix+colour] = float32(noise%4096-2048+64*stripes*(1+k%13)) / 4096
+				j++
+			}
 		}
 	}
 	return padded
 }
 
-func (c torchCase) labels(classes int) []int32 {
-	labels := make([]int32, torchBatch)
+func (c torchCase) labels(batch, classes, step int) []int32 {
+	labels := make([]int32, batch)
 	for i := range labels {
-		labels[i] = int32((3*i + 1) % classes)
+		labels[i] = int32((3*i + 1 + step) % classes)
 	}
 	return labels
 }
@@ -85,7 +108,9 @@ func TestWriteForTorch(t *testing.T) {
 	if folder == "" {
 		folder = t.TempDir()
 	}
-	for name, c := range torchCases(t) {
+	cases := torchCases(t)
+	maps.Copy(cases, stepCases(t))
+	for name, c := range cases {
 		n := c.prepare(t, fakeDevice{})
 		text, err := ToPyTorch(c.arch, c.cfg)
 		if err != nil {
