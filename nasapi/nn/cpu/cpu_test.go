@@ -60,3 +60,36 @@ func TestTooMuchMemoryIsRefused(t *testing.T) {
 		t.Error("a petabyte was promised")
 	}
 }
+
+// A step allocates nothing once every operator has run: what a worker needs grows in
+// the first steps, whichever of them take the large tasks.
+func TestStepsAllocateNothing(t *testing.T) {
+	for _, stride := range []int{1, 2} {
+		for _, threads := range []int{1, 3} {
+			set, err := kernel.Best()
+			if err != nil {
+				t.Fatal(err)
+			}
+			dev := open(t, set, threads)
+			e := newEdge(t, dev, 5, 8, 8, stride)
+			params := []*nn.Param{e.first.Param}
+			slot, err := dev.NewMemory(e.first.Len())
+			if err != nil {
+				t.Fatal(err)
+			}
+			updates := []nn.Update{{Param: e.first.Param, Slots: [2]nn.Memory{slot}, Rate: 0.1, Momentum: 0.9, Clip: 1}}
+			step := func() {
+				e.forward(t)
+				e.backward(t)
+				dev.SquaredNorm(params)
+				dev.Update(nn.SGD, updates)
+			}
+			for range 20 {
+				step()
+			}
+			if n := testing.AllocsPerRun(20, step); n >= 1 {
+				t.Errorf("stride %d, %d threads: %v allocations a step", stride, threads, n)
+			}
+		}
+	}
+}

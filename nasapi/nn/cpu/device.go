@@ -1,18 +1,26 @@
 // Package cpu is the engine's device on the processor's cores.
 //
-// New opens one. Its files follow the operators: conv.go, pool.go, sum.go and
-// head.go, over norm.go, which every operator with a batch norm shares; workers.go
-// runs tasks on threads, and package kernel below has the inner loops.
+// New opens one. Its files follow the operators: conv.go and pool.go under block.go,
+// which runs the convolutions and pools of a group together, sum.go and head.go.
+// norm.go is the batch norm of any of them; grid.go places windows in padded copies
+// of images, pack.go weights in the kernels' order; workers.go runs tasks on threads,
+// and package kernel below has the inner loops.
 //
-// A phase of an operator is cut into chunks of images by the shape alone. A task
-// takes a chunk image by image through a chain of kernels whose intermediate results
-// stay in the worker's own memory, small enough for its cache. Sums over pixels are
-// kept for each chunk and joined in order afterwards, so no bit depends on threads.
+// A phase of a group is cut into chunks of images by the shape alone. A task takes a
+// chunk image by image through a chain of kernels whose intermediate results stay in
+// the worker's own memory, small enough for its cache; operators that read the same
+// value share its copy and that of its gradient. Sums over pixels are kept for each
+// chunk and joined in order afterwards, so no bit depends on threads.
+//
+// Nothing is allocated once every operator has run: buffers belong to the device and
+// its workers and are reused by whatever runs next.
 package cpu
 
 import (
 	"fmt"
+	"math"
 	"runtime"
+	"runtime/debug"
 
 	"evalnas/nasapi/nn"
 	"evalnas/nasapi/nn/cpu/kernel"
@@ -23,6 +31,8 @@ type Device struct {
 	set     kernel.Set
 	workers *workers
 	tables  map[tableKey][]int32
+	batch   batch
+	jobs    jobs
 	room    rooms
 }
 
@@ -41,7 +51,9 @@ func NewWith(set kernel.Set, threads int) (*Device, error) {
 	if most := 4096; threads < 1 || threads > most {
 		return nil, fmt.Errorf("a device of %d threads; give 1 to %d, such as the %d of this machine", threads, most, runtime.NumCPU())
 	}
-	return &Device{set: set, workers: newWorkers(threads), tables: map[tableKey][]int32{}}, nil
+	d := &Device{set: set, workers: newWorkers(threads), tables: map[tableKey][]int32{}}
+	d.batch.device = d
+	return d, nil
 }
 
 // Name says what computes.
@@ -61,12 +73,33 @@ type memory []float32
 
 func (m memory) Len() int { return len(m) }
 
-// NewMemory is n zeros. It fails where the machine has less than that to give.
+// NewMemory is n zeros. It fails where the machine, or the control group that this
+// process runs in, has less than that to give.
 func (d *Device) NewMemory(n int) (nn.Memory, error) {
-	if free, known := freeBytes(); known && int64(n)*4 > free {
-		return nil, fmt.Errorf("%d bytes of memory are wanted and %d are free", int64(n)*4, free)
+	if n < 0 || n > math.MaxInt/4 {
+		return nil, fmt.Errorf("memory for %d numbers: give 0 to %d", n, math.MaxInt/4)
+	}
+	wanted := int64(n) * 4
+	free, known := freeBytes()
+	if known && wanted > free {
+		// Memory of graphs that nobody uses any more may not have been returned yet.
+		d.forget()
+		debug.FreeOSMemory()
+		free, _ = freeBytes()
+	}
+	if known && wanted > free {
+		return nil, fmt.Errorf("%d bytes of memory are wanted and %d are free: %d are missing", wanted, free, wanted-free)
 	}
 	return make(memory, n), nil
+}
+
+// forget drops all references to graphs.
+func (d *Device) forget() {
+	d.batch.forget()
+	d.room.linear.forget()
+	for _, w := range d.workers.all {
+		w.forget()
+	}
 }
 
 func (d *Device) Read(dst []float32, src nn.Memory, at int) { copy(dst, src.(memory)[at:]) }
@@ -77,12 +110,8 @@ func (d *Device) Zero(m nn.Memory, at, n int) { clear(m.(memory)[at : at+n]) }
 
 // Forward computes a group's operators.
 func (d *Device) Forward(mode nn.Mode, group []nn.Op) error {
-	for _, op := range group {
+	return eachRun(group, func(blocks []nn.Op) { d.batch.forward(mode, blocks) }, func(op nn.Op) error {
 		switch o := op.(type) {
-		case *nn.Conv:
-			d.convForward(mode, o)
-		case *nn.Pool:
-			d.poolForward(mode, o)
 		case *nn.Sum:
 			d.sumForward(o)
 		case *nn.GlobalPool:
@@ -92,24 +121,18 @@ func (d *Device) Forward(mode nn.Mode, group []nn.Op) error {
 		case *nn.Dropout:
 			d.dropoutForward(o)
 		case *nn.CrossEntropy:
-			if err := d.lossForward(o); err != nil {
-				return err
-			}
+			return d.lossForward(o)
 		default:
 			return fmt.Errorf("cpu: no operator %T", op)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // Backward works out a group's gradients.
 func (d *Device) Backward(mode nn.Mode, group []nn.Op) error {
-	for _, op := range group {
+	return eachRun(group, func(blocks []nn.Op) { d.batch.backward(mode, blocks) }, func(op nn.Op) error {
 		switch o := op.(type) {
-		case *nn.Conv:
-			d.convBackward(mode, o)
-		case *nn.Pool:
-			d.poolBackward(mode, o)
 		case *nn.Sum:
 			d.sumBackward(o)
 		case *nn.GlobalPool:
@@ -123,12 +146,41 @@ func (d *Device) Backward(mode nn.Mode, group []nn.Op) error {
 		default:
 			return fmt.Errorf("cpu: no operator %T", op)
 		}
+		return nil
+	})
+}
+
+// eachRun takes a group in order: convolutions and pools that follow each other
+// together, other operators one by one.
+func eachRun(group []nn.Op, blocks func([]nn.Op), other func(nn.Op) error) error {
+	for len(group) > 0 {
+		n := 0
+		for n < len(group) && isBlock(group[n]) {
+			n++
+		}
+		if n > 0 {
+			blocks(group[:n])
+			group = group[n:]
+			continue
+		}
+		if err := other(group[0]); err != nil {
+			return err
+		}
+		group = group[1:]
 	}
 	return nil
 }
 
-// most is the largest number of chunks, and partialBytes what the partial gradients
-// of one operator's weights may take: with larger weights there are fewer chunks.
+func isBlock(op nn.Op) bool {
+	switch op.(type) {
+	case *nn.Conv, *nn.Pool:
+		return true
+	}
+	return false
+}
+
+// mostChunks is the largest number of chunks, and partialBytes what the partial
+// gradients of a batch's weights may take: with larger weights there are fewer chunks.
 const (
 	mostChunks   = 16
 	partialBytes = 64 << 20
@@ -137,20 +189,40 @@ const (
 // chunkCount depends on shapes alone.
 func chunkCount(images, partial int) int {
 	n := min(images, mostChunks)
-	for n > 1 && n*partial*4 > partialBytes {
-		n--
+	if partial > 0 {
+		n = min(n, max(1, partialBytes/4/partial))
 	}
 	return n
 }
 
-// eachImage runs do for every image, chunk by chunk.
-func (d *Device) eachImage(images, chunks int, do func(w *worker, chunk, image int)) {
-	d.workers.run(chunks, func(w *worker, chunk int) {
-		for image := chunk * images / chunks; image < (chunk+1)*images/chunks; image++ {
-			w.used = 0
-			do(w, chunk, image)
-		}
-	})
+// images are those of a chunk, from the first to before the last.
+func images(n, chunks, chunk int) (from, to int) { return chunk * n / chunks, (chunk + 1) * n / chunks }
+
+// imageJob is work on every image of a batch.
+type imageJob interface {
+	image(w *worker, chunk, image int)
+}
+
+// eachImage is the job of doing it chunk by chunk.
+type eachImage struct {
+	n, chunks int
+	job       imageJob
+}
+
+func (e *eachImage) task(w *worker, chunk int) {
+	from, to := images(e.n, e.chunks, chunk)
+	for image := from; image < to; image++ {
+		w.giveBack(0)
+		e.job.image(w, chunk, image)
+	}
+}
+
+// eachImage does a job for every image of a tensor.
+func (d *Device) eachImage(t *nn.Tensor, j imageJob) {
+	chunks := chunkCount(t.N, 0)
+	d.jobs.images = eachImage{t.N, chunks, j}
+	d.workers.run(chunks, &d.jobs.images)
+	d.jobs.images = eachImage{}
 }
 
 // plane is an image of a tensor.
@@ -170,24 +242,38 @@ func view(v *nn.Var, relu bool) kernel.View {
 // Scratch is an upper bound: every worker's largest chain, and the partial gradients.
 func (d *Device) Scratch(group []nn.Op) int64 {
 	var most int64
-	for _, op := range group {
-		if c, ok := op.(*nn.Conv); ok {
-			most = max(most, d.convScratch(c))
-		}
-	}
+	// Nothing but a run of blocks needs memory that is worth counting, and no error
+	// can come of leaving the others out.
+	_ = eachRun(group, func(blocks []nn.Op) {
+		d.batch.layOut(blocks)
+		most = max(most, d.batch.scratch())
+	}, func(nn.Op) error { return nil })
 	return most
+}
+
+// jobs are the jobs that are not methods of anything else, kept so that they need not
+// be made for every call.
+type jobs struct {
+	images     eachImage
+	join       join
+	sum        sumJob
+	globalPool globalPoolJob
+	norms      normJob
+	update     updateJob
 }
 
 // rooms are buffers of the caller's goroutine, kept between calls.
 type rooms struct {
-	weights, transposed, depth, partial, moments []float32
-	sums                                         []float64
+	linear        layer
+	places        []int
+	probabilities []float64
 }
 
-// grow is a buffer of n, reused where it is large enough.
-func grow[T float32 | float64](room *[]T, n int) []T {
+// grow makes a buffer n long, in the same memory where that is enough.
+func grow[T any](room *[]T, n int) []T {
 	if cap(*room) < n {
 		*room = make([]T, n)
 	}
-	return (*room)[:n]
+	*room = (*room)[:n]
+	return *room
 }

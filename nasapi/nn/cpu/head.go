@@ -8,80 +8,104 @@ import (
 	"evalnas/nasapi/nn/cpu/kernel"
 )
 
-func (d *Device) globalPoolForward(o *nn.GlobalPool) {
-	in := o.X.Values
-	c := in.Channels.Padded()
-	pixels := float64(in.H * in.W)
-	center := make([]float32, c)
-	d.eachImage(in.N, chunkCount(in.N, 0), func(w *worker, _, image int) {
-		read := grid{h: in.H, w: in.W, c: c}
-		data := w.take(read.size())
-		a := &w.args.affine
-		*a = kernel.Affine{Dst: read.inner(data), X: plane(in, image), Rows: in.H, Cols: in.W, C: c, View: view(o.X, o.ReLU)}
-		d.set.Affine(a)
-		lanes := w.takeZero(2 * kernel.Lanes * c)
-		m := &w.args.moments
-		*m = kernel.Moments{Sum: lanes[:kernel.Lanes*c], Square: lanes[kernel.Lanes*c:], X: read.inner(data), Rows: in.H, Cols: in.W, C: c, Center: center}
-		d.set.Moments(m)
-		out := plane(o.Out.Values, image).Data
-		for i := range c {
-			out[i] = float32(joinLanes(m.Sum, c, i) / pixels)
-		}
-	})
+// globalPoolJob is a global pool's forward or backward pass.
+type globalPoolJob struct {
+	device   *Device
+	op       *nn.GlobalPool
+	backward bool
+	zeros    []float32
 }
+
+func (d *Device) globalPoolForward(o *nn.GlobalPool) { d.jobs.globalPool.run(d, o, false) }
 
 func (d *Device) globalPoolBackward(o *nn.GlobalPool) {
-	if o.X.Grad == nil {
-		return
+	if o.X.Grad != nil {
+		d.jobs.globalPool.run(d, o, true)
 	}
-	in := o.X.Values
-	c := in.Channels.Padded()
-	share := 1 / float32(in.H*in.W)
-	d.eachImage(in.N, chunkCount(in.N, 0), func(w *worker, _, image int) {
-		g := w.take(c)
-		for i, x := range plane(o.Out.Grad, image).Data[:c] {
-			g[i] = x * share
-		}
-		// Strides of 0: one pixel stands for all.
-		a := &w.args.addMasked
-		*a = kernel.AddMasked{Dst: plane(o.X.Grad, image), G: kernel.Plane{Data: g}, X: plane(in, image), Rows: in.H, Cols: in.W, C: c, Store: o.StoreGrad(0)}
-		if o.ReLU {
-			a.View = view(o.X, true)
-		}
-		d.set.AddMasked(a)
-	})
 }
 
-// layer is a linear layer's weights in the order of the products.
+func (j *globalPoolJob) run(d *Device, o *nn.GlobalPool, backward bool) {
+	j.device, j.op, j.backward = d, o, backward
+	clear(grow(&j.zeros, o.X.Values.Channels.Padded()))
+	d.eachImage(o.X.Values, j)
+	j.device, j.op = nil, nil
+}
+
+func (j *globalPoolJob) image(w *worker, _, image int) {
+	if j.backward {
+		j.spread(w, image)
+		return
+	}
+	d, o, in := j.device, j.op, j.op.X.Values
+	c := in.Channels.Padded()
+	read := grid{h: in.H, w: in.W, c: c}
+	data := w.take(read.size())
+	a := &w.args.affine
+	*a = kernel.Affine{Dst: read.inner(data), X: plane(in, image), Rows: in.H, Cols: in.W, C: c, View: view(o.X, o.ReLU)}
+	d.set.Affine(a)
+	lanes := w.takeZero(2 * kernel.Lanes * c)
+	m := &w.args.moments
+	*m = kernel.Moments{Sum: lanes[:kernel.Lanes*c], Square: lanes[kernel.Lanes*c:], X: read.inner(data), Rows: in.H, Cols: in.W, C: c, Center: j.zeros}
+	d.set.Moments(m)
+	out := plane(o.Out.Values, image).Data
+	pixels := float64(in.H * in.W)
+	for i := range c {
+		out[i] = float32(joinLanes(m.Sum, c, i) / pixels)
+	}
+}
+
+// spread gives every pixel its share of the gradient.
+func (j *globalPoolJob) spread(w *worker, image int) {
+	o, in := j.op, j.op.X.Values
+	c := in.Channels.Padded()
+	share := 1 / float32(in.H*in.W)
+	g := w.take(c)
+	for i, x := range plane(o.Out.Grad, image).Data[:c] {
+		g[i] = x * share
+	}
+	// Strides of 0: one pixel stands for all.
+	addMasked(j.device, w, o.X, o.ReLU, o.StoreGrad(0), kernel.Plane{Data: g}, image)
+}
+
+// layer is a linear layer laid out: images are the pixels of one product.
 type layer struct {
 	k, n       int
 	rows       []int
-	w, w2      []float32
+	w          []float32 // packed, [k][n] forward and [n][k] backward
+	dw         []float32
 	x          []float32 // what is read, [N][k]
 	inOff, out []int32
 }
 
-// newLayer reads X and packs the weights: forward as [k][n], backward as [n][k].
-func (d *Device) newLayer(o *nn.Linear) *layer {
+func (l *layer) forget() { l.inOff, l.out = nil, nil }
+
+// newLayer reads X and packs the weights.
+func (d *Device) newLayer(o *nn.Linear, backward bool) *layer {
 	in, out := o.X.Values, o.Out.Values
-	l := &layer{k: in.Channels.Padded(), n: out.Channels.Padded(), rows: places(in.Channels)}
-	l.w, l.w2 = make([]float32, l.k*l.n), make([]float32, l.k*l.n)
-	forward, back := newPanels(1, l.k, l.n), newPanels(1, l.n, l.k)
+	l := &d.room.linear
+	l.k, l.n, l.rows = in.Channels.Padded(), out.Channels.Padded(), places(l.rows[:0], in.Channels)
+	clear(grow(&l.w, l.k*l.n))
 	width := o.W.Shape[len(o.W.Shape)-1]
 	for i, k := range l.rows {
-		for n := range o.W.Out {
-			x := o.W.Value.(memory)[i*width+n]
-			l.w[forward.at(0, k, n)], l.w2[back.at(0, n, k)] = x, x
+		row := o.W.Value.(memory)[i*width : i*width+o.W.Out]
+		if backward {
+			packing{1, l.n, l.k}.column(l.w, 0, 0, k, row)
+		} else {
+			packing{1, l.k, l.n}.row(l.w, 0, k, 0, row)
 		}
 	}
-	l.x = make([]float32, in.N*l.k)
-	d.set.Affine(&kernel.Affine{Dst: kernel.Plane{Data: l.x, Pix: l.k}, X: kernel.Plane{Data: plane(in, 0).Data, Pix: in.Image()}, Rows: 1, Cols: in.N, C: l.k, View: view(o.X, false)})
+	a := d.args()
+	a.affine = kernel.Affine{Dst: kernel.Plane{Data: grow(&l.x, in.N*l.k), Pix: l.k}, X: kernel.Plane{Data: plane(in, 0).Data, Pix: in.Image()}, Rows: 1, Cols: in.N, C: l.k, View: view(o.X, false)}
+	d.set.Affine(&a.affine)
 	l.inOff, l.out = d.table(1, in.N, 0, l.k), d.table(1, in.N, 0, out.Image())
 	return l
 }
 
+// args are those of the caller's goroutine.
+func (d *Device) args() *arguments { return &d.workers.all[0].args }
+
 func (d *Device) linearForward(o *nn.Linear) {
-	l := d.newLayer(o)
+	l := d.newLayer(o, false)
 	out := plane(o.Out.Values, 0).Data
 	for _, at := range l.out {
 		row := out[int(at) : int(at)+l.n]
@@ -90,71 +114,78 @@ func (d *Device) linearForward(o *nn.Linear) {
 			copy(row, o.B.Value.(memory)[:o.B.Out])
 		}
 	}
-	d.set.Dense(&kernel.Dense{Out: out, OutOff: l.out, In: l.x, InOff: l.inOff, Taps: zeroTap, K: l.k, N: l.n, W: l.w, Accumulate: true})
+	a := d.args()
+	a.dense = kernel.Dense{Out: out, OutOff: l.out, In: l.x, InOff: l.inOff, Taps: zeroTap, K: l.k, N: l.n, W: l.w, Accumulate: true}
+	d.set.Dense(&a.dense)
 }
 
 func (d *Device) linearBackward(o *nn.Linear) {
-	l := d.newLayer(o)
+	l := d.newLayer(o, true)
 	n := o.X.Values.N
 	g := plane(o.Out.Grad, 0).Data
-	dw := make([]float32, l.k*l.n)
-	d.set.DenseGrad(&kernel.DenseGrad{DW: dw, LD: l.n, A: kernel.Plane{Data: l.x, Pix: l.k}, B: kernel.Plane{Data: g, Pix: o.Out.Values.Image()}, Rows: 1, Cols: n, K: l.k, N: l.n})
+	clear(grow(&l.dw, l.k*l.n))
+	a := d.args()
+	a.denseGrad = kernel.DenseGrad{DW: l.dw, LD: l.n, A: kernel.Plane{Data: l.x, Pix: l.k}, B: kernel.Plane{Data: g, Pix: o.Out.Values.Image()}, Rows: 1, Cols: n, K: l.k, N: l.n}
+	d.set.DenseGrad(&a.denseGrad)
+	l.addGrads(o, g)
+	if o.X.Grad == nil {
+		return
+	}
+	a.dense = kernel.Dense{Out: plane(o.X.Grad, 0).Data, OutOff: d.table(1, n, 0, o.X.Grad.Image()), In: g, InOff: l.out, Taps: zeroTap, K: l.n, N: l.k, W: l.w, Accumulate: !o.StoreGrad(0)}
+	d.set.Dense(&a.dense)
+}
+
+func (l *layer) addGrads(o *nn.Linear, g []float32) {
 	grad, width := o.W.Grad.(memory), o.W.Shape[len(o.W.Shape)-1]
 	for i, k := range l.rows {
 		for j := range o.W.Out {
-			grad[i*width+j] += dw[k*l.n+j]
+			grad[i*width+j] += l.dw[k*l.n+j]
 		}
 	}
 	touch(o.W.Param)
-	if o.B != nil {
-		bias := o.B.Grad.(memory)
-		for _, at := range l.out {
-			for j := range o.B.Out {
-				bias[j] += g[int(at)+j]
-			}
-		}
-		touch(o.B.Param)
-	}
-	if o.X.Grad == nil {
+	if o.B == nil {
 		return
 	}
-	d.set.Dense(&kernel.Dense{Out: plane(o.X.Grad, 0).Data, OutOff: d.table(1, n, 0, o.X.Grad.Image()), In: g, InOff: l.out, Taps: zeroTap, K: l.n, N: l.k, W: l.w2, Accumulate: !o.StoreGrad(0)})
-}
-
-// eachKept visits a dropout's numbers: the place in the tensor of image and channel,
-// and the factor.
-func eachKept(o *nn.Dropout, visit func(image, at int, keep float32)) {
-	t := o.X.Values
-	count := t.Channels.Count()
-	for image := range t.N {
-		for i, c := range places(t.Channels) {
-			visit(image, c, o.Keep[image*count+i])
+	bias := o.B.Grad.(memory)
+	for _, at := range l.out {
+		for j := range o.B.Out {
+			bias[j] += g[int(at)+j]
 		}
 	}
+	touch(o.B.Param)
 }
 
 func (d *Device) dropoutForward(o *nn.Dropout) {
-	v := view(o.X, false)
 	in, out := o.X.Values, o.Out.Values
+	d.room.places = places(d.room.places[:0], in.Channels)
+	count := len(d.room.places)
+	a := &d.args().affine
 	for image := range in.N {
-		d.set.Affine(&kernel.Affine{Dst: plane(out, image), X: plane(in, image), Rows: 1, Cols: 1, C: in.Channels.Padded(), View: v})
+		*a = kernel.Affine{Dst: plane(out, image), X: plane(in, image), Rows: 1, Cols: 1, C: in.Channels.Padded(), View: view(o.X, false)}
+		d.set.Affine(a)
+		row := plane(out, image).Data
+		for i, c := range d.room.places {
+			row[c] *= o.Keep[image*count+i]
+		}
 	}
-	eachKept(o, func(image, at int, keep float32) { plane(out, image).Data[at] *= keep })
 }
 
 func (d *Device) dropoutBackward(o *nn.Dropout) {
-	if o.X.Grad == nil {
+	t := o.X.Grad
+	if t == nil {
 		return
 	}
-	if o.StoreGrad(0) {
-		t := o.X.Grad
-		for image := range t.N {
-			clear(plane(t, image).Data[:t.Channels.Padded()])
+	d.room.places = places(d.room.places[:0], o.X.Values.Channels)
+	count := len(d.room.places)
+	for image := range t.N {
+		to, from := plane(t, image).Data, plane(o.Out.Grad, image).Data
+		if o.StoreGrad(0) {
+			clear(to[:t.Channels.Padded()])
+		}
+		for i, c := range d.room.places {
+			to[c] += float32(from[c] * o.Keep[image*count+i])
 		}
 	}
-	eachKept(o, func(image, at int, keep float32) {
-		plane(o.X.Grad, image).Data[at] += float32(plane(o.Out.Grad, image).Data[at] * keep)
-	})
 }
 
 // probabilities is the softmax of an image's logits, with its largest.
@@ -179,7 +210,7 @@ func probabilities(o *nn.CrossEntropy, image int, to []float64) (top int, logSum
 func (d *Device) lossForward(o *nn.CrossEntropy) error {
 	t := o.Logits.Values
 	classes := t.Channels.Count()
-	p := make([]float64, classes)
+	p := grow(&d.room.probabilities, classes)
 	loss := 0.0
 	o.Correct = 0
 	for image, label := range o.Labels {
@@ -201,7 +232,7 @@ func (d *Device) lossBackward(o *nn.CrossEntropy) {
 		return
 	}
 	t := o.Logits.Values
-	p := make([]float64, t.Channels.Count())
+	p := grow(&d.room.probabilities, t.Channels.Count())
 	for image, label := range o.Labels {
 		probabilities(o, image, p)
 		p[label]--

@@ -23,78 +23,83 @@ type arguments struct {
 	scalePixels   kernel.ScalePixels
 	maxPool       kernel.MaxPool
 	maxPoolGrad   kernel.MaxPoolGrad
+	sgd           kernel.SGD
 }
 
 // usesBatch says whether a norm takes the batch's statistics.
-func usesBatch(mode nn.Mode, bn *nn.BatchNorm) bool { return mode != nn.Evaluate || bn.Mean == nil }
+func usesBatch(mode nn.Mode, norm *nn.Norm) bool {
+	return norm != nil && (mode != nn.Evaluate || norm.BN.Mean == nil)
+}
 
 // statistics gathers an output's moments chunk by chunk, each around the first pixel
 // of its own first image, so that a mean far from zero costs no digits.
 type statistics struct {
 	c, chunks int
-	centers   []float32 // [chunks][c]
-	sums      []float32 // [chunks][2][lanes][c]
+	room      []float32 // [chunks][1+2*lanes][c]: center, sums, sums of squares
 }
 
-func (d *Device) newStatistics(t *nn.Tensor, chunks int) *statistics {
-	c := t.Channels.Padded()
-	room := grow(&d.room.moments, chunks*c*(1+2*kernel.Lanes))
-	clear(room)
-	return &statistics{c: c, chunks: chunks, centers: room[:chunks*c], sums: room[chunks*c:]}
+func (s *statistics) reset(c, chunks int) {
+	s.c, s.chunks = c, chunks
+	grow(&s.room, chunks*c*(1+2*kernel.Lanes))
 }
 
-func (s *statistics) lanes(chunk int) (sum, square []float32) {
+func (s *statistics) chunk(i int) (center, sum, square []float32) {
+	all := s.room[i*s.c*(1+2*kernel.Lanes):]
 	n := kernel.Lanes * s.c
-	all := s.sums[chunk*2*n:]
-	return all[:n], all[n : 2*n]
+	return all[:s.c], all[s.c : s.c+n], all[s.c+n : s.c+2*n]
 }
 
-// add takes an image that was just written.
-func (s *statistics) add(d *Device, w *worker, t *nn.Tensor, chunk, image int) {
-	center := s.centers[chunk*s.c : (chunk+1)*s.c]
+// add takes an image that was just written; first says that it is its chunk's first.
+func (s *statistics) add(d *Device, w *worker, t *nn.Tensor, chunk, image int, first bool) {
+	center, sum, square := s.chunk(chunk)
 	p := plane(t, image)
-	if image == chunk*t.N/s.chunks {
+	if first {
 		copy(center, p.Data)
+		clear(sum)
+		clear(square)
 	}
 	a := &w.args.moments
-	a.Sum, a.Square = s.lanes(chunk)
-	a.X, a.Rows, a.Cols, a.C, a.Center = p, t.H, t.W, s.c, center
+	*a = kernel.Moments{Sum: sum, Square: square, X: p, Rows: t.H, Cols: t.W, C: s.c, Center: center}
 	d.set.Moments(a)
 }
 
 // finish joins the chunks (Chan, Golub and LeVeque, "Updating formulae and a pairwise
-// algorithm for computing sample variances", 1979) and makes the norm's view.
-func (s *statistics) finish(mode nn.Mode, v *nn.Var) {
-	t, norm := v.Values, v.Norm
+// algorithm for computing sample variances", 1979) and makes the norm's view. places
+// are the channels'.
+func (s *statistics) finish(mode nn.Mode, v *nn.Var, places []int) {
+	norm := v.Norm
 	bn := norm.BN
-	for c := range t.Channels.Padded() {
-		norm.Scale[c], norm.Shift[c], norm.Center[c], norm.InvStd[c] = 0, 0, 0, 0
-	}
-	pixels := t.H * t.W
-	for i, c := range places(t.Channels) {
-		var n, mean, m2 float64
-		for chunk := range s.chunks {
-			images := (chunk+1)*t.N/s.chunks - chunk*t.N/s.chunks
-			k := float64(images * pixels)
-			sum, square := s.lanes(chunk)
-			a, b := joinLanes(sum, s.c, c), joinLanes(square, s.c, c)
-			chunkMean := float64(s.centers[chunk*s.c+c]) + a/k
-			chunkM2 := b - float64(a*a)/k
-			delta := chunkMean - mean
-			m2 += chunkM2 + float64(float64(delta*delta)*n)*k/(n+k)
-			mean += float64(delta*k) / (n + k)
-			n += k
-		}
-		variance := max(0, m2/n)
-		if mode == nn.Train && bn.Mean != nil {
+	moves := mode == nn.Train && bn.Mean != nil
+	clearView(norm)
+	for i, c := range places {
+		n, mean, m2 := s.join(v.Values, c)
+		if moves {
 			move(&bn.Mean[i], mean, bn.Momentum)
 			move(&bn.Var[i], m2/max(1, n-1), bn.Momentum)
 		}
-		setView(norm, i, c, mean, variance)
+		setView(norm, i, c, mean, m2/n)
 	}
-	if mode == nn.Train && bn.Mean != nil {
+	if moves {
 		bn.Batches++
 	}
+}
+
+// join is a channel's number of values, their mean and the sum of the squares of
+// their distances from it.
+func (s *statistics) join(t *nn.Tensor, c int) (n, mean, m2 float64) {
+	for chunk := range s.chunks {
+		from, to := images(t.N, s.chunks, chunk)
+		k := float64((to - from) * t.H * t.W)
+		center, sum, square := s.chunk(chunk)
+		a, b := joinLanes(sum, s.c, c), joinLanes(square, s.c, c)
+		chunkMean := float64(center[c]) + a/k
+		chunkM2 := b - float64(a*a)/k
+		delta := chunkMean - mean
+		m2 += chunkM2 + float64(float64(delta*delta)*n)*k/(n+k)
+		mean += float64(delta*k) / (n + k)
+		n += k
+	}
+	return n, mean, max(0, m2)
 }
 
 func joinLanes(lanes []float32, stride, c int) float64 {
@@ -104,6 +109,13 @@ func joinLanes(lanes []float32, stride, c int) float64 {
 func move(running *float32, batch, momentum float64) {
 	old := float64(*running)
 	*running = float32(old + float64(momentum*(batch-old)))
+}
+
+func clearView(norm *nn.Norm) {
+	clear(norm.Scale)
+	clear(norm.Shift)
+	clear(norm.Center)
+	clear(norm.InvStd)
 }
 
 // setView makes scale and shift of channel i, at place c.
@@ -121,32 +133,15 @@ func setView(norm *nn.Norm, i, c int, mean, variance float64) {
 }
 
 // running makes the view of a norm that uses its running statistics.
-func running(v *nn.Var) {
-	norm := v.Norm
-	for c := range norm.Scale {
-		norm.Scale[c], norm.Shift[c], norm.Center[c], norm.InvStd[c] = 0, 0, 0, 0
-	}
-	for i, c := range places(v.Values.Channels) {
+func running(norm *nn.Norm, places []int) {
+	clearView(norm)
+	for i, c := range places {
 		setView(norm, i, c, float64(norm.BN.Mean[i]), float64(norm.BN.Var[i]))
 	}
 }
 
-// places is where each logical channel lies among the padded ones.
-func places(channels nn.Channels) []int {
-	var at []int
-	begin := 0
-	for _, width := range channels {
-		for c := range width {
-			at = append(at, begin+c)
-		}
-		begin += nn.Pad(width)
-	}
-	return at
-}
-
 // upstream is the gradient with respect to what is read of an operator's output.
 type upstream struct {
-	v      *nn.Var
 	t      *nn.Tensor
 	weight float32
 	keep   []float32
@@ -154,9 +149,9 @@ type upstream struct {
 
 func upstreamOf(v *nn.Var) upstream {
 	if v.Via == nil {
-		return upstream{v: v, t: v.Grad, weight: 1}
+		return upstream{t: v.Grad, weight: 1}
 	}
-	u := upstream{v: v, t: v.Via.Out.Grad, weight: 1}
+	u := upstream{t: v.Via.Out.Grad, weight: 1}
 	if v.Via.Weights != nil {
 		u.weight = v.Via.Weights[v.ViaIndex]
 	}
@@ -173,69 +168,83 @@ func (u upstream) kept(image int) float32 {
 	return u.keep[image]
 }
 
-// normGrad is what the second phase of an operator's backward pass needs to turn the
-// upstream gradient into that of the stored values.
+// normGrad turns the upstream gradient of an output into that of its stored values,
+// in two phases: sums over the batch, which are those of the norm's parameters and of
+// the mixture's weight too, and then every value by itself.
 type normGrad struct {
 	upstream
-	a, b, d, zero []float32 // [padded channels]; a without the image's factor
+	v        *nn.Var
+	constant bool // the norm's statistics are
+	chunks   int  // 0: no sums are wanted
+	c        int
+	sums     []float64 // [chunks][2][c]: m and m*d of kernel.GradMoments, times keep
+	room     []float32
+	a, b, d  []float32 // [c]; a without the image's factor
+	center   []float32
 }
 
-// prepareGrad is the first phase: the sums over the batch, the gradients of the
-// norm's parameters and of the mixture's weight.
-func (d *Device) prepareGrad(v *nn.Var) *normGrad {
-	u := upstreamOf(v)
+func (g *normGrad) reset(mode nn.Mode, v *nn.Var) {
 	c := v.Values.Channels.Padded()
-	g := &normGrad{upstream: u, a: make([]float32, c), b: make([]float32, c), d: make([]float32, c), zero: make([]float32, c)}
-	wantsWeight := v.Via != nil && v.Via.DWeights != nil
-	for i := range g.a {
-		g.a[i] = u.weight
-	}
-	if v.Norm == nil && !wantsWeight {
-		return g
-	}
-	sum, dot := d.gradSums(u, v)
-	if wantsWeight {
-		v.Via.DWeights[v.ViaIndex] = float32(weightGrad(v, sum, dot))
+	g.v, g.c, g.upstream, g.chunks = v, c, upstreamOf(v), 0
+	g.constant = !usesBatch(mode, v.Norm)
+	room := grow(&g.room, 4*c)
+	clear(room)
+	g.a, g.b, g.d, g.center = room[:c], room[c:2*c], room[2*c:3*c], room[3*c:]
+	if v.Norm != nil {
+		g.center = v.Norm.Center
+	} else {
+		fill(g.a, g.weight)
 	}
 	if v.Norm != nil {
-		g.fold(v.Norm, sum, dot)
+		g.chunks = chunkCount(v.Values.N, 0)
+		grow(&g.sums, g.chunks*2*c)
 	}
-	return g
 }
 
-// gradSums adds up, for each padded channel over the batch, m and m*d of
-// kernel.GradMoments, times each image's keep.
-func (d *Device) gradSums(u upstream, v *nn.Var) (sum, dot []float64) {
-	t := v.Values
-	c := t.Channels.Padded()
-	chunks := chunkCount(t.N, 0)
-	all := grow(&d.room.sums, chunks*2*c)
-	clear(all)
-	center := make([]float32, c)
-	if v.Norm != nil {
-		center = v.Norm.Center
-	}
-	d.eachImage(t.N, chunks, func(w *worker, chunk, image int) {
-		lanes := w.takeZero(2 * kernel.Lanes * c)
-		a := &w.args.gradMoments
-		a.Sum, a.Dot = lanes[:kernel.Lanes*c], lanes[kernel.Lanes*c:]
-		a.G, a.X, a.Rows, a.Cols, a.C, a.Center, a.View = plane(u.t, image), plane(t, image), t.H, t.W, c, center, view(v, false)
+// wantsWeight says whether the mixture's weight gets its gradient here: from a norm's
+// sums. That of a source without a norm is the sum's to work out.
+func wantsWeight(v *nn.Var) bool {
+	return v.Norm != nil && v.Via != nil && v.Via.DWeights != nil
+}
+
+// sum adds up a chunk's images.
+func (g *normGrad) sum(d *Device, w *worker, chunk int) {
+	t, c := g.v.Values, g.c
+	mine := g.sums[chunk*2*c : (chunk+1)*2*c]
+	clear(mine)
+	lanes := w.take(2 * kernel.Lanes * c)
+	a := &w.args.gradMoments
+	from, to := images(t.N, g.chunks, chunk)
+	for image := from; image < to; image++ {
+		keep := float64(g.kept(image))
+		clear(lanes)
+		*a = kernel.GradMoments{Sum: lanes[:kernel.Lanes*c], Dot: lanes[kernel.Lanes*c:], G: plane(g.t, image), X: plane(t, image),
+			Rows: t.H, Cols: t.W, C: c, Center: g.center, View: view(g.v, false)}
 		d.set.GradMoments(a)
-		keep := float64(u.kept(image))
-		mine := all[chunk*2*c:]
 		for i := range c {
 			mine[i] += float64(keep * joinLanes(a.Sum, c, i))
 			mine[c+i] += float64(keep * joinLanes(a.Dot, c, i))
 		}
-	})
-	sum, dot = make([]float64, c), make([]float64, c)
-	for chunk := range chunks {
-		for i := range c {
-			sum[i] += all[chunk*2*c+i]
-			dot[i] += all[chunk*2*c+c+i]
+	}
+}
+
+// finish joins the sums of all chunks into those of the first and takes what follows
+// from them.
+func (g *normGrad) finish(places []int) {
+	if g.chunks == 0 {
+		return
+	}
+	total := g.sums[:2*g.c]
+	for chunk := 1; chunk < g.chunks; chunk++ {
+		for i, x := range g.sums[chunk*2*g.c : (chunk+1)*2*g.c] {
+			total[i] += x
 		}
 	}
-	return sum, dot
+	sum, dot := total[:g.c], total[g.c:]
+	if wantsWeight(g.v) {
+		g.v.Via.DWeights[g.v.ViaIndex] = float32(weightGrad(g.v, sum, dot))
+	}
+	g.fold(places, sum, dot)
 }
 
 // weightGrad is the sum of gradient times what is read: scale*x + shift where the
@@ -243,10 +252,6 @@ func (d *Device) gradSums(u upstream, v *nn.Var) (sum, dot []float64) {
 func weightGrad(v *nn.Var, sum, dot []float64) float64 {
 	total := 0.0
 	for c := range sum {
-		if v.Norm == nil {
-			total += dot[c]
-			continue
-		}
 		scale := float64(v.Norm.Scale[c])
 		base := float64(scale*float64(v.Norm.Center[c])) + float64(v.Norm.Shift[c])
 		total += float64(scale*dot[c]) + float64(base*sum[c])
@@ -258,19 +263,23 @@ func weightGrad(v *nn.Var, sum, dot []float64) float64 {
 // kernel.NormGrad: with xhat = d*invstd and M values a channel,
 //
 //	gradient = scale * (m - sum/M - xhat*invstd*dot/M)
-func (g *normGrad) fold(norm *nn.Norm, sum, dot []float64) {
-	bn, t := norm.BN, g.v.Values
+//
+// and no more than scale*m where the statistics are constants.
+func (g *normGrad) fold(places []int, sum, dot []float64) {
+	norm, t := g.v.Norm, g.v.Values
+	bn := norm.BN
 	weight, values := float64(g.weight), float64(t.N*t.H*t.W)
-	clear(g.a)
-	for i, c := range places(t.Channels) {
+	for i, c := range places {
 		inv, scale := float64(norm.InvStd[c]), float64(norm.Scale[c])
 		if bn.Gamma != nil {
 			bn.Gamma.Grad.(memory)[i] += float32(float64(weight*inv) * dot[c])
 			bn.Beta.Grad.(memory)[i] += float32(weight * sum[c])
 		}
 		g.a[c] = float32(scale * weight)
-		g.b[c] = float32(-float64(scale*weight) * inv * inv * dot[c] / values)
-		g.d[c] = float32(-float64(scale*weight) * sum[c] / values)
+		if !g.constant {
+			g.b[c] = float32(-float64(scale*weight) * inv * inv * dot[c] / values)
+			g.d[c] = float32(-float64(scale*weight) * sum[c] / values)
+		}
 	}
 	if bn.Gamma != nil {
 		touch(bn.Gamma)
@@ -282,28 +291,23 @@ func touch(p *nn.Param) { p.Touched, p.Trained = true, true }
 
 // write puts the gradient of an image's stored values into dst.
 func (g *normGrad) write(d *Device, w *worker, dst kernel.Plane, image int) {
-	v := g.v
+	v, keep := g.v, g.kept(image)
 	t := v.Values
-	c := t.Channels.Padded()
-	keep := g.kept(image)
 	if v.Norm == nil && !v.ReLU {
 		a := &w.args.addScaled
-		*a = kernel.AddScaled{Dst: dst, X: plane(g.t, image), Rows: t.H, Cols: t.W, C: c, Weight: g.weight * keep, Store: true}
+		*a = kernel.AddScaled{Dst: dst, X: plane(g.t, image), Rows: t.H, Cols: t.W, C: g.c, Weight: g.weight * keep, Store: true}
 		d.set.AddScaled(a)
 		return
 	}
 	coefficients := g.a
 	if keep != 1 {
-		coefficients = w.take(c)
+		coefficients = w.take(g.c)
 		for i, x := range g.a {
 			coefficients[i] = x * keep
 		}
 	}
 	a := &w.args.normGrad
-	*a = kernel.NormGrad{Dst: dst, G: plane(g.t, image), X: plane(t, image), Rows: t.H, Cols: t.W, C: c,
-		Center: g.zero, A: coefficients, B: g.b, D: g.d, View: view(v, false)}
-	if v.Norm != nil {
-		a.Center = v.Norm.Center
-	}
+	*a = kernel.NormGrad{Dst: dst, G: plane(g.t, image), X: plane(t, image), Rows: t.H, Cols: t.W, C: g.c,
+		Center: g.center, A: coefficients, B: g.b, D: g.d, View: view(v, false)}
 	d.set.NormGrad(a)
 }

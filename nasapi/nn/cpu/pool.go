@@ -1,43 +1,38 @@
 package cpu
 
 import (
-	"math"
-
 	"evalnas/nasapi/nn"
 	"evalnas/nasapi/nn/cpu/kernel"
 )
 
-// pooling is how a pool computes one image.
+// pooling is a pool.
 type pooling struct {
-	op      *nn.Pool
-	in, out *nn.Tensor
-	win     nn.Window
-	grid    grid
-	taps    []int32
-	c       int
-	ones    []float32 // a window of them, for means
-	share   []float32 // 1/count of each output pixel
+	common
+	op    *nn.Pool
+	taps  []int32
+	ones  []float32 // a window of them, for means
+	share []float32 // 1/count of each output pixel
+	back  transpose // of means
 }
 
-func newPooling(o *nn.Pool) *pooling {
-	in := o.X.Values
-	p := &pooling{op: o, in: in, out: o.Out.Values, win: o.Window.Defaults(), c: in.Channels.Padded()}
-	p.grid = gridFor(p.win, in.H, in.W, p.c, 0, 0)
-	p.taps = p.grid.taps(p.win, 0, 0)
+func (p *pooling) layOut(_ *Device) {
+	o := p.op
+	p.begin(o.X, o.Out, o.ReLU)
+	p.store = o.X.Grad != nil && o.StoreGrad(0)
+	p.max, p.again, p.window = o.Max, o.Max, o.Window.Defaults()
 	if o.Max {
-		return p
+		return
 	}
-	p.ones = make([]float32, len(p.taps)*p.c)
-	for i := range p.ones {
-		p.ones[i] = 1
-	}
-	for y := range p.out.H {
-		for x := range p.out.W {
-			n := inside(y*p.win.StrideH-p.win.PadH, p.win.KH, p.win.DilationH, in.H) * inside(x*p.win.StrideW-p.win.PadW, p.win.KW, p.win.DilationW, in.W)
+	in, out, win := p.x.Values, p.out.Values, p.window
+	fill(grow(&p.ones, win.KH*win.KW*p.c), 1)
+	p.share = p.share[:0]
+	for y := range out.H {
+		for x := range out.W {
+			n := inside(y*win.StrideH-win.PadH, win.KH, win.DilationH, in.H) * inside(x*win.StrideW-win.PadW, win.KW, win.DilationW, in.W)
 			p.share = append(p.share, 1/float32(max(1, n)))
 		}
 	}
-	return p
+	p.back.layOut(win, in.H, in.W, p.outGrid())
 }
 
 // inside counts the positions from, from+step, ... of n that are pixels of size.
@@ -51,95 +46,61 @@ func inside(from, n, step, size int) int {
 	return count
 }
 
-func (p *pooling) prepare(d *Device, w *worker, image int) []float32 {
-	data := w.take(p.grid.size())
-	border := float32(0)
-	if p.op.Max {
-		border = float32(math.Inf(-1))
-	}
-	for i := range data {
-		data[i] = border
-	}
-	a := &w.args.affine
-	*a = kernel.Affine{Dst: p.grid.inner(data), X: plane(p.in, image), Rows: p.in.H, Cols: p.in.W, C: p.c, View: view(p.op.X, p.op.ReLU)}
-	d.set.Affine(a)
-	return data
+func (p *pooling) place(_ *Device, g grid) { p.taps = g.taps(p.taps[:0], p.window, 0, 0) }
+
+func (p *pooling) pack(bool)          {}
+func (p *pooling) addGrads([]float32) {}
+
+// windows is the plane of a copy's windows.
+func (p *pooling) windows(data []float32) kernel.Plane {
+	return p.bundle.readings[p.reading].grid.strided(p.window.StrideH, p.window.StrideW, data, p.origin)
 }
 
-func (d *Device) poolForward(mode nn.Mode, o *nn.Pool) {
-	p := newPooling(o)
-	t := p.out
-	chunks := chunkCount(t.N, 0)
-	var stats *statistics
-	if o.Out.Norm != nil && usesBatch(mode, o.Out.Norm.BN) {
-		stats = d.newStatistics(t, chunks)
-	}
-	d.eachImage(t.N, chunks, func(w *worker, chunk, image int) {
-		data := p.prepare(d, w, image)
-		p.forward(d, w, data, plane(t, image))
-		if stats != nil {
-			stats.add(d, w, t, chunk, image)
-		}
-	})
-	finishNorm(mode, o.Out, stats)
-}
-
-func (p *pooling) forward(d *Device, w *worker, data []float32, out kernel.Plane) {
-	in := p.grid.strided(p.win, data)
+func (p *pooling) forward(d *Device, w *worker, from copied, image int) {
+	t := p.out.Values
+	out := plane(t, image)
 	if p.op.Max {
 		a := &w.args.maxPool
-		*a = kernel.MaxPool{Out: out, In: in, Rows: p.out.H, Cols: p.out.W, C: p.c, Taps: p.taps}
+		*a = kernel.MaxPool{Out: out, In: p.windows(from.inf), Rows: t.H, Cols: t.W, C: p.c, Taps: p.taps}
 		d.set.MaxPool(a)
 		return
 	}
 	a := &w.args.depthwise
-	*a = kernel.Depthwise{Out: out, In: in, Rows: p.out.H, Cols: p.out.W, C: p.c, Taps: p.taps, W: p.ones}
+	*a = kernel.Depthwise{Out: out, In: p.windows(from.zero), Rows: t.H, Cols: t.W, C: p.c, Taps: p.taps, W: p.ones}
 	d.set.Depthwise(a)
-	s := &w.args.scalePixels
-	*s = kernel.ScalePixels{Dst: out, X: out, Rows: p.out.H, Cols: p.out.W, C: p.c, Weight: p.share}
-	d.set.ScalePixels(s)
+	p.divide(d, w, out)
 }
 
-func (d *Device) poolBackward(_ nn.Mode, o *nn.Pool) {
-	g := d.prepareGrad(o.Out)
-	if o.X.Grad == nil {
+// divide makes means of sums, in place, or shares of their gradients.
+func (p *pooling) divide(d *Device, w *worker, x kernel.Plane) {
+	a := &w.args.scalePixels
+	*a = kernel.ScalePixels{Dst: x, X: x, Rows: p.out.Values.H, Cols: p.out.Values.W, C: p.c, Weight: p.share}
+	d.set.ScalePixels(a)
+}
+
+func (p *pooling) backward(d *Device, w *worker, from copied, _ []float32, image int) {
+	if from.grad == nil {
 		return
 	}
-	p := newPooling(o)
-	d.eachImage(p.in.N, chunkCount(p.in.N, 0), func(w *worker, _, image int) {
-		out := grid{h: p.out.H, w: p.out.W, c: p.c}
-		dy := w.take(out.size())
-		g.write(d, w, out.inner(dy), image)
-		dx := w.takeZero(p.grid.size())
-		if o.Max {
-			p.maxBackward(d, w, dx, out.inner(dy), image)
-		} else {
-			p.meanBackward(d, w, dx, out.inner(dy))
-		}
-		a := &w.args.addMasked
-		*a = kernel.AddMasked{Dst: plane(o.X.Grad, image), G: p.grid.inner(dx), X: plane(p.in, image), Rows: p.in.H, Cols: p.in.W, C: p.c, Store: o.StoreGrad(0)}
-		if o.ReLU {
-			a.View = view(o.X, true)
-		}
-		d.set.AddMasked(a)
-	})
+	if p.op.Max {
+		p.maxBackward(d, w, from, image)
+		return
+	}
+	g := p.back.grid
+	dy := w.take(g.size())
+	g.border(dy, 0)
+	p.grad.write(d, w, g.inner(dy), image)
+	p.divide(d, w, g.inner(dy))
+	p.back.add(d, w, from.grad, p.bundle.readings[p.reading].grid, dy, p.ones)
 }
 
-func (p *pooling) maxBackward(d *Device, w *worker, dx []float32, dy kernel.Plane, image int) {
-	data := p.prepare(d, w, image)
+func (p *pooling) maxBackward(d *Device, w *worker, from copied, image int) {
+	t, g := p.out.Values, p.outGrid()
+	dy := w.take(g.size())
+	p.grad.write(d, w, g.inner(dy), image)
 	a := &w.args.maxPoolGrad
-	*a = kernel.MaxPoolGrad{DIn: p.grid.strided(p.win, dx), In: p.grid.strided(p.win, data), Out: plane(p.out, image), G: dy,
-		Rows: p.out.H, Cols: p.out.W, C: p.c, Taps: p.taps}
+	*a = kernel.MaxPoolGrad{DIn: p.windows(from.grad), In: p.windows(from.inf), Out: plane(t, image), G: g.inner(dy), Rows: t.H, Cols: t.W, C: p.c, Taps: p.taps}
 	d.set.MaxPoolGrad(a)
 }
 
-func (p *pooling) meanBackward(d *Device, w *worker, dx []float32, dy kernel.Plane) {
-	s := &w.args.scalePixels
-	*s = kernel.ScalePixels{Dst: dy, X: dy, Rows: p.out.H, Cols: p.out.W, C: p.c, Weight: p.share}
-	d.set.ScalePixels(s)
-	for t, tap := range p.taps {
-		a := &w.args.depthwise
-		*a = kernel.Depthwise{Out: p.grid.strided(p.win, dx[tap:]), In: dy, Rows: p.out.H, Cols: p.out.W, C: p.c, Taps: zeroTap, W: p.ones[t*p.c:], Accumulate: true}
-		d.set.Depthwise(a)
-	}
-}
+func (p *pooling) scratch() int { return max(p.outGrid().size(), p.back.grid.size()) + p.outC }

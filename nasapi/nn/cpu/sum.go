@@ -5,19 +5,113 @@ import (
 	"evalnas/nasapi/nn/cpu/kernel"
 )
 
-func (d *Device) sumForward(o *nn.Sum) {
-	t := o.Out.Values
-	d.eachImage(t.N, chunkCount(t.N, 0), func(w *worker, _, image int) {
-		for i, v := range o.Sources {
-			a := &w.args.addScaled
-			*a = kernel.AddScaled{Dst: plane(t, image), X: plane(v.Values, image), Rows: t.H, Cols: t.W, C: shared(o, v),
-				View: view(v, false), Weight: factor(o, i, image), Store: i == 0 && !o.Add}
-			d.set.AddScaled(a)
+// sumJob is a sum's forward or backward pass: it takes all sources through an image.
+type sumJob struct {
+	device   *Device
+	op       *nn.Sum
+	backward bool
+	narrow   bool      // a source has channels where the sum has padding
+	mixture  []float64 // [source][chunk] gradients of the weights
+	zeros    []float32
+}
+
+func (d *Device) sumForward(o *nn.Sum) { d.jobs.sum.run(d, o, false) }
+
+func (d *Device) sumBackward(o *nn.Sum) {
+	j := &d.jobs.sum
+	chunks := chunkCount(o.Out.Values.N, 0)
+	clear(grow(&j.mixture, len(o.Sources)*chunks))
+	clear(grow(&j.zeros, o.Out.Values.Channels.Padded()))
+	j.run(d, o, true)
+	for i := range o.Sources {
+		if !wantsMixture(o, i) {
+			continue
 		}
-		if narrow(o) {
-			clearPadding(t, image)
+		total := 0.0
+		for _, x := range j.mixture[i*chunks : (i+1)*chunks] {
+			total += x
 		}
-	})
+		o.DWeights[i] = float32(total)
+	}
+}
+
+func (j *sumJob) run(d *Device, o *nn.Sum, backward bool) {
+	j.device, j.op, j.backward, j.narrow = d, o, backward, false
+	for _, v := range o.Sources {
+		j.narrow = j.narrow || v.Values.Channels.Count() > o.Out.Values.Channels.Count()
+	}
+	d.eachImage(o.Out.Values, j)
+	j.device, j.op = nil, nil
+}
+
+func (j *sumJob) image(w *worker, chunk, image int) {
+	for i := range j.op.Sources {
+		switch {
+		case !j.backward:
+			j.add(w, i, image)
+			continue
+		case wantsMixture(j.op, i):
+			j.mixture[i*chunkCount(j.op.Out.Values.N, 0)+chunk] += j.mixtureGrad(w, i, image)
+		}
+		if j.op.Sources[i].Grad != nil {
+			j.addGrad(w, i, image)
+		}
+	}
+	if !j.backward && j.narrow {
+		clearPadding(j.op.Out.Values, image)
+	}
+}
+
+// add adds a source to the sum.
+func (j *sumJob) add(w *worker, source, image int) {
+	o := j.op
+	t, v := o.Out.Values, o.Sources[source]
+	a := &w.args.addScaled
+	*a = kernel.AddScaled{Dst: plane(t, image), X: plane(v.Values, image), Rows: t.H, Cols: t.W, C: shared(o, v),
+		View: view(v, false), Weight: factor(o, source, image), Store: source == 0 && !o.Add}
+	j.device.set.AddScaled(a)
+}
+
+func (j *sumJob) addGrad(w *worker, source, image int) {
+	o := j.op
+	t, v := o.Out.Values, o.Sources[source]
+	a := &w.args.addScaled
+	*a = kernel.AddScaled{Dst: plane(v.Grad, image), X: plane(o.Out.Grad, image), Rows: t.H, Cols: t.W, C: shared(o, v),
+		Weight: factor(o, source, image), Store: o.StoreGrad(source)}
+	j.device.set.AddScaled(a)
+}
+
+// wantsMixture says whether a source's weight gets its gradient here, because the
+// source's own backward pass does not leave it.
+func wantsMixture(o *nn.Sum, source int) bool {
+	v := o.Sources[source]
+	return o.DWeights != nil && !(v.Via == o && v.ViaIndex == source && wantsWeight(v))
+}
+
+// mixtureGrad is an image's share of the gradient of a source's weight: the product
+// of gradient and what is read, summed.
+func (j *sumJob) mixtureGrad(w *worker, source, image int) float64 {
+	o := j.op
+	v, t := o.Sources[source], o.Out.Values
+	c := shared(o, v)
+	read := grid{h: t.H, w: t.W, c: c}
+	data := w.take(read.size())
+	a := &w.args.affine
+	*a = kernel.Affine{Dst: read.inner(data), X: plane(v.Values, image), Rows: t.H, Cols: t.W, C: c, View: view(v, false)}
+	j.device.set.Affine(a)
+	lanes := w.takeZero(2 * kernel.Lanes * c)
+	m := &w.args.gradMoments
+	*m = kernel.GradMoments{Sum: lanes[:kernel.Lanes*c], Dot: lanes[kernel.Lanes*c:], G: plane(o.Out.Grad, image), X: read.inner(data),
+		Rows: t.H, Cols: t.W, C: c, Center: j.zeros}
+	j.device.set.GradMoments(m)
+	total := 0.0
+	for i := range c {
+		total += joinLanes(m.Dot, c, i)
+	}
+	if o.Keep != nil && o.Keep[source] != nil {
+		total *= float64(o.Keep[source][image])
+	}
+	return total
 }
 
 // factor is what a source's values are multiplied with.
@@ -37,16 +131,6 @@ func shared(o *nn.Sum, v *nn.Var) int {
 	return min(o.Out.Values.Channels.Padded(), v.Values.Channels.Padded())
 }
 
-// narrow says whether a source has channels where the sum has padding.
-func narrow(o *nn.Sum) bool {
-	for _, v := range o.Sources {
-		if v.Values.Channels.Count() > o.Out.Values.Channels.Count() {
-			return true
-		}
-	}
-	return false
-}
-
 func clearPadding(t *nn.Tensor, image int) {
 	p := plane(t, image)
 	used, padded := t.Channels.Count(), t.Channels.Padded()
@@ -55,56 +139,4 @@ func clearPadding(t *nn.Tensor, image int) {
 			clear(p.Data[r*p.Row+c*p.Pix+used : r*p.Row+c*p.Pix+padded])
 		}
 	}
-}
-
-func (d *Device) sumBackward(o *nn.Sum) {
-	t := o.Out.Values
-	for i, v := range o.Sources {
-		if o.DWeights != nil && v.Via != o {
-			o.DWeights[i] = d.mixtureGrad(o, i)
-		}
-		if v.Grad == nil {
-			continue
-		}
-		d.eachImage(t.N, chunkCount(t.N, 0), func(w *worker, _, image int) {
-			a := &w.args.addScaled
-			*a = kernel.AddScaled{Dst: plane(v.Grad, image), X: plane(o.Out.Grad, image), Rows: t.H, Cols: t.W, C: shared(o, v),
-				Weight: factor(o, i, image), Store: o.StoreGrad(i)}
-			d.set.AddScaled(a)
-		})
-	}
-}
-
-// mixtureGrad is the gradient of a source's weight where the source's own backward
-// pass does not leave it: the product of gradient and what is read, summed.
-func (d *Device) mixtureGrad(o *nn.Sum, source int) float32 {
-	v, t := o.Sources[source], o.Out.Values
-	c := shared(o, v)
-	chunks := chunkCount(t.N, 0)
-	sums := make([]float64, chunks)
-	center := make([]float32, c)
-	d.eachImage(t.N, chunks, func(w *worker, chunk, image int) {
-		read := grid{h: t.H, w: t.W, c: c}
-		data := w.take(read.size())
-		a := &w.args.affine
-		*a = kernel.Affine{Dst: read.inner(data), X: plane(v.Values, image), Rows: t.H, Cols: t.W, C: c, View: view(v, false)}
-		d.set.Affine(a)
-		lanes := w.takeZero(2 * kernel.Lanes * c)
-		m := &w.args.gradMoments
-		*m = kernel.GradMoments{Sum: lanes[:kernel.Lanes*c], Dot: lanes[kernel.Lanes*c:], G: plane(o.Out.Grad, image), X: read.inner(data),
-			Rows: t.H, Cols: t.W, C: c, Center: center}
-		d.set.GradMoments(m)
-		keep := 1.0
-		if o.Keep != nil && o.Keep[source] != nil {
-			keep = float64(o.Keep[source][image])
-		}
-		for i := range c {
-			sums[chunk] += float64(keep * joinLanes(m.Dot, c, i))
-		}
-	})
-	total := 0.0
-	for _, s := range sums {
-		total += s
-	}
-	return float32(total)
 }

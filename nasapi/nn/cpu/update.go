@@ -7,52 +7,80 @@ import (
 	"evalnas/nasapi/nn/cpu/kernel"
 )
 
-// block is how many numbers of a parameter one task updates.
-const block = 1 << 14
+// updateSize is how many numbers of a parameter one task updates.
+const updateSize = 1 << 14
+
+// normJob is the sums of squares of parameters' gradients, a parameter a task.
+type normJob struct {
+	set    kernel.Set
+	params []*nn.Param
+	sums   []float64
+}
+
+func (j *normJob) task(_ *worker, i int) {
+	j.sums[i] = j.set.SumSquares(j.params[i].Grad.(memory))
+}
 
 // SquaredNorm adds the parameters' sums in their order.
 func (d *Device) SquaredNorm(params []*nn.Param) float64 {
-	sums := make([]float64, len(params))
-	d.workers.run(len(params), func(_ *worker, i int) { sums[i] = d.set.SumSquares(params[i].Grad.(memory)) })
+	j := &d.jobs.norms
+	j.set, j.params = d.set, params
+	grow(&j.sums, len(params))
+	d.workers.run(len(params), j)
+	j.params = nil
 	total := 0.0
-	for _, s := range sums {
+	for _, s := range j.sums {
 		total += s
 	}
 	return total
 }
 
+// updateJob is an optimiser step, a block of a parameter a task.
+type updateJob struct {
+	set    kernel.Set
+	rule   nn.Rule
+	blocks []updateBlock
+}
+
+type updateBlock struct {
+	update   *nn.Update
+	from, to int
+}
+
 // Update applies the rule to blocks of all parameters.
 func (d *Device) Update(rule nn.Rule, updates []nn.Update) {
-	type task struct {
-		u        *nn.Update
-		from, to int
-	}
-	var tasks []task
+	j := &d.jobs.update
+	j.set, j.rule, j.blocks = d.set, rule, j.blocks[:0]
 	for i := range updates {
 		n := updates[i].Param.Len()
-		for from := 0; from < n; from += block {
-			tasks = append(tasks, task{&updates[i], from, min(from+block, n)})
+		for from := 0; from < n; from += updateSize {
+			j.blocks = append(j.blocks, updateBlock{&updates[i], from, min(from+updateSize, n)})
 		}
 	}
-	d.workers.run(len(tasks), func(_ *worker, i int) {
-		t := tasks[i]
-		w, g := t.u.Param.Value.(memory)[t.from:t.to], t.u.Param.Grad.(memory)[t.from:t.to]
-		var s [2][]float32
-		for j, slot := range t.u.Slots {
-			if slot != nil {
-				s[j] = slot.(memory)[t.from:t.to]
-			}
+	d.workers.run(len(j.blocks), j)
+	clear(j.blocks)
+}
+
+func (j *updateJob) task(w *worker, i int) {
+	b := j.blocks[i]
+	u := b.update
+	var s [2][]float32
+	for k, slot := range u.Slots {
+		if slot != nil {
+			s[k] = slot.(memory)[b.from:b.to]
 		}
-		step(d.set, rule, t.u, w, g, s)
-	})
+	}
+	step(j.set, w, j.rule, u, u.Param.Value.(memory)[b.from:b.to], u.Param.Grad.(memory)[b.from:b.to], s)
 }
 
 // step is the arithmetic of nn.Rule in float32, every product and sum rounded by
 // itself but where kernel.SGD fuses them.
-func step(set kernel.Set, rule nn.Rule, u *nn.Update, w, g []float32, s [2][]float32) {
+func step(set kernel.Set, worker *worker, rule nn.Rule, u *nn.Update, w, g []float32, s [2][]float32) {
 	rate, decay, clip, momentum := float32(u.Rate), float32(u.Decay), float32(u.Clip), float32(u.Momentum)
 	if rule == nn.SGD {
-		set.SGD(&kernel.SGD{W: w, V: s[0], G: g, Rate: rate, Momentum: momentum, Decay: decay, Clip: clip})
+		a := &worker.args.sgd
+		*a = kernel.SGD{W: w, V: s[0], G: g, Rate: rate, Momentum: momentum, Decay: decay, Clip: clip}
+		set.SGD(a)
 		return
 	}
 	alpha, eps := float32(u.Alpha), float32(u.Eps)

@@ -6,24 +6,29 @@ import (
 	"sync/atomic"
 )
 
-// workers run the tasks of one phase at a time. The caller of run is one of them.
-// Which worker takes which task is left to chance; no result may depend on it.
-type workers struct {
-	all   []*worker
-	phase atomic.Pointer[phase]
-	epoch atomic.Uint64 // counts phases
-	mu    sync.Mutex
-	wake  *sync.Cond
-	ended bool
-	done  sync.WaitGroup
+// job is a phase of work in n tasks that do not depend on each other.
+type job interface {
+	task(w *worker, i int)
 }
 
-// phase is n tasks, taken in order.
-type phase struct {
-	n    int64
-	next atomic.Int64
-	left atomic.Int64
-	do   func(w *worker, task int)
+// workers run the tasks of one job at a time. The caller of run is one of them.
+// Which worker takes which task is left to chance; no result may depend on it.
+//
+// The ticket holds the number of the phase and the tasks that nobody has taken yet.
+// Who takes one off it by compare-and-swap may read job and count: they change only
+// after the taken task has ended.
+type workers struct {
+	all    []*worker
+	ticket atomic.Uint64
+	left   atomic.Int64 // tasks that have not ended
+	job    job
+	count  int
+
+	sleeping atomic.Int32
+	mu       sync.Mutex
+	wake     *sync.Cond
+	ended    bool
+	done     sync.WaitGroup // one goroutine for each worker but the first
 }
 
 // worker has memory of its own, which a task may take from.
@@ -31,11 +36,16 @@ type worker struct {
 	buffer []float32
 	used   int
 	args   arguments
+	copies []copied
 }
 
-// spins is how often a worker looks for the next phase before it sleeps: phases
-// follow each other within microseconds, and waking a goroutine takes as long.
-const spins = 2000
+const (
+	taskBits = 32
+	taskMask = 1<<taskBits - 1
+	// spins is how often a worker looks for the next phase before it sleeps, a few
+	// tens of microseconds: phases follow each other faster than a goroutine wakes.
+	spins = 20000
+)
 
 func newWorkers(threads int) *workers {
 	ws := &workers{}
@@ -49,60 +59,85 @@ func newWorkers(threads int) *workers {
 	return ws
 }
 
-// run runs do for tasks 0 to n-1 and returns when all have ended.
-func (ws *workers) run(n int, do func(w *worker, task int)) {
+// run does tasks 0 to n-1 and returns when all have ended.
+func (ws *workers) run(n int, j job) {
+	if n == 1 || len(ws.all) == 1 {
+		for i := range n {
+			ws.all[0].do(j, i)
+		}
+		return
+	}
 	if n == 0 {
 		return
 	}
-	p := &phase{n: int64(n), do: do}
-	p.left.Store(int64(n))
-	if n > 1 && len(ws.all) > 1 {
-		ws.phase.Store(p)
+	ws.job, ws.count = j, n
+	ws.left.Store(int64(n))
+	ws.ticket.Store((ws.ticket.Load()>>taskBits+1)<<taskBits | uint64(n))
+	if ws.sleeping.Load() > 0 {
 		ws.mu.Lock()
-		ws.epoch.Add(1)
 		ws.wake.Broadcast()
 		ws.mu.Unlock()
 	}
-	p.work(ws.all[0])
-	for p.left.Load() > 0 {
-		runtime.Gosched()
+	for ws.work(ws.all[0]) {
+	}
+	for i := 1; ws.left.Load() > 0; i++ {
+		if i%64 == 0 {
+			runtime.Gosched()
+		}
+	}
+	ws.job = nil
+}
+
+// work does one task if there is one.
+func (ws *workers) work(w *worker) bool {
+	for {
+		t := ws.ticket.Load()
+		if t&taskMask == 0 {
+			return false
+		}
+		if ws.ticket.CompareAndSwap(t, t-1) {
+			w.do(ws.job, ws.count-int(t&taskMask))
+			ws.left.Add(-1)
+			return true
+		}
 	}
 }
 
-func (p *phase) work(w *worker) {
-	for {
-		task := p.next.Add(1) - 1
-		if task >= p.n {
-			return
-		}
-		w.used = 0
-		p.do(w, int(task))
-		p.left.Add(-1)
-	}
+func (w *worker) do(j job, i int) {
+	w.used = 0
+	j.task(w, i)
 }
 
 func (ws *workers) serve(w *worker) {
-	seen := uint64(0)
 	for {
-		for i := 0; i < spins && ws.epoch.Load() == seen; i++ {
-			if i%64 == 63 {
+		for i := 1; i <= spins; i++ {
+			if ws.work(w) {
+				i = 0
+			} else if i%256 == 0 {
 				runtime.Gosched()
 			}
 		}
-		ws.mu.Lock()
-		for ws.epoch.Load() == seen && !ws.ended {
-			ws.wake.Wait()
-		}
-		ended := ws.ended
-		seen = ws.epoch.Load()
-		ws.mu.Unlock()
-		if ended {
+		if !ws.sleep() {
 			return
 		}
-		ws.phase.Load().work(w)
 	}
 }
 
+// sleep waits for a phase with tasks left; it answers false after close. It counts
+// itself asleep before it looks at the ticket, run the other way round, so no phase
+// begins unseen.
+func (ws *workers) sleep() bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ws.sleeping.Add(1)
+	defer ws.sleeping.Add(-1)
+	for ws.ticket.Load()&taskMask == 0 && !ws.ended {
+		ws.wake.Wait()
+	}
+	return !ws.ended
+}
+
+// close ends the goroutines. It may be called twice.
 func (ws *workers) close() {
 	ws.mu.Lock()
 	ws.ended = true
@@ -111,7 +146,7 @@ func (ws *workers) close() {
 	ws.done.Wait()
 }
 
-// take is n float32s until the task ends, with whatever they held.
+// take is n float32s until the task ends or gives them back, with whatever they held.
 func (w *worker) take(n int) []float32 {
 	if w.used+n > len(w.buffer) {
 		// What was taken before stays valid in the old array.
@@ -127,4 +162,13 @@ func (w *worker) takeZero(n int) []float32 {
 	s := w.take(n)
 	clear(s)
 	return s
+}
+
+// giveBack frees what was taken since used was mark.
+func (w *worker) giveBack(mark int) { w.used = min(mark, len(w.buffer)) }
+
+// forget drops every reference to a graph's memory.
+func (w *worker) forget() {
+	w.args = arguments{}
+	clear(w.copies)
 }

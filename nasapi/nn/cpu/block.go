@@ -1,0 +1,445 @@
+package cpu
+
+import (
+	"math"
+
+	"evalnas/nasapi/nn"
+	"evalnas/nasapi/nn/cpu/kernel"
+)
+
+// block is a convolution or a pool: an operator that reads windows of one value.
+type block interface {
+	base() *common
+	// layOut works the block's shapes out, but for what depends on its reading.
+	layOut(d *Device)
+	// place works out what depends on the reading's grid.
+	place(d *Device, g grid)
+	// pack brings the weights into the order of the kernels.
+	pack(backward bool)
+	// forward computes an image's output from copies of what is read.
+	forward(d *Device, w *worker, from copied, image int)
+	// backward adds an image's gradient of the weights to partial and that of what
+	// is read to the copy of the gradient, if there is one.
+	backward(d *Device, w *worker, from copied, partial []float32, image int)
+	// addGrads adds the weights' gradients of the whole batch to the parameters'.
+	addGrads(total []float32)
+	// scratch is what a worker needs for an image, in float32s.
+	scratch() int
+}
+
+// common is what all blocks have.
+type common struct {
+	x, out      *nn.Var
+	relu        bool
+	store       bool      // the gradient of x is not there yet
+	max         bool      // padding is -Inf
+	again       bool      // the backward pass needs what was read
+	window      nn.Window // of what is read
+	down, right int       // by which parts of it are moved
+	c           int       // padded channels of x
+	outC        int       // and of out
+	inPlaces    []int
+	outPlaces   []int
+	bundle      *bundle
+	reading     int // of the bundle
+	origin      int // of the first window in the reading's copies
+	stats       statistics
+	grad        normGrad
+	weights     int // float32s of the gradient of its weights
+	partial     int // where they begin in a chunk's
+}
+
+func (c *common) base() *common { return c }
+
+// begin sets what follows from the operands.
+func (c *common) begin(x, out *nn.Var, relu bool) {
+	c.x, c.out, c.relu, c.max = x, out, relu, false
+	c.c, c.outC = x.Values.Channels.Padded(), out.Values.Channels.Padded()
+	c.inPlaces = places(c.inPlaces[:0], x.Values.Channels)
+	c.outPlaces = places(c.outPlaces[:0], out.Values.Channels)
+	c.down, c.right, c.weights = 0, 0, 0
+}
+
+// outGrid is a copy of the output without padding.
+func (c *common) outGrid() grid {
+	t := c.out.Values
+	return grid{h: t.H, w: t.W, c: c.outC}
+}
+
+// reading is a value as some blocks of a bundle read it: with or without a ReLU of
+// their own. They share its copies.
+type reading struct {
+	x         *nn.Var
+	relu      bool
+	grid      grid
+	zero, inf bool // borders that are wanted
+	again     bool // in the backward pass too
+	store     bool // of the first of them
+}
+
+// copied is an image of a reading in a worker's memory: surrounded by zeros or by
+// -Inf, and the gradient.
+type copied struct{ zero, inf, grad []float32 }
+
+// bundle is blocks that read the same memory. A task takes all of them through an
+// image, so what they read is prepared once and the gradient of it written once, by
+// one worker.
+type bundle struct {
+	root     *nn.Tensor
+	blocks   []block
+	readings []reading
+	weights  int       // float32s of a chunk's gradients
+	partial  []float32 // [chunks][weights]
+	chunks   int
+}
+
+// batch is a run of blocks in a group, laid out.
+type batch struct {
+	mode     nn.Mode
+	device   *Device
+	chains   []*chain
+	poolings []*pooling
+	blocks   []block
+	bundles  []*bundle
+	tasks    []blockTask
+	used     struct{ chains, poolings int }
+}
+
+// blockTask is a chunk of a bundle, or of a block of it.
+type blockTask struct {
+	bundle *bundle
+	block  block
+	chunk  int
+}
+
+// next is the i-th of reused things.
+func next[T any](all *[]*T, i *int) *T {
+	if *i == len(*all) {
+		*all = append(*all, new(T))
+	}
+	*i++
+	return (*all)[*i-1]
+}
+
+// layOut makes blocks of operators and bundles of the blocks.
+func (b *batch) layOut(group []nn.Op) {
+	b.forget()
+	for _, op := range group {
+		var k block
+		switch o := op.(type) {
+		case *nn.Conv:
+			c := next(&b.chains, &b.used.chains)
+			c.op, k = o, c
+		case *nn.Pool:
+			p := next(&b.poolings, &b.used.poolings)
+			p.op, k = o, p
+		}
+		k.layOut(b.device)
+		b.blocks = append(b.blocks, k)
+		b.bundleOf(k.base().x.Values.Root()).add(k)
+	}
+	for _, bundle := range b.bundles {
+		bundle.place(b.device)
+	}
+}
+
+// forget drops all references to a graph but keeps the memory of the layout.
+func (b *batch) forget() {
+	for _, c := range b.chains[:b.used.chains] {
+		c.op, c.x, c.out, c.bundle, c.grad.v, c.grad.upstream, c.grad.center = nil, nil, nil, nil, nil, upstream{}, nil
+	}
+	for _, p := range b.poolings[:b.used.poolings] {
+		p.op, p.x, p.out, p.bundle, p.grad.v, p.grad.upstream, p.grad.center = nil, nil, nil, nil, nil, upstream{}, nil
+	}
+	for _, bundle := range b.bundles {
+		bundle.root = nil
+		clear(bundle.readings)
+	}
+	b.used.chains, b.used.poolings = 0, 0
+	b.blocks, b.tasks, b.bundles = b.blocks[:0], b.tasks[:0], b.bundles[:0]
+}
+
+func (b *batch) bundleOf(root *nn.Tensor) *bundle {
+	for _, bundle := range b.bundles {
+		if bundle.root == root {
+			return bundle
+		}
+	}
+	if len(b.bundles) < cap(b.bundles) {
+		b.bundles = b.bundles[:len(b.bundles)+1]
+	} else {
+		b.bundles = append(b.bundles, nil)
+	}
+	last := &b.bundles[len(b.bundles)-1]
+	if *last == nil {
+		*last = &bundle{}
+	}
+	(*last).reset(root)
+	return *last
+}
+
+func (u *bundle) reset(root *nn.Tensor) {
+	u.root, u.blocks, u.readings, u.weights = root, u.blocks[:0], u.readings[:0], 0
+}
+
+// add finds the block its reading.
+func (u *bundle) add(k block) {
+	c := k.base()
+	c.bundle, c.partial = u, u.weights
+	u.weights += c.weights
+	u.blocks = append(u.blocks, k)
+	c.reading = -1
+	for i, r := range u.readings {
+		if r.x == c.x && r.relu == c.relu {
+			c.reading = i
+		}
+	}
+	if c.reading < 0 {
+		c.reading = len(u.readings)
+		t := c.x.Values
+		u.readings = append(u.readings, reading{x: c.x, relu: c.relu, grid: grid{h: t.H, w: t.W, c: c.c}})
+	}
+	r := &u.readings[c.reading]
+	r.grid.pad(c.window, c.down, c.right)
+	r.zero, r.inf, r.again = r.zero || !c.max, r.inf || c.max, r.again || c.again
+	// The first block of all that read x stores its gradient; so does the first reading.
+	if c.store {
+		r.store = true
+	}
+}
+
+func (u *bundle) place(d *Device) {
+	for _, k := range u.blocks {
+		c := k.base()
+		g := u.readings[c.reading].grid
+		c.origin = g.origin(c.window)
+		k.place(d, g)
+	}
+}
+
+// images is the number of images of a bundle.
+func (u *bundle) images() int { return u.root.N }
+
+// cut makes a task of every chunk of every bundle; weights is the number of float32s
+// that each chunk's gradients take, in all bundles.
+func (b *batch) cut(weights int) {
+	b.tasks = b.tasks[:0]
+	for _, u := range b.bundles {
+		u.chunks = chunkCount(u.images(), weights)
+		for i := range u.chunks {
+			b.tasks = append(b.tasks, blockTask{bundle: u, chunk: i})
+		}
+	}
+}
+
+func (b *batch) weights() int {
+	n := 0
+	for _, u := range b.bundles {
+		n += u.weights
+	}
+	return n
+}
+
+func (b *batch) forward(mode nn.Mode, group []nn.Op) {
+	b.mode = mode
+	b.layOut(group)
+	b.cut(0)
+	for _, k := range b.blocks {
+		k.pack(false)
+		if c := k.base(); usesBatch(mode, c.out.Norm) {
+			c.stats.reset(c.outC, c.bundle.chunks)
+		}
+	}
+	b.device.workers.run(len(b.tasks), (*forwardPass)(b))
+	for _, k := range b.blocks {
+		c := k.base()
+		switch {
+		case usesBatch(mode, c.out.Norm):
+			c.stats.finish(mode, c.out, c.outPlaces)
+		case c.out.Norm != nil:
+			running(c.out.Norm, c.outPlaces)
+		}
+	}
+}
+
+// The passes of a batch, as jobs.
+type (
+	forwardPass  batch // blockTask: a chunk of a bundle
+	gradSumPass  batch // a chunk of a block
+	backwardPass batch // a chunk of a bundle
+)
+
+func (p *forwardPass) task(w *worker, i int) {
+	t := p.tasks[i]
+	from, to := images(t.bundle.images(), t.bundle.chunks, t.chunk)
+	for image := from; image < to; image++ {
+		w.giveBack(0)
+		t.bundle.read(p.device, w, image, false)
+		for _, k := range t.bundle.blocks {
+			c, mark := k.base(), w.used
+			k.forward(p.device, w, w.copies[c.reading], image)
+			w.giveBack(mark)
+			if usesBatch(p.mode, c.out.Norm) {
+				c.stats.add(p.device, w, c.out.Values, t.chunk, image, image == from)
+			}
+		}
+	}
+}
+
+// read makes a worker's copies of an image.
+func (u *bundle) read(d *Device, w *worker, image int, backward bool) {
+	grow(&w.copies, len(u.readings))
+	for i := range u.readings {
+		r := &u.readings[i]
+		c := copied{}
+		wanted := !backward || r.again
+		if wanted && r.zero {
+			c.zero = r.copy(d, w, image, 0)
+		}
+		if wanted && r.inf {
+			c.inf = r.copy(d, w, image, float32(math.Inf(-1)))
+		}
+		if backward && r.x.Grad != nil {
+			c.grad = w.takeZero(r.grid.size())
+		}
+		w.copies[i] = c
+	}
+}
+
+func (r *reading) copy(d *Device, w *worker, image int, border float32) []float32 {
+	data := w.take(r.grid.size())
+	r.grid.border(data, border)
+	a := &w.args.affine
+	*a = kernel.Affine{Dst: r.grid.inner(data), X: plane(r.x.Values, image), Rows: r.grid.h, Cols: r.grid.w, C: r.grid.c, View: view(r.x, r.relu)}
+	d.set.Affine(a)
+	return data
+}
+
+func (b *batch) backward(mode nn.Mode, group []nn.Op) {
+	b.mode = mode
+	b.layOut(group)
+	b.sumGrads()
+	b.cut(b.weights())
+	for _, u := range b.bundles {
+		grow(&u.partial, u.chunks*u.weights)
+	}
+	for _, k := range b.blocks {
+		k.pack(true)
+	}
+	b.device.workers.run(len(b.tasks), (*backwardPass)(b))
+	for _, u := range b.bundles {
+		b.device.joinChunks(u.partial, u.weights, u.chunks)
+	}
+	for _, k := range b.blocks {
+		c := k.base()
+		k.addGrads(c.bundle.partial[c.partial : c.partial+c.weights])
+	}
+}
+
+// sumGrads is the first phase of all blocks' outputs.
+func (b *batch) sumGrads() {
+	b.tasks = b.tasks[:0]
+	for _, k := range b.blocks {
+		g := &k.base().grad
+		g.reset(b.mode, k.base().out)
+		for i := range g.chunks {
+			b.tasks = append(b.tasks, blockTask{block: k, chunk: i})
+		}
+	}
+	b.device.workers.run(len(b.tasks), (*gradSumPass)(b))
+	for _, k := range b.blocks {
+		c := k.base()
+		c.grad.finish(c.outPlaces)
+	}
+}
+
+func (p *gradSumPass) task(w *worker, i int) {
+	t := p.tasks[i]
+	t.block.base().grad.sum(p.device, w, t.chunk)
+}
+
+func (p *backwardPass) task(w *worker, i int) {
+	t := p.tasks[i]
+	u := t.bundle
+	partial := u.partial[t.chunk*u.weights : (t.chunk+1)*u.weights]
+	clear(partial)
+	from, to := images(u.images(), u.chunks, t.chunk)
+	for image := from; image < to; image++ {
+		w.giveBack(0)
+		u.read(p.device, w, image, true)
+		for _, k := range u.blocks {
+			c, mark := k.base(), w.used
+			k.backward(p.device, w, w.copies[c.reading], partial[c.partial:c.partial+c.weights], image)
+			w.giveBack(mark)
+		}
+		for j := range u.readings {
+			u.readings[j].addGrad(p.device, w, w.copies[j].grad, image)
+		}
+	}
+}
+
+// addGrad passes an image's gradient on to the value that was read.
+func (r *reading) addGrad(d *Device, w *worker, grad []float32, image int) {
+	if grad == nil {
+		return
+	}
+	addMasked(d, w, r.x, r.relu, r.store, r.grid.inner(grad), image)
+}
+
+// addMasked adds an image of a gradient to that of x, through a ReLU of the reader's.
+// Without one the values are not looked at: others may lie in their place by now.
+func addMasked(d *Device, w *worker, x *nn.Var, relu, store bool, g kernel.Plane, image int) {
+	t := x.Grad
+	a := &w.args.addMasked
+	*a = kernel.AddMasked{Dst: plane(t, image), G: g, X: g, Rows: t.H, Cols: t.W, C: t.Channels.Padded(), Store: store}
+	if relu {
+		a.X, a.View = plane(x.Values, image), view(x, true)
+	}
+	d.set.AddMasked(a)
+}
+
+// joinBlock is how many numbers of the chunks' gradients a task joins.
+const joinBlock = 1 << 12
+
+// join adds up chunks of n numbers.
+type join struct {
+	device    *Device
+	partial   []float32
+	n, chunks int
+}
+
+// joinChunks adds the partial sums of all chunks, in order, to those of the first.
+func (d *Device) joinChunks(partial []float32, n, chunks int) {
+	if chunks < 2 {
+		return
+	}
+	d.jobs.join = join{d, partial, n, chunks}
+	d.workers.run((n+joinBlock-1)/joinBlock, &d.jobs.join)
+	d.jobs.join = join{}
+}
+
+func (j *join) task(_ *worker, i int) {
+	from, to := i*joinBlock, min((i+1)*joinBlock, j.n)
+	for chunk := 1; chunk < j.chunks; chunk++ {
+		j.device.set.Add(j.partial[from:to], j.partial[chunk*j.n+from:chunk*j.n+to])
+	}
+}
+
+// scratch is an upper bound of the bytes that the batch needs.
+func (b *batch) scratch() int64 {
+	b.cut(b.weights())
+	most, shared := 0, 0
+	for _, u := range b.bundles {
+		copies, chain := 0, 0
+		for _, r := range u.readings {
+			copies += 3 * r.grid.size()
+		}
+		for _, k := range u.blocks {
+			chain = max(chain, k.scratch())
+		}
+		most = max(most, copies+chain)
+		shared += (u.chunks + 2) * u.weights
+	}
+	// A worker's memory doubles when it grows.
+	return 4 * int64(2*b.device.Threads()*most+shared)
+}
