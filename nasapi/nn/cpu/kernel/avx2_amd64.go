@@ -18,59 +18,6 @@ func flag(b bool) int {
 	return 0
 }
 
-func denseAVX2(a *Dense) {
-	if len(a.OutOff) == 0 {
-		return
-	}
-	for first, w := 0, 0; first < a.N; {
-		width := panel(first, a.N)
-		p := [6]*float32{at(a.Out, first), float(a.OutOff), at(a.In, 0), float(a.InOff), float(a.Taps), at(a.W, w)}
-		n := [12]int{len(a.OutOff), len(a.Taps), a.K, flag(a.Accumulate)}
-		switch width {
-		case 16:
-			dense16AVX2(&p, &n)
-		case 8:
-			dense8AVX2(&p, &n)
-		default:
-			dense4AVX2(&p, &n)
-		}
-		w += len(a.Taps) * a.K * width
-		first += width
-	}
-}
-
-func denseGradAVX2(a *DenseGrad) {
-	if a.Rows == 0 || a.Cols == 0 {
-		return
-	}
-	n := [12]int{4 * a.LD, 4 * a.A.Row, 4 * a.A.Pix, 4 * a.B.Row, 4 * a.B.Pix, a.Rows, a.Cols}
-	for first := 0; first < a.N; {
-		width := panel(first, a.N)
-		for k := 0; k < a.K; {
-			p := [6]*float32{at(a.DW, k*a.LD+first), at(a.A.Data, k), at(a.B.Data, first)}
-			six := a.K-k >= 6
-			switch {
-			case six && width == 16:
-				denseGrad6x16AVX2(&p, &n)
-			case six && width == 8:
-				denseGrad6x8AVX2(&p, &n)
-			case six:
-				denseGrad6x4AVX2(&p, &n)
-			case width == 16:
-				denseGrad1x16AVX2(&p, &n)
-			case width == 8:
-				denseGrad1x8AVX2(&p, &n)
-			default:
-				denseGrad1x4AVX2(&p, &n)
-			}
-			if k++; six {
-				k += 5
-			}
-		}
-		first += width
-	}
-}
-
 func depthwiseAVX2(a *Depthwise) {
 	if a.Rows == 0 || a.Cols == 0 {
 		return

@@ -3,33 +3,6 @@
 package kernel
 
 //go:noescape
-func dense16AVX2(p *[6]*float32, n *[12]int)
-
-//go:noescape
-func denseGrad6x16AVX2(p *[6]*float32, n *[12]int)
-
-//go:noescape
-func denseGrad1x16AVX2(p *[6]*float32, n *[12]int)
-
-//go:noescape
-func dense8AVX2(p *[6]*float32, n *[12]int)
-
-//go:noescape
-func denseGrad6x8AVX2(p *[6]*float32, n *[12]int)
-
-//go:noescape
-func denseGrad1x8AVX2(p *[6]*float32, n *[12]int)
-
-//go:noescape
-func dense4AVX2(p *[6]*float32, n *[12]int)
-
-//go:noescape
-func denseGrad6x4AVX2(p *[6]*float32, n *[12]int)
-
-//go:noescape
-func denseGrad1x4AVX2(p *[6]*float32, n *[12]int)
-
-//go:noescape
 func depthwise8AVX2(p *[6]*float32, n *[12]int)
 
 //go:noescape

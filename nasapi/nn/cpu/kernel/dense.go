@@ -17,7 +17,7 @@ type Dense struct {
 	Taps       []int32   // offsets of the window's positions
 	K          int       // input channels, any number
 	N          int       // output channels, a multiple of 4
-	W          []float32 // packed by PackDense
+	W          []float32 // packed as by PackDense
 	Accumulate bool
 }
 
@@ -31,6 +31,9 @@ type Dense struct {
 //	             A(r, c)[k] * B(r, c)[n]
 //
 // in that order, one fused multiply-add each. K is any number, N a multiple of 4.
+//
+// The assembly is fastest where every pixel of A and B begins at a multiple of 64
+// bytes: with 36 channels a stride of 48 instead of 36 makes it a quarter faster.
 type DenseGrad struct {
 	DW         []float32
 	LD         int

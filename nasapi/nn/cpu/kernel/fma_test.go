@@ -36,20 +36,67 @@ func drawFloat(s *rng.Stream) float32 {
 	return math.Float32frombits(bits)
 }
 
+// drawTriple draws the arguments of a multiply-add, half of them adversarial.
+func drawTriple(s *rng.Stream) (a, b, c float32) {
+	a, b, c = drawFloat(s), drawFloat(s), drawFloat(s)
+	switch s.IntN(4) {
+	case 0: // cancels, all but the last bits
+		c = -float32(float64(a) * float64(b))
+	case 1: // a tie, or as near to one as products come
+		fraction := float32(1 + math.Ldexp(float64(s.IntN(3)-1), -23))
+		_, exp := math.Frexp(float64(c))
+		split := s.IntN(40) - 20
+		a, b = float32(math.Ldexp(1, exp-25+split)), fraction*float32(math.Ldexp(1, -split))
+		if s.IntN(2) == 0 {
+			a = -a
+		}
+	}
+	return a, b, c
+}
+
+func sameFloat(a, b float32) bool {
+	return math.Float32bits(a) == math.Float32bits(b) || a != a && b != b
+}
+
 func TestFMAIsCorrectlyRounded(t *testing.T) {
 	s := rng.New(1, "fma")
-	n := 300_000
+	n := 1_000_000
 	if testing.Short() {
 		n = 30_000
 	}
 	for range n {
-		a, b, c := drawFloat(s), drawFloat(s), drawFloat(s)
-		if s.Chance(0.3) { // cancels, all but the last bits
-			c = -float32(float64(a) * float64(b))
-		}
-		got, want := FMA(a, b, c), exactFMA(a, b, c)
-		if math.Float32bits(got) != math.Float32bits(want) && !(got == 0 && want == 0) {
+		a, b, c := drawTriple(s)
+		if got, want := FMA(a, b, c), exactFMA(a, b, c); !sameFloat(got, want) {
 			t.Fatalf("FMA(%x, %x, %x) = %x, want %x", a, b, c, got, want)
+		}
+	}
+}
+
+// TestFMAIsTheProcessors runs Dense on one input of one pixel; one of the four channels
+// that it must have gets a triple.
+func TestFMAIsTheProcessors(t *testing.T) {
+	s := rng.New(18, "fma of the processor")
+	n := 1_000_000
+	if testing.Short() {
+		n = 10_000
+	}
+	w, out, in := make([]float32, 4), make([]float32, 4), make([]float32, 1)
+	zero := []int32{0}
+	for range n {
+		var old [4]float32
+		for i := range old {
+			w[i], old[i] = drawFloat(s), drawFloat(s)
+		}
+		i := s.IntN(len(w))
+		in[0], w[i], old[i] = drawTriple(s)
+		for _, set := range others() {
+			copy(out, old[:])
+			set.Dense(&Dense{Out: out, OutOff: zero, In: in, InOff: zero, Taps: zero, K: 1, N: 4, W: w, Accumulate: true})
+			for i, got := range out {
+				if want := FMA(in[0], w[i], old[i]); !sameFloat(got, want) {
+					t.Fatalf("%v: %x * %x + %x = %x, FMA says %x", set, in[0], w[i], old[i], got, want)
+				}
+			}
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// Command asm writes the AVX2 kernels of dense and depthwise convolutions and of
-// their gradients. Lanes are output channels; every chain is fused multiply-adds in
+// Command asm writes the AVX2 kernels of depthwise convolutions and of their
+// gradients. Lanes are channels; every chain is fused multiply-adds in
 // the order of the plain Go twins, so the bits are theirs.
 //
 // Each function takes an array of pointers p and one of integers n, whose last places
@@ -17,11 +17,10 @@ import (
 // panel is a number of channels and the registers that hold them.
 type panel struct {
 	channels int
-	vectors  int
 	bytes    int // of a vector
 }
 
-var panels = []panel{{16, 2, 32}, {8, 1, 32}, {4, 1, 16}}
+var panels = []panel{{8, 32}, {4, 16}}
 
 var (
 	xs   = []VecPhysical{X0, X1, X2, X3, X4, X5, X6, X7, X8, X9, X10, X11, X12, X13, X14, X15}
@@ -51,153 +50,14 @@ func end() {
 	RET()
 }
 
-// pixels is how many pixels, or input channels, share the loads of a panel.
-const pixels = 6
-
 func main() {
 	for _, l := range panels {
-		dense(l)
-		for _, k := range []int{pixels, 1} {
-			denseGrad(l, k)
-		}
-	}
-	for _, l := range panels[1:] {
 		depthwise(l)
 		for taps := 1; taps <= 5; taps++ {
 			depthwiseGrad(l, taps)
 		}
 	}
 	Generate()
-}
-
-// dense: p = out, offsets of out, in, offsets of in, taps, weights;
-// n = pixels, taps, input channels, accumulate.
-func dense(l panel) {
-	begin(fmt.Sprintf("dense%dAVX2", l.channels))
-	MOVQ(p(3), RSI)
-	MOVQ(p(1), RDI)
-	MOVQ(n(0), RAX)
-	MOVQ(RAX, n(11))
-	for _, size := range []int{pixels, 1} {
-		Label(fmt.Sprintf("tile%d", size))
-		CMPQ(n(11), Imm(uint64(size)))
-		JLT(LabelRef(fmt.Sprintf("after%d", size)))
-		denseTile(l, size)
-		SUBQ(Imm(uint64(size)), n(11))
-		JMP(LabelRef(fmt.Sprintf("tile%d", size)))
-		Label(fmt.Sprintf("after%d", size))
-	}
-	end()
-}
-
-func denseTile(l panel, size int) {
-	label := func(s string) string { return fmt.Sprintf("%s%d", s, size) }
-	acc := func(i, v int) VecPhysical { return l.reg(i*l.vectors + v) }
-	outs := func(each func(i int, at Mem)) {
-		MOVQ(p(0), RAX)
-		for i := range size {
-			MOVLQSX(Mem{Base: RDI, Disp: 4 * i}, RDX)
-			each(i, Mem{Base: RAX, Index: RDX, Scale: 4})
-		}
-	}
-	MOVQ(p(2), RAX)
-	for i := range size {
-		MOVLQSX(Mem{Base: RSI, Disp: 4 * i}, high[i])
-		LEAQ(Mem{Base: RAX, Index: high[i], Scale: 4}, high[i])
-	}
-	CMPQ(n(3), Imm(0))
-	JNE(LabelRef(label("old")))
-	for i := range size * l.vectors {
-		VXORPS(l.reg(i), l.reg(i), l.reg(i))
-	}
-	JMP(LabelRef(label("start")))
-	Label(label("old"))
-	outs(func(i int, at Mem) {
-		for v := range l.vectors {
-			VMOVUPS(at.Offset(v*l.bytes), acc(i, v))
-		}
-	})
-	Label(label("start"))
-	MOVQ(p(4), RDX)
-	MOVQ(p(5), R14)
-	MOVQ(n(1), RAX)
-	MOVQ(RAX, n(10))
-	Label(label("tap"))
-	MOVLQSX(Mem{Base: RDX}, R15)
-	SHLQ(Imm(2), R15)
-	ADDQ(Imm(4), RDX)
-	MOVQ(n(2), RAX)
-	Label(label("channel"))
-	for v := range l.vectors {
-		VMOVUPS(Mem{Base: R14, Disp: v * l.bytes}, l.reg(12+v))
-	}
-	for i := range size {
-		x := l.reg(14 + i%2)
-		VBROADCASTSS(Mem{Base: high[i], Index: R15, Scale: 1}, x)
-		for v := range l.vectors {
-			VFMADD231PS(l.reg(12+v), x, acc(i, v))
-		}
-	}
-	ADDQ(Imm(uint64(l.vectors*l.bytes)), R14)
-	ADDQ(Imm(4), R15)
-	DECQ(RAX)
-	JNZ(LabelRef(label("channel")))
-	DECQ(n(10))
-	JNZ(LabelRef(label("tap")))
-	outs(func(i int, at Mem) {
-		for v := range l.vectors {
-			VMOVUPS(acc(i, v), at.Offset(v*l.bytes))
-		}
-	})
-	ADDQ(Imm(uint64(4*size)), RSI)
-	ADDQ(Imm(uint64(4*size)), RDI)
-}
-
-// denseGrad: p = dw, a, b; n = bytes from a row of dw to the next, a's row and pixel,
-// b's row and pixel, rows, columns.
-func denseGrad(l panel, size int) {
-	begin(fmt.Sprintf("denseGrad%dx%dAVX2", size, l.channels))
-	acc := func(i, v int) VecPhysical { return l.reg(i*l.vectors + v) }
-	table := func(each func(r VecPhysical, at Mem)) {
-		MOVQ(p(0), RAX)
-		for i := range size {
-			for v := range l.vectors {
-				each(acc(i, v), Mem{Base: RAX, Disp: v * l.bytes})
-			}
-			ADDQ(n(0), RAX)
-		}
-	}
-	table(func(r VecPhysical, at Mem) { VMOVUPS(at, r) })
-	MOVQ(p(1), R8)
-	MOVQ(p(2), R9)
-	MOVQ(n(2), R12)
-	MOVQ(n(4), R13)
-	MOVQ(n(5), RDX)
-	Label("row")
-	MOVQ(R8, R10)
-	MOVQ(R9, R11)
-	MOVQ(n(6), RAX)
-	Label("column")
-	for v := range l.vectors {
-		VMOVUPS(Mem{Base: R11, Disp: v * l.bytes}, l.reg(12+v))
-	}
-	for i := range size {
-		x := l.reg(14 + i%2)
-		VBROADCASTSS(Mem{Base: R10, Disp: 4 * i}, x)
-		for v := range l.vectors {
-			VFMADD231PS(l.reg(12+v), x, acc(i, v))
-		}
-	}
-	ADDQ(R12, R10)
-	ADDQ(R13, R11)
-	DECQ(RAX)
-	JNZ(LabelRef("column"))
-	ADDQ(n(1), R8)
-	ADDQ(n(3), R9)
-	DECQ(RDX)
-	JNZ(LabelRef("row"))
-	table(func(r VecPhysical, at Mem) { VMOVUPS(r, at) })
-	end()
 }
 
 // depthwise: p = out, in, taps, weights; n = out's row and pixel, in's row and pixel,

@@ -1,0 +1,197 @@
+// Command dense writes the AVX2 kernels of dense convolutions and of the gradients of
+// their weights. Lanes are output channels; every chain is fused multiply-adds in the
+// order of the plain Go twins, so the bits are theirs.
+//
+// A function has the width of its panel in its name. It does a tile of pixels, or of
+// input channels, whose sums stay in registers: so many that the latency of the
+// multiply-adds is hidden, as long as there are registers.
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// panel is a number of output channels and the registers that hold them.
+type panel struct {
+	channels int
+	vectors  int
+	vector   func() VecVirtual
+	bytes    int // of a vector
+	most     int // pixels of a tile; denseTile in the package agrees
+}
+
+var panels = []panel{{16, 2, YMM, 32, 6}, {8, 1, YMM, 32, 8}, {4, 1, XMM, 16, 8}}
+
+// The fields of the arguments, 8 bytes each. The types and the declarations of the
+// functions are in dense_amd64.go; a test holds them to these lists.
+var (
+	denseCall     = []string{"out", "outOff", "in", "inOff", "taps", "w", "first", "tile", "tiles", "tapCount", "k", "accumulate"}
+	denseGradCall = []string{"dw", "a", "b", "tile", "ld", "aRow", "aPix", "bRow", "bPix", "rows", "cols"}
+)
+
+// call is the pointer to a function's arguments.
+type call struct {
+	pointer Register
+	fields  []string
+}
+
+func (c call) field(name string) Mem {
+	i := slices.Index(c.fields, name)
+	if i < 0 {
+		panic("no field " + name)
+	}
+	return Mem{Base: c.pointer, Disp: 8 * i}
+}
+
+func (c call) load(name string) GPVirtual {
+	r := GP64()
+	MOVQ(c.field(name), r)
+	return r
+}
+
+func main() {
+	for _, l := range panels {
+		l.function("dense", denseCall, l.dense)
+	}
+	for _, l := range panels {
+		l.function("denseGrad", denseGradCall, l.grad)
+	}
+	Generate()
+}
+
+// function is one that branches to the code of its tile's size.
+func (l panel) function(name string, fields []string, body func(c call, size int)) {
+	TEXT(fmt.Sprintf("%s%dAVX2", name, l.channels), NOSPLIT, "func(c *byte)")
+	c := call{Load(Param("c"), GP64()), fields}
+	size := c.load("tile")
+	for s := l.most; s > 1; s-- {
+		CMPQ(size, Imm(uint64(s)))
+		JEQ(LabelRef(fmt.Sprintf("size%d", s)))
+	}
+	for s := 1; s <= l.most; s++ {
+		Label(fmt.Sprintf("size%d", s))
+		body(c, s)
+		VZEROUPPER()
+		RET()
+	}
+}
+
+// sums are the accumulators of a tile.
+type sums [][]VecVirtual
+
+func (l panel) sums(size int) sums {
+	s := make(sums, size)
+	for i := range s {
+		for range l.vectors {
+			s[i] = append(s[i], l.vector())
+		}
+	}
+	return s
+}
+
+// each calls f with the accumulators of row i and their places from at on.
+func (l panel) each(row []VecVirtual, at Mem, f func(sum VecVirtual, at Mem)) {
+	for v, sum := range row {
+		f(sum, at.Offset(v*l.bytes))
+	}
+}
+
+// step adds the products of a panel at w with one number for each row.
+func (l panel) step(s sums, w Mem, x func(i int) Mem) {
+	var ws []VecVirtual
+	for v := range l.vectors {
+		ws = append(ws, l.vector())
+		VMOVUPS(w.Offset(v*l.bytes), ws[v])
+	}
+	for i, row := range s {
+		y := l.vector()
+		VBROADCASTSS(x(i), y)
+		for v, sum := range row {
+			VFMADD231PS(ws[v], y, sum)
+		}
+	}
+}
+
+func (l panel) dense(c call, size int) {
+	label := func(s string) string { return fmt.Sprintf("%s%d", s, size) }
+	Label(label("tile"))
+	w, taps := c.load("w"), c.load("taps")
+	in, inOff, first := c.load("in"), c.load("inOff"), c.load("first")
+	rows := make([]GPVirtual, size)
+	for i := range rows {
+		rows[i] = GP64()
+		MOVLQSX(Mem{Base: inOff, Index: first, Scale: 4, Disp: 4 * i}, rows[i])
+		LEAQ(Mem{Base: in, Index: rows[i], Scale: 4}, rows[i])
+	}
+	s := l.sums(size)
+	for _, row := range s {
+		for _, sum := range row {
+			VXORPS(sum, sum, sum)
+		}
+	}
+	outs := func(f func(sum VecVirtual, at Mem)) {
+		out, outOff, first := c.load("out"), c.load("outOff"), c.load("first")
+		for i, row := range s {
+			at := GP64()
+			MOVLQSX(Mem{Base: outOff, Index: first, Scale: 4, Disp: 4 * i}, at)
+			l.each(row, Mem{Base: out, Index: at, Scale: 4}, f)
+		}
+	}
+	CMPQ(c.field("accumulate"), Imm(0))
+	JEQ(LabelRef(label("start")))
+	outs(func(sum VecVirtual, at Mem) { VMOVUPS(at, sum) })
+	Label(label("start"))
+	tapsLeft := c.load("tapCount")
+	Label(label("tap"))
+	x, k := GP64(), c.load("k")
+	MOVLQSX(Mem{Base: taps}, x)
+	SHLQ(Imm(2), x)
+	ADDQ(Imm(4), taps)
+	Label(label("channel"))
+	l.step(s, Mem{Base: w}, func(i int) Mem { return Mem{Base: rows[i], Index: x, Scale: 1} })
+	ADDQ(Imm(uint64(l.vectors*l.bytes)), w)
+	ADDQ(Imm(4), x)
+	DECQ(k)
+	JNZ(LabelRef(label("channel")))
+	DECQ(tapsLeft)
+	JNZ(LabelRef(label("tap")))
+	outs(func(sum VecVirtual, at Mem) { VMOVUPS(sum, at) })
+	ADDQ(Imm(uint64(size)), c.field("first"))
+	DECQ(c.field("tiles"))
+	JNZ(LabelRef(label("tile")))
+}
+
+func (l panel) grad(c call, size int) {
+	label := func(s string) string { return fmt.Sprintf("%s%d", s, size) }
+	s := l.sums(size)
+	table := func(f func(sum VecVirtual, at Mem)) {
+		dw, ld := c.load("dw"), c.load("ld")
+		for _, row := range s {
+			l.each(row, Mem{Base: dw}, f)
+			ADDQ(ld, dw)
+		}
+	}
+	table(func(sum VecVirtual, at Mem) { VMOVUPS(at, sum) })
+	aRow, bRow, rows := c.load("a"), c.load("b"), c.load("rows")
+	aPix, bPix := c.load("aPix"), c.load("bPix")
+	Label(label("row"))
+	a, b, cols := GP64(), GP64(), c.load("cols")
+	MOVQ(aRow, a)
+	MOVQ(bRow, b)
+	Label(label("column"))
+	l.step(s, Mem{Base: b}, func(i int) Mem { return Mem{Base: a, Disp: 4 * i} })
+	ADDQ(aPix, a)
+	ADDQ(bPix, b)
+	DECQ(cols)
+	JNZ(LabelRef(label("column")))
+	ADDQ(c.field("aRow"), aRow)
+	ADDQ(c.field("bRow"), bRow)
+	DECQ(rows)
+	JNZ(LabelRef(label("row")))
+	table(func(sum VecVirtual, at Mem) { VMOVUPS(sum, at) })
+}

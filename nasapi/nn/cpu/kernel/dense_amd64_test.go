@@ -1,0 +1,51 @@
+package kernel
+
+import (
+	"reflect"
+	"testing"
+)
+
+// TestCallsLayout holds the arguments of the assembly to the lists in asm/dense: the
+// names in their order, 8 bytes each.
+func TestCallsLayout(t *testing.T) {
+	for _, c := range []struct {
+		call   any
+		fields []string
+	}{
+		{denseCall{}, []string{"out", "outOff", "in", "inOff", "taps", "w", "first", "tile", "tiles", "tapCount", "k", "accumulate"}},
+		{denseGradCall{}, []string{"dw", "a", "b", "tile", "ld", "aRow", "aPix", "bRow", "bPix", "rows", "cols"}},
+	} {
+		typ := reflect.TypeOf(c.call)
+		if typ.NumField() != len(c.fields) {
+			t.Errorf("%v has %d fields, the assembly knows %d", typ, typ.NumField(), len(c.fields))
+			continue
+		}
+		for i, name := range c.fields {
+			f, ok := typ.FieldByName(name)
+			if !ok || f.Offset != uintptr(8*i) || f.Type.Size() != 8 {
+				t.Errorf("%v: %s is not the 8 bytes at %d that the assembly takes it for", typ, name, 8*i)
+			}
+		}
+	}
+}
+
+// TestDenseTiles shares out every count of pixels, and leaves no tile of one or two
+// where larger ones are to be had.
+func TestDenseTiles(t *testing.T) {
+	for _, width := range []int{16, 8, 4} {
+		for total := 1; total <= 60; total++ {
+			left, smallest := total, total
+			for left > 0 {
+				size, count := denseTile(left, width)
+				if count < 1 || size < 1 || size > 8 || width == 16 && size > 6 {
+					t.Fatalf("%d of %d left, width %d: %d tiles of %d", left, total, width, count, size)
+				}
+				left -= size * count
+				smallest = min(smallest, size)
+			}
+			if left < 0 || total > 2 && smallest < 3 {
+				t.Errorf("%d of width %d: %d left over, smallest tile %d", total, width, left, smallest)
+			}
+		}
+	}
+}
