@@ -3,6 +3,8 @@ package kernel
 import (
 	"fmt"
 	"testing"
+
+	"evalnas/nasapi/rng"
 )
 
 // denseShape is a convolution of size x size pixels, k to n channels; a window of
@@ -22,11 +24,13 @@ func (s denseShape) flops() float64 {
 	return 2 * float64(s.size*s.size*s.side*s.side) * float64(s.k*s.n)
 }
 
-// kernels are the convolution and the gradients of each tap's weights, of zeros.
+// kernels are the convolution and the gradients of each tap's weights. Memory that was
+// never written would be one page of zeros, which is always in a cache.
 func (s denseShape) kernels() (*Dense, []*DenseGrad) {
 	pixels, row := s.size*s.size, (s.size+s.side-1)*s.k
-	in, out := make([]float32, (s.size+s.side-1)*row), make([]float32, pixels*s.n)
-	a := &Dense{Out: out, In: in, K: s.k, N: s.n, W: make([]float32, s.side*s.side*s.k*s.n)}
+	draw := rng.New(19, "shape")
+	in, out := plain(draw, (s.size+s.side-1)*row), plain(draw, pixels*s.n)
+	a := &Dense{Out: out, In: in, K: s.k, N: s.n, W: plain(draw, s.side*s.side*s.k*s.n)}
 	for p := range pixels {
 		a.OutOff = append(a.OutOff, int32(p*s.n))
 		a.InOff = append(a.InOff, int32(p/s.size*row+p%s.size*s.k))
@@ -49,7 +53,8 @@ func reportRate(b *testing.B, flops float64) {
 // lie in one place, so nothing is waited for.
 func BenchmarkDensePeak(b *testing.B) {
 	const pixels, k, n = 1 << 16, 6, 16
-	a := &DenseGrad{DW: make([]float32, k*n), LD: n, A: Plane{Data: make([]float32, k)}, B: Plane{Data: make([]float32, n)}, Rows: 1, Cols: pixels, K: k, N: n}
+	draw := rng.New(20, "peak")
+	a := &DenseGrad{DW: make([]float32, k*n), LD: n, A: Plane{Data: plain(draw, k)}, B: Plane{Data: plain(draw, n)}, Rows: 1, Cols: pixels, K: k, N: n}
 	for _, set := range others() {
 		b.Run(set.String(), func(b *testing.B) {
 			for b.Loop() {
