@@ -35,6 +35,43 @@ func depthwiseAVX2(a *Depthwise) {
 	}
 }
 
+// lowest is -Inf, as an integer that holds its bits.
+const lowest = 0xff800000
+
+func maxPoolAVX2(a *MaxPool) {
+	if a.Rows == 0 || a.Cols == 0 {
+		return
+	}
+	for c := 0; c < a.C; {
+		p := [6]*float32{at(a.Out.Data, c), at(a.In.Data, c), float(a.Taps)}
+		n := [12]int{4 * a.Out.Row, 4 * a.Out.Pix, 4 * a.In.Row, 4 * a.In.Pix, lowest, a.Rows, a.Cols, len(a.Taps)}
+		if a.C-c >= 8 {
+			maxPool8AVX2(&p, &n)
+			c += 8
+		} else {
+			maxPool4AVX2(&p, &n)
+			c += 4
+		}
+	}
+}
+
+func maxPoolGradAVX2(a *MaxPoolGrad) {
+	if a.Rows == 0 || a.Cols == 0 {
+		return
+	}
+	for c := 0; c < a.C; {
+		p := [6]*float32{at(a.DIn.Data, c), at(a.In.Data, c), at(a.Out.Data, c), at(a.G.Data, c), float(a.Taps)}
+		n := [12]int{4 * a.In.Row, 4 * a.In.Pix, 4 * a.Out.Row, 4 * a.Out.Pix, 4 * a.G.Row, 4 * a.G.Pix, a.Rows, a.Cols, len(a.Taps)}
+		if a.C-c >= 8 {
+			maxPoolGrad8AVX2(&p, &n)
+			c += 8
+		} else {
+			maxPoolGrad4AVX2(&p, &n)
+			c += 4
+		}
+	}
+}
+
 // gradTaps is how many taps the assembly takes at once.
 const gradTaps = 5
 

@@ -56,8 +56,8 @@ old8:
 	ADDQ    R14, AX
 
 start8:
-	MOVQ 16(BX), DX
 	MOVQ 24(BX), R15
+	MOVQ 16(BX), DX
 	MOVQ 56(CX), AX
 
 tap8:
@@ -114,8 +114,8 @@ old1:
 	ADDQ    R14, AX
 
 start1:
-	MOVQ 16(BX), DX
 	MOVQ 24(BX), R15
+	MOVQ 16(BX), DX
 	MOVQ 56(CX), AX
 
 tap1:
@@ -140,6 +140,157 @@ after1:
 	ADDQ 16(CX), R9
 	DECQ 80(CX)
 	JNZ  row
+	VZEROUPPER
+	RET
+
+// func maxPool8AVX2(p *[6]*float32, n *[12]int)
+// Requires: AVX
+TEXT ·maxPool8AVX2(SB), NOSPLIT, $0-16
+	MOVQ p+0(FP), BX
+	MOVQ n+8(FP), CX
+	MOVQ (BX), R8
+	MOVQ 8(BX), R9
+	MOVQ 24(CX), R12
+	LEAQ (R12)(R12*2), R13
+	MOVQ 8(CX), R14
+	MOVQ 40(CX), AX
+	MOVQ AX, 80(CX)
+
+row:
+	MOVQ R8, R10
+	MOVQ R9, R11
+	MOVQ 48(CX), AX
+	MOVQ AX, 88(CX)
+
+tile8:
+	CMPQ         88(CX), $0x08
+	JLT          after8
+	VBROADCASTSS 32(CX), Y0
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	VMOVAPS      Y0, Y3
+	VMOVAPS      Y0, Y4
+	VMOVAPS      Y0, Y5
+	VMOVAPS      Y0, Y6
+	VMOVAPS      Y0, Y7
+	MOVQ         16(BX), DX
+	MOVQ         56(CX), AX
+
+tap8:
+	MOVLQSX (DX), SI
+	LEAQ    (R11)(SI*4), SI
+	ADDQ    $0x04, DX
+	VMAXPS  (SI), Y0, Y0
+	VMAXPS  (SI)(R12*1), Y1, Y1
+	VMAXPS  (SI)(R12*2), Y2, Y2
+	VMAXPS  (SI)(R13*1), Y3, Y3
+	LEAQ    (SI)(R12*4), SI
+	VMAXPS  (SI), Y4, Y4
+	VMAXPS  (SI)(R12*1), Y5, Y5
+	VMAXPS  (SI)(R12*2), Y6, Y6
+	VMAXPS  (SI)(R13*1), Y7, Y7
+	DECQ    AX
+	JNZ     tap8
+	MOVQ    R10, AX
+	VMOVUPS Y0, (AX)
+	ADDQ    R14, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    R14, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    R14, AX
+	VMOVUPS Y3, (AX)
+	ADDQ    R14, AX
+	VMOVUPS Y4, (AX)
+	ADDQ    R14, AX
+	VMOVUPS Y5, (AX)
+	ADDQ    R14, AX
+	VMOVUPS Y6, (AX)
+	ADDQ    R14, AX
+	VMOVUPS Y7, (AX)
+	ADDQ    R14, AX
+	MOVQ    AX, R10
+	LEAQ    (R11)(R12*8), R11
+	SUBQ    $0x08, 88(CX)
+	JMP     tile8
+
+after8:
+tile1:
+	CMPQ         88(CX), $0x01
+	JLT          after1
+	VBROADCASTSS 32(CX), Y0
+	MOVQ         16(BX), DX
+	MOVQ         56(CX), AX
+
+tap1:
+	MOVLQSX (DX), SI
+	LEAQ    (R11)(SI*4), SI
+	ADDQ    $0x04, DX
+	VMAXPS  (SI), Y0, Y0
+	DECQ    AX
+	JNZ     tap1
+	MOVQ    R10, AX
+	VMOVUPS Y0, (AX)
+	ADDQ    R14, AX
+	MOVQ    AX, R10
+	ADDQ    R12, R11
+	SUBQ    $0x01, 88(CX)
+	JMP     tile1
+
+after1:
+	ADDQ (CX), R8
+	ADDQ 16(CX), R9
+	DECQ 80(CX)
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func maxPoolGrad8AVX2(p *[6]*float32, n *[12]int)
+// Requires: AVX
+TEXT ·maxPoolGrad8AVX2(SB), NOSPLIT, $0-16
+	MOVQ p+0(FP), BX
+	MOVQ n+8(FP), CX
+	MOVQ 48(CX), AX
+	MOVQ AX, 80(CX)
+
+row:
+	MOVQ (BX), R8
+	MOVQ 8(BX), R9
+	MOVQ 16(BX), R10
+	MOVQ 24(BX), R11
+	MOVQ 56(CX), R12
+
+column:
+	VMOVUPS (R10), Y0
+	VMOVUPS (R11), Y1
+	MOVQ    32(BX), DX
+	MOVQ    64(CX), AX
+
+tap:
+	MOVLQSX (DX), SI
+	ADDQ    $0x04, DX
+	VCMPPS  $0x00, (R9)(SI*4), Y0, Y2
+	VANDPS  Y1, Y2, Y3
+	VANDNPS Y1, Y2, Y1
+	VADDPS  (R8)(SI*4), Y3, Y3
+	VMOVUPS Y3, (R8)(SI*4)
+	DECQ    AX
+	JNZ     tap
+	ADDQ    8(CX), R8
+	ADDQ    8(CX), R9
+	ADDQ    24(CX), R10
+	ADDQ    40(CX), R11
+	DECQ    R12
+	JNZ     column
+	MOVQ    (CX), AX
+	ADDQ    AX, (BX)
+	MOVQ    (CX), AX
+	ADDQ    AX, 8(BX)
+	MOVQ    16(CX), AX
+	ADDQ    AX, 16(BX)
+	MOVQ    32(CX), AX
+	ADDQ    AX, 24(BX)
+	DECQ    80(CX)
+	JNZ     row
 	VZEROUPPER
 	RET
 
@@ -467,8 +618,8 @@ old8:
 	ADDQ    R14, AX
 
 start8:
-	MOVQ 16(BX), DX
 	MOVQ 24(BX), R15
+	MOVQ 16(BX), DX
 	MOVQ 56(CX), AX
 
 tap8:
@@ -525,8 +676,8 @@ old1:
 	ADDQ    R14, AX
 
 start1:
-	MOVQ 16(BX), DX
 	MOVQ 24(BX), R15
+	MOVQ 16(BX), DX
 	MOVQ 56(CX), AX
 
 tap1:
@@ -551,6 +702,157 @@ after1:
 	ADDQ 16(CX), R9
 	DECQ 80(CX)
 	JNZ  row
+	VZEROUPPER
+	RET
+
+// func maxPool4AVX2(p *[6]*float32, n *[12]int)
+// Requires: AVX
+TEXT ·maxPool4AVX2(SB), NOSPLIT, $0-16
+	MOVQ p+0(FP), BX
+	MOVQ n+8(FP), CX
+	MOVQ (BX), R8
+	MOVQ 8(BX), R9
+	MOVQ 24(CX), R12
+	LEAQ (R12)(R12*2), R13
+	MOVQ 8(CX), R14
+	MOVQ 40(CX), AX
+	MOVQ AX, 80(CX)
+
+row:
+	MOVQ R8, R10
+	MOVQ R9, R11
+	MOVQ 48(CX), AX
+	MOVQ AX, 88(CX)
+
+tile8:
+	CMPQ         88(CX), $0x08
+	JLT          after8
+	VBROADCASTSS 32(CX), X0
+	VMOVAPS      X0, X1
+	VMOVAPS      X0, X2
+	VMOVAPS      X0, X3
+	VMOVAPS      X0, X4
+	VMOVAPS      X0, X5
+	VMOVAPS      X0, X6
+	VMOVAPS      X0, X7
+	MOVQ         16(BX), DX
+	MOVQ         56(CX), AX
+
+tap8:
+	MOVLQSX (DX), SI
+	LEAQ    (R11)(SI*4), SI
+	ADDQ    $0x04, DX
+	VMAXPS  (SI), X0, X0
+	VMAXPS  (SI)(R12*1), X1, X1
+	VMAXPS  (SI)(R12*2), X2, X2
+	VMAXPS  (SI)(R13*1), X3, X3
+	LEAQ    (SI)(R12*4), SI
+	VMAXPS  (SI), X4, X4
+	VMAXPS  (SI)(R12*1), X5, X5
+	VMAXPS  (SI)(R12*2), X6, X6
+	VMAXPS  (SI)(R13*1), X7, X7
+	DECQ    AX
+	JNZ     tap8
+	MOVQ    R10, AX
+	VMOVUPS X0, (AX)
+	ADDQ    R14, AX
+	VMOVUPS X1, (AX)
+	ADDQ    R14, AX
+	VMOVUPS X2, (AX)
+	ADDQ    R14, AX
+	VMOVUPS X3, (AX)
+	ADDQ    R14, AX
+	VMOVUPS X4, (AX)
+	ADDQ    R14, AX
+	VMOVUPS X5, (AX)
+	ADDQ    R14, AX
+	VMOVUPS X6, (AX)
+	ADDQ    R14, AX
+	VMOVUPS X7, (AX)
+	ADDQ    R14, AX
+	MOVQ    AX, R10
+	LEAQ    (R11)(R12*8), R11
+	SUBQ    $0x08, 88(CX)
+	JMP     tile8
+
+after8:
+tile1:
+	CMPQ         88(CX), $0x01
+	JLT          after1
+	VBROADCASTSS 32(CX), X0
+	MOVQ         16(BX), DX
+	MOVQ         56(CX), AX
+
+tap1:
+	MOVLQSX (DX), SI
+	LEAQ    (R11)(SI*4), SI
+	ADDQ    $0x04, DX
+	VMAXPS  (SI), X0, X0
+	DECQ    AX
+	JNZ     tap1
+	MOVQ    R10, AX
+	VMOVUPS X0, (AX)
+	ADDQ    R14, AX
+	MOVQ    AX, R10
+	ADDQ    R12, R11
+	SUBQ    $0x01, 88(CX)
+	JMP     tile1
+
+after1:
+	ADDQ (CX), R8
+	ADDQ 16(CX), R9
+	DECQ 80(CX)
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func maxPoolGrad4AVX2(p *[6]*float32, n *[12]int)
+// Requires: AVX
+TEXT ·maxPoolGrad4AVX2(SB), NOSPLIT, $0-16
+	MOVQ p+0(FP), BX
+	MOVQ n+8(FP), CX
+	MOVQ 48(CX), AX
+	MOVQ AX, 80(CX)
+
+row:
+	MOVQ (BX), R8
+	MOVQ 8(BX), R9
+	MOVQ 16(BX), R10
+	MOVQ 24(BX), R11
+	MOVQ 56(CX), R12
+
+column:
+	VMOVUPS (R10), X0
+	VMOVUPS (R11), X1
+	MOVQ    32(BX), DX
+	MOVQ    64(CX), AX
+
+tap:
+	MOVLQSX (DX), SI
+	ADDQ    $0x04, DX
+	VCMPPS  $0x00, (R9)(SI*4), X0, X2
+	VANDPS  X1, X2, X3
+	VANDNPS X1, X2, X1
+	VADDPS  (R8)(SI*4), X3, X3
+	VMOVUPS X3, (R8)(SI*4)
+	DECQ    AX
+	JNZ     tap
+	ADDQ    8(CX), R8
+	ADDQ    8(CX), R9
+	ADDQ    24(CX), R10
+	ADDQ    40(CX), R11
+	DECQ    R12
+	JNZ     column
+	MOVQ    (CX), AX
+	ADDQ    AX, (BX)
+	MOVQ    (CX), AX
+	ADDQ    AX, 8(BX)
+	MOVQ    16(CX), AX
+	ADDQ    AX, 16(BX)
+	MOVQ    32(CX), AX
+	ADDQ    AX, 24(BX)
+	DECQ    80(CX)
+	JNZ     row
 	VZEROUPPER
 	RET
 

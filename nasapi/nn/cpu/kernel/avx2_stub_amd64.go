@@ -6,6 +6,12 @@ package kernel
 func depthwise8AVX2(p *[6]*float32, n *[12]int)
 
 //go:noescape
+func maxPool8AVX2(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func maxPoolGrad8AVX2(p *[6]*float32, n *[12]int)
+
+//go:noescape
 func depthwiseGrad1x8AVX2(p *[6]*float32, n *[12]int)
 
 //go:noescape
@@ -22,6 +28,12 @@ func depthwiseGrad5x8AVX2(p *[6]*float32, n *[12]int)
 
 //go:noescape
 func depthwise4AVX2(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func maxPool4AVX2(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func maxPoolGrad4AVX2(p *[6]*float32, n *[12]int)
 
 //go:noescape
 func depthwiseGrad1x4AVX2(p *[6]*float32, n *[12]int)

@@ -145,20 +145,17 @@ func sgdGeneric(a *SGD) {
 	}
 }
 
-// SumSquares is the sum of the squares of x: eight partial sums by index, joined in
-// pairs. The square of a float32 is exact in float64.
-func (s Set) SumSquares(x []float32) float64 {
-	var sums [8]float64
+// sumSquaresGeneric adds to the partial sums. The square of a float32 is exact in
+// float64.
+func sumSquaresGeneric(sums *[8]float64, x []float32) {
 	for block := range slices.Chunk(x, 8) {
 		for i, v := range block {
 			sums[i] += float64(float64(v) * float64(v))
 		}
 	}
-	return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
 }
 
-// Add adds x to dst, element by element.
-func (s Set) Add(dst, x []float32) {
+func addGeneric(dst, x []float32) {
 	for i, v := range x {
 		dst[i] += v
 	}

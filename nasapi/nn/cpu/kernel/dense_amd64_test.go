@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestCallsLayout holds the arguments of the assembly to the lists in asm/dense: the
+// TestCallsLayout holds the arguments of the assembly to the lists in asm: the
 // names in their order, 8 bytes each.
 func TestCallsLayout(t *testing.T) {
 	for _, c := range []struct {
@@ -14,6 +14,11 @@ func TestCallsLayout(t *testing.T) {
 	}{
 		{denseCall{}, []string{"out", "outOff", "in", "inOff", "taps", "w", "first", "tile", "tiles", "tapCount", "k", "accumulate"}},
 		{denseGradCall{}, []string{"dw", "a", "b", "tile", "ld", "aRow", "aPix", "bRow", "bPix", "rows", "cols"}},
+		{channelCall{}, []string{
+			"dst", "dstRow", "dstPix", "x", "xRow", "xPix", "g", "gRow", "gPix", "rows", "cols",
+			"scale", "shift", "center", "a", "b", "d", "sum", "square", "lane", "weight", "variant",
+		}},
+		{flatCall{}, []string{"w", "v", "g", "n", "rate", "momentum", "decay", "clip", "sums"}},
 	} {
 		typ := reflect.TypeOf(c.call)
 		if typ.NumField() != len(c.fields) {

@@ -43,10 +43,12 @@ type MaxPool struct {
 }
 
 // MaxPoolGrad hands each output's gradient to the first tap whose input equals the
-// output: for each pixel, row after row, and each tap t in order, the first with
-// In(row, col)[Taps[t]+c] == Out(row, col)[c] gets
+// output: for each pixel, row after row, and each tap t in order,
 //
-//	DIn(row, col)[Taps[t]+c] += G(row, col)[c]
+//	DIn(row, col)[Taps[t]+c] += m
+//
+// where m is G(row, col)[c] for the first t with In(row, col)[Taps[t]+c] ==
+// Out(row, col)[c], and +0 for all others. Taps are not the same.
 //
 // DIn has the strides of In and room for the padding, whose values are not used.
 type MaxPoolGrad struct {

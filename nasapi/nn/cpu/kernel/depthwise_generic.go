@@ -57,11 +57,13 @@ func maxPoolGradGeneric(a *MaxPoolGrad) {
 			g := a.G.Data[r*a.G.Row+col*a.G.Pix:][:a.C]
 			in, din := r*a.In.Row+col*a.In.Pix, r*a.DIn.Row+col*a.DIn.Pix
 			for c := range out {
+				left := g[c]
 				for _, tap := range a.Taps {
+					share := float32(0)
 					if a.In.Data[in+int(tap)+c] == out[c] {
-						a.DIn.Data[din+int(tap)+c] += g[c]
-						break
+						share, left = left, 0
 					}
+					a.DIn.Data[din+int(tap)+c] += share
 				}
 			}
 		}

@@ -131,6 +131,39 @@ func TestDepthwiseSets(t *testing.T) {
 	}
 }
 
+func TestMaxPoolSets(t *testing.T) {
+	s := rng.New(6, "pools")
+	for _, rows := range []int{1, 3} {
+		for cols := 1; cols <= 19; cols++ {
+			for c := 4; c <= 28; c += 4 {
+				step, side := 1+s.IntN(2), 2+s.IntN(2)
+				width := step*cols + side
+				in := Plane{Data: values(s, (step*rows+side)*width*c), Row: step * width * c, Pix: step * c}
+				for i := range in.Data {
+					if s.IntN(2) == 0 {
+						in.Data[i] = float32(s.IntN(3)) // some are equal
+					}
+				}
+				var taps []int32
+				for i := range side * side {
+					taps = append(taps, int32((i/side*width+i%side)*c))
+				}
+				out := Plane{Row: cols*(c+4) + 3, Pix: c + 4}
+				name := fmt.Sprintf("%dx%d pixels of %d, window of %d", rows, cols, c, side)
+				compare(t, name, values(s, rows*out.Row), func(set Set, data []float32) {
+					set.MaxPool(&MaxPool{Out: out.with(data), In: in, Rows: rows, Cols: cols, C: c, Taps: taps})
+				})
+				out.Data = values(s, rows*out.Row)
+				Generic.MaxPool(&MaxPool{Out: out, In: in, Rows: rows, Cols: cols, C: c, Taps: taps})
+				g := out.with(values(s, rows*out.Row))
+				compare(t, "gradient of "+name, values(s, len(in.Data)), func(set Set, data []float32) {
+					set.MaxPoolGrad(&MaxPoolGrad{DIn: in.with(data), In: in, Out: out, G: g, Rows: rows, Cols: cols, C: c, Taps: taps})
+				})
+			}
+		}
+	}
+}
+
 // BenchmarkDense is a pointwise convolution of 32 x 32 pixels.
 func BenchmarkDense(b *testing.B) {
 	for _, c := range []int{16, 36, 64} {

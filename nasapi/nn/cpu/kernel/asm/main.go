@@ -1,6 +1,6 @@
-// Command asm writes the AVX2 kernels of depthwise convolutions and of their
-// gradients. Lanes are channels; every chain is fused multiply-adds in
-// the order of the plain Go twins, so the bits are theirs.
+// Command asm writes the AVX2 kernels of what has a window for each channel: depthwise
+// convolutions, the gradients of their weights, and pools. Lanes are channels; every
+// chain has the order of the plain Go twins, so the bits are theirs.
 //
 // Each function takes an array of pointers p and one of integers n, whose last places
 // are its own to count in. Strides are in bytes.
@@ -52,7 +52,9 @@ func end() {
 
 func main() {
 	for _, l := range panels {
-		depthwise(l)
+		windows(fmt.Sprintf("depthwise%dAVX2", l.channels), l, (*tile).multiply)
+		windows(fmt.Sprintf("maxPool%dAVX2", l.channels), l, (*tile).largest)
+		maxPoolGrad(l)
 		for taps := 1; taps <= 5; taps++ {
 			depthwiseGrad(l, taps)
 		}
@@ -60,10 +62,11 @@ func main() {
 	Generate()
 }
 
-// depthwise: p = out, in, taps, weights; n = out's row and pixel, in's row and pixel,
-// bytes from a tap's weights to the next, rows, columns, taps, accumulate.
-func depthwise(l panel) {
-	begin(fmt.Sprintf("depthwise%dAVX2", l.channels))
+// windows goes over all windows in tiles of eight pixels, then one by one: p = out, in,
+// taps, weights; n = out's row and pixel, in's row and pixel, bytes from a tap's weights
+// to the next, rows, columns, taps, accumulate.
+func windows(name string, l panel, kind func(t *tile)) {
+	begin(name)
 	MOVQ(p(0), R8)
 	MOVQ(p(1), R9)
 	MOVQ(n(3), R12)
@@ -80,7 +83,7 @@ func depthwise(l panel) {
 		Label(fmt.Sprintf("tile%d", size))
 		CMPQ(n(11), Imm(uint64(size)))
 		JLT(LabelRef(fmt.Sprintf("after%d", size)))
-		depthwiseTile(l, size)
+		kind(&tile{l, size})
 		SUBQ(Imm(uint64(size)), n(11))
 		JMP(LabelRef(fmt.Sprintf("tile%d", size)))
 		Label(fmt.Sprintf("after%d", size))
@@ -92,49 +95,117 @@ func depthwise(l panel) {
 	end()
 }
 
-func depthwiseTile(l panel, size int) {
-	label := func(s string) string { return fmt.Sprintf("%s%d", s, size) }
-	outs := func(each func(r VecPhysical, at Mem)) {
-		MOVQ(R10, RAX)
-		for i := range size {
-			each(l.reg(i), Mem{Base: RAX})
-			ADDQ(R14, RAX)
-		}
+// tile is a number of pixels of a row, whose results stay in registers.
+type tile struct {
+	panel
+	size int
+}
+
+func (t *tile) label(s string) string { return fmt.Sprintf("%s%d", s, t.size) }
+
+// outs visits the outputs, which RAX goes past.
+func (t *tile) outs(each func(r VecPhysical, at Mem)) {
+	MOVQ(R10, RAX)
+	for i := range t.size {
+		each(t.reg(i), Mem{Base: RAX})
+		ADDQ(R14, RAX)
 	}
+}
+
+// multiply is a tile of a depthwise convolution.
+func (t *tile) multiply() {
 	CMPQ(n(8), Imm(0))
-	JNE(LabelRef(label("old")))
-	for i := range size {
-		VXORPS(l.reg(i), l.reg(i), l.reg(i))
+	JNE(LabelRef(t.label("old")))
+	for i := range t.size {
+		VXORPS(t.reg(i), t.reg(i), t.reg(i))
 	}
-	JMP(LabelRef(label("start")))
-	Label(label("old"))
-	outs(func(r VecPhysical, at Mem) { VMOVUPS(at, r) })
-	Label(label("start"))
-	MOVQ(p(2), RDX)
+	JMP(LabelRef(t.label("start")))
+	Label(t.label("old"))
+	t.outs(func(r VecPhysical, at Mem) { VMOVUPS(at, r) })
+	Label(t.label("start"))
 	MOVQ(p(3), R15)
+	t.taps(func() {
+		VMOVUPS(Mem{Base: R15}, t.reg(8))
+		ADDQ(n(4), R15)
+	}, func(r VecPhysical, at Mem) { VFMADD231PS(at, t.reg(8), r) })
+}
+
+// largest is a tile of a pool: what begins with -Inf begins with the first tap.
+func (t *tile) largest() {
+	VBROADCASTSS(Mem{Base: RCX, Disp: 8 * 4}, t.reg(0))
+	for i := 1; i < t.size; i++ {
+		VMOVAPS(t.reg(0), t.reg(i))
+	}
+	t.taps(func() {}, func(r VecPhysical, at Mem) { VMAXPS(at, r, r) })
+}
+
+// taps does each tap of each window and writes the results.
+func (t *tile) taps(begin func(), each func(r VecPhysical, at Mem)) {
+	MOVQ(p(2), RDX)
 	MOVQ(n(7), RAX)
-	Label(label("tap"))
+	Label(t.label("tap"))
 	MOVLQSX(Mem{Base: RDX}, RSI)
 	LEAQ(Mem{Base: R11, Index: RSI, Scale: 4}, RSI)
 	ADDQ(Imm(4), RDX)
-	VMOVUPS(Mem{Base: R15}, l.reg(8))
-	ADDQ(n(4), R15)
+	begin()
 	at := []Mem{{Base: RSI}, {Base: RSI, Index: R12, Scale: 1}, {Base: RSI, Index: R12, Scale: 2}, {Base: RSI, Index: R13, Scale: 1}}
-	for i := range size {
+	for i := range t.size {
 		if i == 4 {
 			LEAQ(Mem{Base: RSI, Index: R12, Scale: 4}, RSI)
 		}
-		VFMADD231PS(at[i%4], l.reg(8), l.reg(i))
+		each(t.reg(i), at[i%4])
 	}
 	DECQ(RAX)
-	JNZ(LabelRef(label("tap")))
-	outs(func(r VecPhysical, at Mem) { VMOVUPS(r, at) })
+	JNZ(LabelRef(t.label("tap")))
+	t.outs(func(r VecPhysical, at Mem) { VMOVUPS(r, at) })
 	MOVQ(RAX, R10)
-	if size == 8 {
+	if t.size == 8 {
 		LEAQ(Mem{Base: R11, Index: R12, Scale: 8}, R11)
 		return
 	}
 	ADDQ(R12, R11)
+}
+
+// maxPoolGrad: p = din, in, out, g, taps; n = the row and pixel of din and in, of out, of
+// g, rows, columns, taps.
+func maxPoolGrad(l panel) {
+	begin(fmt.Sprintf("maxPoolGrad%dAVX2", l.channels))
+	output, left, equal, share := l.reg(0), l.reg(1), l.reg(2), l.reg(3)
+	MOVQ(n(6), RAX)
+	MOVQ(RAX, n(10))
+	Label("row")
+	for i, r := range []GPPhysical{R8, R9, R10, R11} {
+		MOVQ(p(i), r)
+	}
+	MOVQ(n(7), R12)
+	Label("column")
+	VMOVUPS(Mem{Base: R10}, output)
+	VMOVUPS(Mem{Base: R11}, left)
+	MOVQ(p(4), RDX)
+	MOVQ(n(8), RAX)
+	Label("tap")
+	MOVLQSX(Mem{Base: RDX}, RSI)
+	ADDQ(Imm(4), RDX)
+	VCMPPS(Imm(0), Mem{Base: R9, Index: RSI, Scale: 4}, output, equal)
+	VANDPS(left, equal, share)
+	VANDNPS(left, equal, left)
+	VADDPS(Mem{Base: R8, Index: RSI, Scale: 4}, share, share)
+	VMOVUPS(share, Mem{Base: R8, Index: RSI, Scale: 4})
+	DECQ(RAX)
+	JNZ(LabelRef("tap"))
+	ADDQ(n(1), R8)
+	ADDQ(n(1), R9)
+	ADDQ(n(3), R10)
+	ADDQ(n(5), R11)
+	DECQ(R12)
+	JNZ(LabelRef("column"))
+	for i, row := range []int{0, 0, 2, 4} {
+		MOVQ(n(row), RAX)
+		ADDQ(RAX, p(i))
+	}
+	DECQ(n(10))
+	JNZ(LabelRef("row"))
+	end()
 }
 
 // depthwiseGrad of up to five taps: p = dw, in, g, taps; n = in's row and pixel, g's

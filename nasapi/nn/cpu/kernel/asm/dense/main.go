@@ -9,8 +9,8 @@ package main
 
 import (
 	"fmt"
-	"slices"
 
+	"evalnas/nasapi/nn/cpu/kernel/asm/emit"
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -34,26 +34,6 @@ var (
 	denseGradCall = []string{"dw", "a", "b", "tile", "ld", "aRow", "aPix", "bRow", "bPix", "rows", "cols"}
 )
 
-// call is the pointer to a function's arguments.
-type call struct {
-	pointer Register
-	fields  []string
-}
-
-func (c call) field(name string) Mem {
-	i := slices.Index(c.fields, name)
-	if i < 0 {
-		panic("no field " + name)
-	}
-	return Mem{Base: c.pointer, Disp: 8 * i}
-}
-
-func (c call) load(name string) GPVirtual {
-	r := GP64()
-	MOVQ(c.field(name), r)
-	return r
-}
-
 func main() {
 	for _, l := range panels {
 		l.function("dense", denseCall, l.dense)
@@ -65,10 +45,9 @@ func main() {
 }
 
 // function is one that branches to the code of its tile's size.
-func (l panel) function(name string, fields []string, body func(c call, size int)) {
-	TEXT(fmt.Sprintf("%s%dAVX2", name, l.channels), NOSPLIT, "func(c *byte)")
-	c := call{Load(Param("c"), GP64()), fields}
-	size := c.load("tile")
+func (l panel) function(name string, fields []string, body func(c emit.Call, size int)) {
+	c := emit.Begin(fmt.Sprintf("%s%dAVX2", name, l.channels), fields)
+	size := c.Load("tile")
 	for s := l.most; s > 1; s-- {
 		CMPQ(size, Imm(uint64(s)))
 		JEQ(LabelRef(fmt.Sprintf("size%d", s)))
@@ -117,11 +96,11 @@ func (l panel) step(s sums, w Mem, x func(i int) Mem) {
 	}
 }
 
-func (l panel) dense(c call, size int) {
+func (l panel) dense(c emit.Call, size int) {
 	label := func(s string) string { return fmt.Sprintf("%s%d", s, size) }
 	Label(label("tile"))
-	w, taps := c.load("w"), c.load("taps")
-	in, inOff, first := c.load("in"), c.load("inOff"), c.load("first")
+	w, taps := c.Load("w"), c.Load("taps")
+	in, inOff, first := c.Load("in"), c.Load("inOff"), c.Load("first")
 	rows := make([]GPVirtual, size)
 	for i := range rows {
 		rows[i] = GP64()
@@ -135,20 +114,20 @@ func (l panel) dense(c call, size int) {
 		}
 	}
 	outs := func(f func(sum VecVirtual, at Mem)) {
-		out, outOff, first := c.load("out"), c.load("outOff"), c.load("first")
+		out, outOff, first := c.Load("out"), c.Load("outOff"), c.Load("first")
 		for i, row := range s {
 			at := GP64()
 			MOVLQSX(Mem{Base: outOff, Index: first, Scale: 4, Disp: 4 * i}, at)
 			l.each(row, Mem{Base: out, Index: at, Scale: 4}, f)
 		}
 	}
-	CMPQ(c.field("accumulate"), Imm(0))
+	CMPQ(c.Field("accumulate"), Imm(0))
 	JEQ(LabelRef(label("start")))
 	outs(func(sum VecVirtual, at Mem) { VMOVUPS(at, sum) })
 	Label(label("start"))
-	tapsLeft := c.load("tapCount")
+	tapsLeft := c.Load("tapCount")
 	Label(label("tap"))
-	x, k := GP64(), c.load("k")
+	x, k := GP64(), c.Load("k")
 	MOVLQSX(Mem{Base: taps}, x)
 	SHLQ(Imm(2), x)
 	ADDQ(Imm(4), taps)
@@ -161,26 +140,26 @@ func (l panel) dense(c call, size int) {
 	DECQ(tapsLeft)
 	JNZ(LabelRef(label("tap")))
 	outs(func(sum VecVirtual, at Mem) { VMOVUPS(sum, at) })
-	ADDQ(Imm(uint64(size)), c.field("first"))
-	DECQ(c.field("tiles"))
+	ADDQ(Imm(uint64(size)), c.Field("first"))
+	DECQ(c.Field("tiles"))
 	JNZ(LabelRef(label("tile")))
 }
 
-func (l panel) grad(c call, size int) {
+func (l panel) grad(c emit.Call, size int) {
 	label := func(s string) string { return fmt.Sprintf("%s%d", s, size) }
 	s := l.sums(size)
 	table := func(f func(sum VecVirtual, at Mem)) {
-		dw, ld := c.load("dw"), c.load("ld")
+		dw, ld := c.Load("dw"), c.Load("ld")
 		for _, row := range s {
 			l.each(row, Mem{Base: dw}, f)
 			ADDQ(ld, dw)
 		}
 	}
 	table(func(sum VecVirtual, at Mem) { VMOVUPS(at, sum) })
-	aRow, bRow, rows := c.load("a"), c.load("b"), c.load("rows")
-	aPix, bPix := c.load("aPix"), c.load("bPix")
+	aRow, bRow, rows := c.Load("a"), c.Load("b"), c.Load("rows")
+	aPix, bPix := c.Load("aPix"), c.Load("bPix")
 	Label(label("row"))
-	a, b, cols := GP64(), GP64(), c.load("cols")
+	a, b, cols := GP64(), GP64(), c.Load("cols")
 	MOVQ(aRow, a)
 	MOVQ(bRow, b)
 	Label(label("column"))
@@ -189,8 +168,8 @@ func (l panel) grad(c call, size int) {
 	ADDQ(bPix, b)
 	DECQ(cols)
 	JNZ(LabelRef(label("column")))
-	ADDQ(c.field("aRow"), aRow)
-	ADDQ(c.field("bRow"), bRow)
+	ADDQ(c.Field("aRow"), aRow)
+	ADDQ(c.Field("bRow"), bRow)
 	DECQ(rows)
 	JNZ(LabelRef(label("row")))
 	table(func(sum VecVirtual, at Mem) { VMOVUPS(sum, at) })
