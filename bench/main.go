@@ -25,6 +25,13 @@ import (
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "step" {
+		if err := serveSteps(os.Args[2:], os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "bench step:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var o options
 	flag.StringVar(&o.name, "name", "", "run this benchmark only (several: comma-separated)")
 	flag.IntVar(&o.pairs, "pairs", 5, "pairs of runs a benchmark")

@@ -55,9 +55,17 @@ func startPeer(ctx context.Context, script string) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, python(), filepath.Join(top, "bench", script))
+	p, err := startProcess(exec.CommandContext(ctx, python(), filepath.Join(top, "bench", script)))
+	if err != nil {
+		return nil, fmt.Errorf("starting the peer: %w (set EVALNAS_PEER_PYTHON to a Python with NumPy)", err)
+	}
+	return p, nil
+}
+
+func startProcess(cmd *exec.Cmd) (*peer, error) {
 	cmd.Stderr = os.Stderr
 	p := &peer{cmd: cmd}
+	var err error
 	if p.in, err = cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -66,10 +74,7 @@ func startPeer(ctx context.Context, script string) (*peer, error) {
 		return nil, err
 	}
 	p.out = bufio.NewReader(out)
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting the peer: %w (set EVALNAS_PEER_PYTHON to a Python with NumPy)", err)
-	}
-	return p, nil
+	return p, cmd.Start()
 }
 
 // ask sends a request and decodes the answer.
@@ -81,11 +86,19 @@ func (p *peer) ask(request, answer any) error {
 	if _, err := p.in.Write(append(line, '\n')); err != nil {
 		return fmt.Errorf("peer: %w", err)
 	}
+	if err := p.answer(answer); err != nil {
+		return fmt.Errorf("%w (the peer needs Python with NumPy; EVALNAS_PEER_PYTHON chooses one)", err)
+	}
+	return nil
+}
+
+// answer decodes the next line.
+func (p *peer) answer(to any) error {
 	reply, err := p.out.ReadBytes('\n')
 	if err != nil {
-		return fmt.Errorf("the peer ended without an answer (it needs Python with NumPy; EVALNAS_PEER_PYTHON chooses one): %w", err)
+		return fmt.Errorf("%s ended without an answer: %w", filepath.Base(p.cmd.Path), err)
 	}
-	return json.Unmarshal(reply, answer)
+	return json.Unmarshal(reply, to)
 }
 
 func (p *peer) close() error {

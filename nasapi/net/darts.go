@@ -176,19 +176,14 @@ type cell struct {
 type edge struct {
 	input  int
 	pool   *nn.Pool
+	norm   *nn.BatchNorm // of the pool; nil: none
 	blocks []block
 }
 
 func (e edge) isIdentity() bool { return e.pool == nil && len(e.blocks) == 0 }
 
 func (m *maker) cell(s cellShape) *cell {
-	c := &cell{cellShape: s, live: liveStates(s.cell)}
-	if s.reducedBefore {
-		c.inputs[0] = m.factorisedReduce(s.name+".preprocess0", s.before, s.channels)
-	} else {
-		c.inputs[0] = m.reluConvNorm(s.name+".preprocess0", s.before, s.channels)
-	}
-	c.inputs[1] = m.reluConvNorm(s.name+".preprocess1", s.last, s.channels)
+	c := &cell{cellShape: s, live: liveStates(s.cell), inputs: m.cellInputs(s)}
 	for i, e := range s.cell.Edges {
 		stride := 1
 		if s.reduces && e.Input < 2 {
@@ -199,6 +194,15 @@ func (m *maker) cell(s cellShape) *cell {
 		c.edges = append(c.edges, made)
 	}
 	return c
+}
+
+// cellInputs bring the outputs of the two cells before to a cell's size and channels.
+func (m *maker) cellInputs(s cellShape) [2]block {
+	before := m.reluConvNorm
+	if s.reducedBefore {
+		before = m.factorisedReduce
+	}
+	return [2]block{before(s.name+".preprocess0", s.before, s.channels), m.reluConvNorm(s.name+".preprocess1", s.last, s.channels)}
 }
 
 // liveStates are the states that the concatenation reaches backwards.
@@ -344,31 +348,43 @@ func (c *cell) node(p *Pass, node int, results []*nn.Var, part *nn.Var) *nn.Var 
 
 // readers adds the operations that read a state and fills in their results.
 func (c *cell) readers(g *nn.Graph, state int, x *nn.Var, results []*nn.Var) {
-	var first, second []nn.Op
+	var r readers
 	for i, e := range c.edges {
-		if e.input != state || !c.live[2+i/2] {
-			continue
-		}
-		switch {
-		case e.isIdentity():
-			results[i] = x
-		case e.pool != nil:
-			pool := *e.pool
-			pool.X = x
-			op := g.Pool(pool, nil)
-			first = append(first, op)
-			results[i] = op.Out
-		default:
-			op := e.blocks[0].on(g, x)
-			first = append(first, op)
-			if len(e.blocks) > 1 {
-				op = e.blocks[1].on(g, op.Out)
-				second = append(second, op)
-			}
-			results[i] = op.Out
+		if e.input == state && c.live[2+i/2] {
+			results[i] = r.add(g, e, x)
 		}
 	}
-	for _, group := range [][]nn.Op{first, second} {
+	r.end(g)
+}
+
+// readers are the operators of edges that read one state: those that read it as it is
+// and those that follow them.
+type readers struct{ first, second []nn.Op }
+
+// add is the edge's result.
+func (r *readers) add(g *nn.Graph, e edge, x *nn.Var) *nn.Var {
+	switch {
+	case e.isIdentity():
+		return x
+	case e.pool != nil:
+		pool := *e.pool
+		pool.X = x
+		op := g.Pool(pool, e.norm)
+		r.first = append(r.first, op)
+		return op.Out
+	}
+	op := e.blocks[0].on(g, x)
+	r.first = append(r.first, op)
+	if len(e.blocks) > 1 {
+		op = e.blocks[1].on(g, op.Out)
+		r.second = append(r.second, op)
+	}
+	return op.Out
+}
+
+// end adds both as groups.
+func (r *readers) end(g *nn.Graph) {
+	for _, group := range [][]nn.Op{r.first, r.second} {
 		if len(group) > 0 {
 			g.Add(group...)
 		}

@@ -98,18 +98,26 @@ const nasbenchStacks = 3
 
 // withDefaults fills in what is 0 for the architecture.
 func (c Config) withDefaults(arch space.Arch) (Config, error) {
-	channels, cells, momentum, start := 36, 20, 0.1, PyTorch
 	switch arch.(type) {
 	case *space.Genotype:
+		c = c.fill(Config{Channels: 36, Cells: 20, NormMomentum: 0.1, Start: PyTorch})
 	case *space.Cell:
-		channels, cells, momentum, start = 128, 9, 0.003, TensorFlow
+		c = c.fill(Config{Channels: 128, Cells: 9, NormMomentum: 0.003, Start: TensorFlow})
 	default:
 		return c, fmt.Errorf("no network is built from %v: give a genotype of the DARTS family or a cell of NASBench-101", arch)
 	}
+	if err := c.validate(); err != nil {
+		return c, err
+	}
+	return c, c.validateFamily(arch)
+}
+
+// fill fills in what is 0: standard says what differs between kinds of networks.
+func (c Config) fill(standard Config) Config {
 	for _, d := range []struct {
 		value    *int
 		standard int
-	}{{&c.Height, 32}, {&c.Width, 32}, {&c.Colours, 3}, {&c.Classes, 10}, {&c.Channels, channels}, {&c.Cells, cells}} {
+	}{{&c.Height, 32}, {&c.Width, 32}, {&c.Colours, 3}, {&c.Classes, 10}, {&c.Channels, standard.Channels}, {&c.Cells, standard.Cells}} {
 		if *d.value == 0 {
 			*d.value = d.standard
 		}
@@ -117,18 +125,18 @@ func (c Config) withDefaults(arch space.Arch) (Config, error) {
 	for _, d := range []struct {
 		value    *float64
 		standard float64
-	}{{&c.AuxiliaryWeight, 0.4}, {&c.NormMomentum, momentum}, {&c.NormEps, 1e-5}} {
+	}{{&c.AuxiliaryWeight, 0.4}, {&c.NormMomentum, standard.NormMomentum}, {&c.NormEps, 1e-5}} {
 		if *d.value == 0 {
 			*d.value = d.standard
 		}
 	}
 	if c.Start == "" {
-		c.Start = start
+		c.Start = standard.Start
 	}
-	return c, c.validate(arch)
+	return c
 }
 
-func (c Config) validate(arch space.Arch) error {
+func (c Config) validate() error {
 	for _, d := range []struct {
 		name       string
 		value      int
@@ -157,7 +165,7 @@ func (c Config) validate(arch space.Arch) error {
 	if c.Start != PyTorch && c.Start != TensorFlow {
 		return fmt.Errorf("no rule for the first weights is called %.40q; give %q or %q", c.Start, PyTorch, TensorFlow)
 	}
-	return c.validateFamily(arch)
+	return nil
 }
 
 func (c Config) validateFamily(arch space.Arch) error {

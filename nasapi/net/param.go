@@ -52,8 +52,9 @@ func isAuxiliary(name string) bool { return strings.HasPrefix(name, auxiliaryPre
 // maker makes a network's parameters in order. After its first error it makes no
 // more; the error is looked at once, at the end.
 type maker struct {
-	n   *Network
-	err error
+	n     *Network
+	plain bool // batch norms have no parameters
+	err   error
 }
 
 // add makes the parameter of a tensor. piece, unless it is "", tells the pieces of
@@ -85,14 +86,17 @@ func (m *maker) depthwise(name string, k, c int) *nn.Weight {
 	return &w
 }
 
-// norm is an affine batch norm of c channels that keeps running statistics.
+// norm is a batch norm of c channels that keeps running statistics, affine unless m is
+// plain.
 func (m *maker) norm(name, piece string, c int) *nn.BatchNorm {
 	bn := &nn.BatchNorm{
 		Name: name + piece, C: c, Momentum: m.n.cfg.NormMomentum, Eps: m.n.cfg.NormEps,
 		Mean: make([]float32, c), Var: make([]float32, c),
 	}
-	bn.Gamma = m.add(tensor{name: name + ".weight", shape: []int{c}, role: oneRole}, piece, c)
-	bn.Beta = m.add(tensor{name: name + ".bias", shape: []int{c}, role: zeroRole}, piece, c)
+	if !m.plain {
+		bn.Gamma = m.add(tensor{name: name + ".weight", shape: []int{c}, role: oneRole}, piece, c)
+		bn.Beta = m.add(tensor{name: name + ".bias", shape: []int{c}, role: zeroRole}, piece, c)
+	}
 	m.n.norms = append(m.n.norms, bn)
 	m.n.tensors = append(m.n.tensors,
 		tensor{name: name + ".running_mean", shape: []int{c}, statistic: bn.Mean},

@@ -17,6 +17,10 @@ var dartsSearchOps = []string{
 	"sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5",
 }
 
+// SearchOperations are the operations of an edge of the search network, by index;
+// "none" is among them, which no derived cell holds.
+func SearchOperations() []string { return append([]string{"none"}, dartsSearchOps...) }
+
 // dartsOldOps occur in the published NASNet and AmoebaNet cells only.
 var dartsOldOps = []string{"sep_conv_7x7", "conv_7x1_1x7"}
 

@@ -1,0 +1,249 @@
+package net
+
+import (
+	"fmt"
+	"math"
+
+	"evalnas/nasapi/nn"
+	"evalnas/nasapi/space"
+)
+
+// Supernet is the search network of DARTS (section 2.2 and model_search.py): in every
+// cell four nodes, each with an edge from every earlier state, and on each edge all
+// operations of the space, added by weights that all normal cells share, and all
+// reduction cells. The cells' batch norms are not affine, and pools have one too.
+type Supernet struct {
+	*Network
+	body *mixed
+}
+
+const supernetNodes = 4
+
+// supernetEdges is the number of edges of a cell.
+const supernetEdges = supernetNodes * (supernetNodes + 3) / 2
+
+// NewSupernet makes the search network with weights of zero: see Network.Initialise.
+// Sizes of zero are those of the published search: 16 channels and 8 cells.
+func NewSupernet(dev nn.Device, cfg Config) (*Supernet, error) {
+	if cfg.Auxiliary || cfg.AsPublished {
+		return nil, fmt.Errorf("a search network has no auxiliary head, and no widths as_published: leave both off")
+	}
+	cfg = cfg.fill(Config{Channels: 16, Cells: 8, NormMomentum: 0.1, Start: PyTorch})
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	n := &Network{dev: dev, cfg: cfg}
+	m := &maker{n: n}
+	body := newMixed(m, cfg)
+	n.body = body
+	return &Supernet{n, body}, m.err
+}
+
+// Mixture is the weights of a cell's edges, or their gradients: [edge][operation],
+// edges in the order of their nodes and then of the states that they come from,
+// operations in that of space.SearchOperations.
+type Mixture [supernetEdges][]float64
+
+// SupernetPass is a graph of the search network.
+type SupernetPass struct {
+	*Pass
+	weights [2][supernetNodes][]float32 // of normal and reduction cells, by node: those of its edges after each other
+	sums    [2][supernetNodes][]*nn.Sum // of all cells of a kind
+}
+
+// Build makes the graph for batches of the given number of images, with equal weights.
+func (s *Supernet) Build(mode nn.Mode, batch int) (*SupernetPass, error) {
+	p := &SupernetPass{}
+	for kind := range p.weights {
+		for node := range p.weights[kind] {
+			p.weights[kind][node] = make([]float32, (2+node)*(len(operations)-1))
+		}
+	}
+	s.body.building = p
+	defer func() { s.body.building = nil }()
+	var err error
+	if p.Pass, err = s.Network.Build(mode, batch); err != nil {
+		return nil, err
+	}
+	var equal Mixture
+	for e := range equal {
+		equal[e] = make([]float64, len(operations))
+		for i := range equal[e] {
+			equal[e][i] = 1 / float64(len(operations))
+		}
+	}
+	return p, p.SetMixture(equal, equal)
+}
+
+// SetMixture sets the weights: a policy's softmax, or whatever it mixes by.
+func (p *SupernetPass) SetMixture(normal, reduce Mixture) error {
+	for kind, m := range []Mixture{normal, reduce} {
+		edge := 0
+		for node, weights := range p.weights[kind] {
+			for from := range 2 + node {
+				if len(m[edge]) != len(operations) {
+					return fmt.Errorf("%d weights for an edge; give %d, one for each of %v", len(m[edge]), len(operations), operations)
+				}
+				for i, w := range m[edge][1:] {
+					if math.IsNaN(w) || math.IsInf(w, 0) {
+						return fmt.Errorf("the weight of %s on edge %d is %v", operations[1+i], edge, w)
+					}
+					weights[from*(len(operations)-1)+i] = float32(w)
+				}
+				edge++
+			}
+		}
+	}
+	return nil
+}
+
+// MixtureGrad is the loss's gradient with respect to the weights, after a backward
+// pass: that of "none" is zero, since it adds nothing.
+func (p *SupernetPass) MixtureGrad() (normal, reduce Mixture) {
+	var all [2]Mixture
+	for kind := range all {
+		edge := 0
+		for node, sums := range p.sums[kind] {
+			for from := range 2 + node {
+				grad := make([]float64, len(operations))
+				for _, sum := range sums {
+					for i := range grad[1:] {
+						grad[1+i] += float64(sum.DWeights[from*(len(operations)-1)+i])
+					}
+				}
+				all[kind][edge] = grad
+				edge++
+			}
+		}
+	}
+	return all[0], all[1]
+}
+
+// operations are those of an edge; the first adds nothing.
+var operations = space.SearchOperations()
+
+// mixed is the body of a supernet.
+type mixed struct {
+	stem     stem
+	cells    []*mixedCell
+	head     linear
+	building *SupernetPass // the graph at hand
+}
+
+type mixedCell struct {
+	cellShape
+	inputs [2]block
+	// edges are by node and the state that they come from.
+	edges [supernetNodes][][]edge
+}
+
+func newMixed(m *maker, cfg Config) *mixed {
+	channels := cfg.Channels
+	before, last := stemFactor*channels, stemFactor*channels
+	b := &mixed{stem: m.stem(last, false)}
+	m.plain = true
+	for i := range cfg.Cells {
+		shape := cellShape{
+			name: fmt.Sprintf("cells.%d", i), before: before, last: last,
+			reduces: isReduction(i, cfg.Cells), reducedBefore: i > 0 && isReduction(i-1, cfg.Cells),
+		}
+		if shape.reduces {
+			channels *= 2
+		}
+		shape.channels = channels
+		b.cells = append(b.cells, m.mixedCell(shape))
+		before, last = last, supernetNodes*channels
+	}
+	m.plain = false
+	b.head = m.linear("classifier", last, cfg.Classes)
+	return b
+}
+
+func (m *maker) mixedCell(s cellShape) *mixedCell {
+	c := &mixedCell{cellShape: s, inputs: m.cellInputs(s)}
+	number := 0
+	for node := range c.edges {
+		for from := range 2 + node {
+			stride := 1
+			if s.reduces && from < 2 {
+				stride = 2
+			}
+			var candidates []edge
+			for i, op := range operations {
+				if i > 0 {
+					candidates = append(candidates, m.candidate(fmt.Sprintf("%s._ops.%d._ops.%d", s.name, number, i), op, s.channels, stride))
+				}
+			}
+			c.edges[node] = append(c.edges[node], candidates)
+			number++
+		}
+	}
+	return c
+}
+
+// candidate is an operation of a mixed edge: its pools are followed by a batch norm.
+func (m *maker) candidate(name, op string, c, stride int) edge {
+	e := m.operation(name, op, c, stride)
+	if e.pool != nil {
+		e.norm = m.norm(name+".1", "", c)
+	}
+	return e
+}
+
+func (b *mixed) classifier() linear { return b.head }
+
+func (b *mixed) features(p *Pass) *nn.Var {
+	before, last := (*nn.Var)(nil), b.stem.on(p.Graph, p.Input)
+	before = last
+	for _, c := range b.cells {
+		before, last = last, c.on(p, b.building, before, last)
+	}
+	return last
+}
+
+// on adds the cell's operators: as soon as a state is there, all candidates that read
+// it, in one group, and then what follows them.
+func (c *mixedCell) on(p *Pass, to *SupernetPass, before, last *nn.Var) *nn.Var {
+	g := p.Graph
+	kind := 0
+	if c.reduces {
+		kind = 1
+	}
+	first, second := c.inputs[0].on(g, before), c.inputs[1].on(g, last)
+	g.Add(first, second)
+	states := []*nn.Var{first.Out, second.Out}
+	h, w := second.Out.Values.H, second.Out.Values.W
+	if c.reduces {
+		h, w = (h+1)/2, (w+1)/2
+	}
+	whole, parts := g.Concat(p.Batch(), h, w, []int{c.channels, c.channels, c.channels, c.channels})
+	var sources [supernetNodes][]*nn.Var
+	read := func(state int) {
+		var r readers
+		var edges [supernetNodes][]*nn.Var
+		for node := max(0, state-1); node < supernetNodes; node++ {
+			for _, e := range c.edges[node][state] {
+				edges[node] = append(edges[node], r.add(g, e, states[state]))
+			}
+		}
+		r.end(g)
+		for node, e := range edges {
+			sources[node] = append(sources[node], e...)
+		}
+	}
+	read(0)
+	read(1)
+	for node := range sources {
+		sum := g.Sum(nn.Sum{Sources: sources[node], Weights: to.weights[kind][node], Out: parts[node]})
+		if g.Mode() != nn.Evaluate {
+			sum.DWeights = make([]float32, len(sum.Weights))
+		}
+		g.Add(sum)
+		to.sums[kind][node] = append(to.sums[kind][node], sum)
+		states = append(states, sum.Out)
+		if node < supernetNodes-1 {
+			read(2 + node)
+		}
+	}
+	return whole
+}
