@@ -2,70 +2,58 @@
 
 #include "textflag.h"
 
-// func affinePanelAVX2(c *byte)
+// func affineRegionAVX2(c *byte)
 // Requires: AVX, FMA3
-TEXT ·affinePanelAVX2(SB), NOSPLIT, $0-8
-	MOVQ    c+0(FP), AX
-	MOVQ    168(AX), CX
-	CMPQ    CX, $0x01
-	JEQ     variant1
-	CMPQ    CX, $0x04
-	JEQ     variant4
-	CMPQ    CX, $0x05
-	JEQ     variant5
-	MOVQ    88(AX), CX
-	VMOVUPS (CX), Y0
-	MOVQ    96(AX), CX
-	VMOVUPS (CX), Y1
-	MOVQ    16(AX), DX
-	LEAQ    (DX)(DX*2), BX
-	MOVQ    40(AX), DI
-	LEAQ    (DI)(DI*2), R8
+TEXT ·affineRegionAVX2(SB), NOSPLIT, $0-8
+	MOVQ c+0(FP), AX
+	MOVQ 184(AX), CX
+	CMPQ CX, $0x01
+	JEQ  variant1
+	CMPQ CX, $0x04
+	JEQ  variant4
+	CMPQ CX, $0x05
+	JEQ  variant5
 
 variant0row:
 	MOVQ (AX), CX
-	MOVQ 24(AX), SI
-	MOVQ 80(AX), R9
-	SUBQ $0x04, R9
+	MOVQ 24(AX), DX
+	MOVQ 80(AX), DI
+
+variant0pixel:
+	XORQ BX, BX
+	MOVQ 88(AX), SI
+	SUBQ $0x40, SI
 	JLT  variant0few
 
-variant0pixels:
-	VMOVUPS     (SI), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVUPS     Y2, (CX)
-	VMOVUPS     (SI)(DI*1), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVUPS     Y2, (CX)(DX*1)
-	VMOVUPS     (SI)(DI*2), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVUPS     Y2, (CX)(DX*2)
-	VMOVUPS     (SI)(R8*1), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVUPS     Y2, (CX)(BX*1)
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	SUBQ        $0x04, R9
-	JGE         variant0pixels
+variant0wide:
+	VMOVUPS (DX)(BX*1), Y0
+	VMOVUPS Y0, (CX)(BX*1)
+	ADDQ    $0x20, BX
+	VMOVUPS (DX)(BX*1), Y0
+	VMOVUPS Y0, (CX)(BX*1)
+	ADDQ    $0x20, BX
+	SUBQ    $0x40, SI
+	JGE     variant0wide
 
 variant0few:
-	ADDQ        $0x04, R9
-	JZ          variant0next
-	VMOVUPS     (SI), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVUPS     Y2, (CX)
-	DECQ        R9
-	JZ          variant0next
-	VMOVUPS     (SI)(DI*1), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVUPS     Y2, (CX)(DX*1)
-	DECQ        R9
-	JZ          variant0next
-	VMOVUPS     (SI)(DI*2), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVUPS     Y2, (CX)(DX*2)
-	DECQ        R9
+	TESTQ   $0x00000020, SI
+	JZ      variant0no32
+	VMOVUPS (DX)(BX*1), Y0
+	VMOVUPS Y0, (CX)(BX*1)
+	ADDQ    $0x20, BX
 
-variant0next:
+variant0no32:
+	TESTQ   $0x00000010, SI
+	JZ      variant0no16
+	VMOVUPS (DX)(BX*1), X0
+	VMOVUPS X0, (CX)(BX*1)
+	ADDQ    $0x10, BX
+
+variant0no16:
+	ADDQ 16(AX), CX
+	ADDQ 40(AX), DX
+	DECQ DI
+	JNZ  variant0pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 32(AX), CX
@@ -76,67 +64,52 @@ variant0next:
 	RET
 
 variant1:
-	MOVQ    88(AX), CX
-	VMOVUPS (CX), Y0
-	MOVQ    96(AX), CX
-	VMOVUPS (CX), Y1
-	VXORPS  Y2, Y2, Y2
-	MOVQ    16(AX), DX
-	LEAQ    (DX)(DX*2), BX
-	MOVQ    40(AX), DI
-	LEAQ    (DI)(DI*2), R8
+	VXORPS Y0, Y0, Y0
 
 variant1row:
 	MOVQ (AX), CX
-	MOVQ 24(AX), SI
-	MOVQ 80(AX), R9
-	SUBQ $0x04, R9
+	MOVQ 24(AX), DX
+	MOVQ 80(AX), DI
+
+variant1pixel:
+	XORQ BX, BX
+	MOVQ 88(AX), SI
+	SUBQ $0x40, SI
 	JLT  variant1few
 
-variant1pixels:
-	VMOVUPS     (SI), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VMAXPS      Y2, Y3, Y3
-	VMOVUPS     Y3, (CX)
-	VMOVUPS     (SI)(DI*1), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VMAXPS      Y2, Y3, Y3
-	VMOVUPS     Y3, (CX)(DX*1)
-	VMOVUPS     (SI)(DI*2), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VMAXPS      Y2, Y3, Y3
-	VMOVUPS     Y3, (CX)(DX*2)
-	VMOVUPS     (SI)(R8*1), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VMAXPS      Y2, Y3, Y3
-	VMOVUPS     Y3, (CX)(BX*1)
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	SUBQ        $0x04, R9
-	JGE         variant1pixels
+variant1wide:
+	VMOVUPS (DX)(BX*1), Y1
+	VMAXPS  Y0, Y1, Y1
+	VMOVUPS Y1, (CX)(BX*1)
+	ADDQ    $0x20, BX
+	VMOVUPS (DX)(BX*1), Y1
+	VMAXPS  Y0, Y1, Y1
+	VMOVUPS Y1, (CX)(BX*1)
+	ADDQ    $0x20, BX
+	SUBQ    $0x40, SI
+	JGE     variant1wide
 
 variant1few:
-	ADDQ        $0x04, R9
-	JZ          variant1next
-	VMOVUPS     (SI), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VMAXPS      Y2, Y3, Y3
-	VMOVUPS     Y3, (CX)
-	DECQ        R9
-	JZ          variant1next
-	VMOVUPS     (SI)(DI*1), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VMAXPS      Y2, Y3, Y3
-	VMOVUPS     Y3, (CX)(DX*1)
-	DECQ        R9
-	JZ          variant1next
-	VMOVUPS     (SI)(DI*2), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VMAXPS      Y2, Y3, Y3
-	VMOVUPS     Y3, (CX)(DX*2)
-	DECQ        R9
+	TESTQ   $0x00000020, SI
+	JZ      variant1no32
+	VMOVUPS (DX)(BX*1), Y1
+	VMAXPS  Y0, Y1, Y1
+	VMOVUPS Y1, (CX)(BX*1)
+	ADDQ    $0x20, BX
 
-variant1next:
+variant1no32:
+	TESTQ   $0x00000010, SI
+	JZ      variant1no16
+	VMOVUPS (DX)(BX*1), X1
+	VMAXPS  X0, X1, X1
+	VMOVUPS X1, (CX)(BX*1)
+	ADDQ    $0x10, BX
+
+variant1no16:
+	ADDQ 16(AX), CX
+	ADDQ 40(AX), DX
+	DECQ DI
+	JNZ  variant1pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 32(AX), CX
@@ -147,59 +120,57 @@ variant1next:
 	RET
 
 variant4:
-	MOVQ    88(AX), CX
-	VMOVUPS (CX), X0
-	MOVQ    96(AX), CX
-	VMOVUPS (CX), X1
-	MOVQ    16(AX), DX
-	LEAQ    (DX)(DX*2), BX
-	MOVQ    40(AX), DI
-	LEAQ    (DI)(DI*2), R8
+	MOVQ 96(AX), BX
+	MOVQ 104(AX), SI
 
 variant4row:
 	MOVQ (AX), CX
-	MOVQ 24(AX), SI
+	MOVQ 24(AX), DX
 	MOVQ 80(AX), R9
-	SUBQ $0x04, R9
+
+variant4pixel:
+	XORQ DI, DI
+	MOVQ 88(AX), R8
+	SUBQ $0x40, R8
 	JLT  variant4few
 
-variant4pixels:
-	VMOVUPS     (SI), X2
-	VFMADD213PS X1, X0, X2
-	VMOVUPS     X2, (CX)
-	VMOVUPS     (SI)(DI*1), X2
-	VFMADD213PS X1, X0, X2
-	VMOVUPS     X2, (CX)(DX*1)
-	VMOVUPS     (SI)(DI*2), X2
-	VFMADD213PS X1, X0, X2
-	VMOVUPS     X2, (CX)(DX*2)
-	VMOVUPS     (SI)(R8*1), X2
-	VFMADD213PS X1, X0, X2
-	VMOVUPS     X2, (CX)(BX*1)
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	SUBQ        $0x04, R9
-	JGE         variant4pixels
+variant4wide:
+	VMOVUPS     (DX)(DI*1), Y0
+	VMOVUPS     (BX)(DI*1), Y1
+	VFMADD213PS (SI)(DI*1), Y1, Y0
+	VMOVUPS     Y0, (CX)(DI*1)
+	ADDQ        $0x20, DI
+	VMOVUPS     (DX)(DI*1), Y0
+	VMOVUPS     (BX)(DI*1), Y1
+	VFMADD213PS (SI)(DI*1), Y1, Y0
+	VMOVUPS     Y0, (CX)(DI*1)
+	ADDQ        $0x20, DI
+	SUBQ        $0x40, R8
+	JGE         variant4wide
 
 variant4few:
-	ADDQ        $0x04, R9
-	JZ          variant4next
-	VMOVUPS     (SI), X2
-	VFMADD213PS X1, X0, X2
-	VMOVUPS     X2, (CX)
-	DECQ        R9
-	JZ          variant4next
-	VMOVUPS     (SI)(DI*1), X2
-	VFMADD213PS X1, X0, X2
-	VMOVUPS     X2, (CX)(DX*1)
-	DECQ        R9
-	JZ          variant4next
-	VMOVUPS     (SI)(DI*2), X2
-	VFMADD213PS X1, X0, X2
-	VMOVUPS     X2, (CX)(DX*2)
-	DECQ        R9
+	TESTQ       $0x00000020, R8
+	JZ          variant4no32
+	VMOVUPS     (DX)(DI*1), Y0
+	VMOVUPS     (BX)(DI*1), Y1
+	VFMADD213PS (SI)(DI*1), Y1, Y0
+	VMOVUPS     Y0, (CX)(DI*1)
+	ADDQ        $0x20, DI
 
-variant4next:
+variant4no32:
+	TESTQ       $0x00000010, R8
+	JZ          variant4no16
+	VMOVUPS     (DX)(DI*1), X0
+	VMOVUPS     (BX)(DI*1), X1
+	VFMADD213PS (SI)(DI*1), X1, X0
+	VMOVUPS     X0, (CX)(DI*1)
+	ADDQ        $0x10, DI
+
+variant4no16:
+	ADDQ 16(AX), CX
+	ADDQ 40(AX), DX
+	DECQ R9
+	JNZ  variant4pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 32(AX), CX
@@ -210,67 +181,62 @@ variant4next:
 	RET
 
 variant5:
-	MOVQ    88(AX), CX
-	VMOVUPS (CX), X0
-	MOVQ    96(AX), CX
-	VMOVUPS (CX), X1
-	VXORPS  X2, X2, X2
-	MOVQ    16(AX), DX
-	LEAQ    (DX)(DX*2), BX
-	MOVQ    40(AX), DI
-	LEAQ    (DI)(DI*2), R8
+	MOVQ   96(AX), BX
+	MOVQ   104(AX), SI
+	VXORPS Y0, Y0, Y0
 
 variant5row:
 	MOVQ (AX), CX
-	MOVQ 24(AX), SI
+	MOVQ 24(AX), DX
 	MOVQ 80(AX), R9
-	SUBQ $0x04, R9
+
+variant5pixel:
+	XORQ DI, DI
+	MOVQ 88(AX), R8
+	SUBQ $0x40, R8
 	JLT  variant5few
 
-variant5pixels:
-	VMOVUPS     (SI), X3
-	VFMADD213PS X1, X0, X3
-	VMAXPS      X2, X3, X3
-	VMOVUPS     X3, (CX)
-	VMOVUPS     (SI)(DI*1), X3
-	VFMADD213PS X1, X0, X3
-	VMAXPS      X2, X3, X3
-	VMOVUPS     X3, (CX)(DX*1)
-	VMOVUPS     (SI)(DI*2), X3
-	VFMADD213PS X1, X0, X3
-	VMAXPS      X2, X3, X3
-	VMOVUPS     X3, (CX)(DX*2)
-	VMOVUPS     (SI)(R8*1), X3
-	VFMADD213PS X1, X0, X3
-	VMAXPS      X2, X3, X3
-	VMOVUPS     X3, (CX)(BX*1)
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	SUBQ        $0x04, R9
-	JGE         variant5pixels
+variant5wide:
+	VMOVUPS     (DX)(DI*1), Y1
+	VMOVUPS     (BX)(DI*1), Y2
+	VFMADD213PS (SI)(DI*1), Y2, Y1
+	VMAXPS      Y0, Y1, Y1
+	VMOVUPS     Y1, (CX)(DI*1)
+	ADDQ        $0x20, DI
+	VMOVUPS     (DX)(DI*1), Y1
+	VMOVUPS     (BX)(DI*1), Y2
+	VFMADD213PS (SI)(DI*1), Y2, Y1
+	VMAXPS      Y0, Y1, Y1
+	VMOVUPS     Y1, (CX)(DI*1)
+	ADDQ        $0x20, DI
+	SUBQ        $0x40, R8
+	JGE         variant5wide
 
 variant5few:
-	ADDQ        $0x04, R9
-	JZ          variant5next
-	VMOVUPS     (SI), X3
-	VFMADD213PS X1, X0, X3
-	VMAXPS      X2, X3, X3
-	VMOVUPS     X3, (CX)
-	DECQ        R9
-	JZ          variant5next
-	VMOVUPS     (SI)(DI*1), X3
-	VFMADD213PS X1, X0, X3
-	VMAXPS      X2, X3, X3
-	VMOVUPS     X3, (CX)(DX*1)
-	DECQ        R9
-	JZ          variant5next
-	VMOVUPS     (SI)(DI*2), X3
-	VFMADD213PS X1, X0, X3
-	VMAXPS      X2, X3, X3
-	VMOVUPS     X3, (CX)(DX*2)
-	DECQ        R9
+	TESTQ       $0x00000020, R8
+	JZ          variant5no32
+	VMOVUPS     (DX)(DI*1), Y1
+	VMOVUPS     (BX)(DI*1), Y2
+	VFMADD213PS (SI)(DI*1), Y2, Y1
+	VMAXPS      Y0, Y1, Y1
+	VMOVUPS     Y1, (CX)(DI*1)
+	ADDQ        $0x20, DI
 
-variant5next:
+variant5no32:
+	TESTQ       $0x00000010, R8
+	JZ          variant5no16
+	VMOVUPS     (DX)(DI*1), X1
+	VMOVUPS     (BX)(DI*1), X2
+	VFMADD213PS (SI)(DI*1), X2, X1
+	VMAXPS      X0, X1, X1
+	VMOVUPS     X1, (CX)(DI*1)
+	ADDQ        $0x10, DI
+
+variant5no16:
+	ADDQ 16(AX), CX
+	ADDQ 40(AX), DX
+	DECQ R9
+	JNZ  variant5pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 32(AX), CX
@@ -280,11 +246,11 @@ variant5next:
 	VZEROUPPER
 	RET
 
-// func addScaledPanelAVX2(c *byte)
+// func addScaledRegionAVX2(c *byte)
 // Requires: AVX, FMA3
-TEXT ·addScaledPanelAVX2(SB), NOSPLIT, $0-8
+TEXT ·addScaledRegionAVX2(SB), NOSPLIT, $0-8
 	MOVQ         c+0(FP), AX
-	MOVQ         168(AX), CX
+	MOVQ         184(AX), CX
 	CMPQ         CX, $0x01
 	JEQ          variant1
 	CMPQ         CX, $0x02
@@ -299,68 +265,53 @@ TEXT ·addScaledPanelAVX2(SB), NOSPLIT, $0-8
 	JEQ          variant6
 	CMPQ         CX, $0x07
 	JEQ          variant7
-	MOVQ         88(AX), CX
-	VMOVUPS      (CX), Y0
-	MOVQ         96(AX), CX
-	VMOVUPS      (CX), Y1
-	MOVQ         160(AX), CX
-	VBROADCASTSS (CX), Y2
-	MOVQ         16(AX), DX
-	LEAQ         (DX)(DX*2), BX
-	MOVQ         40(AX), DI
-	LEAQ         (DI)(DI*2), R8
+	MOVQ         176(AX), CX
+	VBROADCASTSS (CX), Y0
 
 variant0row:
 	MOVQ (AX), CX
-	MOVQ 24(AX), SI
-	MOVQ 80(AX), R9
-	SUBQ $0x04, R9
+	MOVQ 24(AX), DX
+	MOVQ 80(AX), DI
+
+variant0pixel:
+	XORQ BX, BX
+	MOVQ 88(AX), SI
+	SUBQ $0x40, SI
 	JLT  variant0few
 
-variant0pixels:
-	VMOVUPS     (SI), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VFMADD213PS (CX), Y2, Y3
-	VMOVUPS     Y3, (CX)
-	VMOVUPS     (SI)(DI*1), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VFMADD213PS (CX)(DX*1), Y2, Y3
-	VMOVUPS     Y3, (CX)(DX*1)
-	VMOVUPS     (SI)(DI*2), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VFMADD213PS (CX)(DX*2), Y2, Y3
-	VMOVUPS     Y3, (CX)(DX*2)
-	VMOVUPS     (SI)(R8*1), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VFMADD213PS (CX)(BX*1), Y2, Y3
-	VMOVUPS     Y3, (CX)(BX*1)
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	SUBQ        $0x04, R9
-	JGE         variant0pixels
+variant0wide:
+	VMOVUPS     (DX)(BX*1), Y1
+	VFMADD213PS (CX)(BX*1), Y0, Y1
+	VMOVUPS     Y1, (CX)(BX*1)
+	ADDQ        $0x20, BX
+	VMOVUPS     (DX)(BX*1), Y1
+	VFMADD213PS (CX)(BX*1), Y0, Y1
+	VMOVUPS     Y1, (CX)(BX*1)
+	ADDQ        $0x20, BX
+	SUBQ        $0x40, SI
+	JGE         variant0wide
 
 variant0few:
-	ADDQ        $0x04, R9
-	JZ          variant0next
-	VMOVUPS     (SI), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VFMADD213PS (CX), Y2, Y3
-	VMOVUPS     Y3, (CX)
-	DECQ        R9
-	JZ          variant0next
-	VMOVUPS     (SI)(DI*1), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VFMADD213PS (CX)(DX*1), Y2, Y3
-	VMOVUPS     Y3, (CX)(DX*1)
-	DECQ        R9
-	JZ          variant0next
-	VMOVUPS     (SI)(DI*2), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VFMADD213PS (CX)(DX*2), Y2, Y3
-	VMOVUPS     Y3, (CX)(DX*2)
-	DECQ        R9
+	TESTQ       $0x00000020, SI
+	JZ          variant0no32
+	VMOVUPS     (DX)(BX*1), Y1
+	VFMADD213PS (CX)(BX*1), Y0, Y1
+	VMOVUPS     Y1, (CX)(BX*1)
+	ADDQ        $0x20, BX
 
-variant0next:
+variant0no32:
+	TESTQ       $0x00000010, SI
+	JZ          variant0no16
+	VMOVUPS     (DX)(BX*1), X1
+	VFMADD213PS (CX)(BX*1), X0, X1
+	VMOVUPS     X1, (CX)(BX*1)
+	ADDQ        $0x10, BX
+
+variant0no16:
+	ADDQ 16(AX), CX
+	ADDQ 40(AX), DX
+	DECQ DI
+	JNZ  variant0pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 32(AX), CX
@@ -371,76 +322,58 @@ variant0next:
 	RET
 
 variant1:
-	MOVQ         88(AX), CX
-	VMOVUPS      (CX), Y0
-	MOVQ         96(AX), CX
-	VMOVUPS      (CX), Y1
-	VXORPS       Y2, Y2, Y2
-	MOVQ         160(AX), CX
-	VBROADCASTSS (CX), Y3
-	MOVQ         16(AX), DX
-	LEAQ         (DX)(DX*2), BX
-	MOVQ         40(AX), DI
-	LEAQ         (DI)(DI*2), R8
+	MOVQ         176(AX), CX
+	VBROADCASTSS (CX), Y0
+	VXORPS       Y1, Y1, Y1
 
 variant1row:
 	MOVQ (AX), CX
-	MOVQ 24(AX), SI
-	MOVQ 80(AX), R9
-	SUBQ $0x04, R9
+	MOVQ 24(AX), DX
+	MOVQ 80(AX), DI
+
+variant1pixel:
+	XORQ BX, BX
+	MOVQ 88(AX), SI
+	SUBQ $0x40, SI
 	JLT  variant1few
 
-variant1pixels:
-	VMOVUPS     (SI), Y4
-	VFMADD213PS Y1, Y0, Y4
-	VMAXPS      Y2, Y4, Y4
-	VFMADD213PS (CX), Y3, Y4
-	VMOVUPS     Y4, (CX)
-	VMOVUPS     (SI)(DI*1), Y4
-	VFMADD213PS Y1, Y0, Y4
-	VMAXPS      Y2, Y4, Y4
-	VFMADD213PS (CX)(DX*1), Y3, Y4
-	VMOVUPS     Y4, (CX)(DX*1)
-	VMOVUPS     (SI)(DI*2), Y4
-	VFMADD213PS Y1, Y0, Y4
-	VMAXPS      Y2, Y4, Y4
-	VFMADD213PS (CX)(DX*2), Y3, Y4
-	VMOVUPS     Y4, (CX)(DX*2)
-	VMOVUPS     (SI)(R8*1), Y4
-	VFMADD213PS Y1, Y0, Y4
-	VMAXPS      Y2, Y4, Y4
-	VFMADD213PS (CX)(BX*1), Y3, Y4
-	VMOVUPS     Y4, (CX)(BX*1)
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	SUBQ        $0x04, R9
-	JGE         variant1pixels
+variant1wide:
+	VMOVUPS     (DX)(BX*1), Y2
+	VMAXPS      Y1, Y2, Y2
+	VFMADD213PS (CX)(BX*1), Y0, Y2
+	VMOVUPS     Y2, (CX)(BX*1)
+	ADDQ        $0x20, BX
+	VMOVUPS     (DX)(BX*1), Y2
+	VMAXPS      Y1, Y2, Y2
+	VFMADD213PS (CX)(BX*1), Y0, Y2
+	VMOVUPS     Y2, (CX)(BX*1)
+	ADDQ        $0x20, BX
+	SUBQ        $0x40, SI
+	JGE         variant1wide
 
 variant1few:
-	ADDQ        $0x04, R9
-	JZ          variant1next
-	VMOVUPS     (SI), Y4
-	VFMADD213PS Y1, Y0, Y4
-	VMAXPS      Y2, Y4, Y4
-	VFMADD213PS (CX), Y3, Y4
-	VMOVUPS     Y4, (CX)
-	DECQ        R9
-	JZ          variant1next
-	VMOVUPS     (SI)(DI*1), Y4
-	VFMADD213PS Y1, Y0, Y4
-	VMAXPS      Y2, Y4, Y4
-	VFMADD213PS (CX)(DX*1), Y3, Y4
-	VMOVUPS     Y4, (CX)(DX*1)
-	DECQ        R9
-	JZ          variant1next
-	VMOVUPS     (SI)(DI*2), Y4
-	VFMADD213PS Y1, Y0, Y4
-	VMAXPS      Y2, Y4, Y4
-	VFMADD213PS (CX)(DX*2), Y3, Y4
-	VMOVUPS     Y4, (CX)(DX*2)
-	DECQ        R9
+	TESTQ       $0x00000020, SI
+	JZ          variant1no32
+	VMOVUPS     (DX)(BX*1), Y2
+	VMAXPS      Y1, Y2, Y2
+	VFMADD213PS (CX)(BX*1), Y0, Y2
+	VMOVUPS     Y2, (CX)(BX*1)
+	ADDQ        $0x20, BX
 
-variant1next:
+variant1no32:
+	TESTQ       $0x00000010, SI
+	JZ          variant1no16
+	VMOVUPS     (DX)(BX*1), X2
+	VMAXPS      X1, X2, X2
+	VFMADD213PS (CX)(BX*1), X0, X2
+	VMOVUPS     X2, (CX)(BX*1)
+	ADDQ        $0x10, BX
+
+variant1no16:
+	ADDQ 16(AX), CX
+	ADDQ 40(AX), DX
+	DECQ DI
+	JNZ  variant1pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 32(AX), CX
@@ -451,68 +384,53 @@ variant1next:
 	RET
 
 variant2:
-	MOVQ         88(AX), CX
-	VMOVUPS      (CX), Y0
-	MOVQ         96(AX), CX
-	VMOVUPS      (CX), Y1
-	MOVQ         160(AX), CX
-	VBROADCASTSS (CX), Y2
-	MOVQ         16(AX), DX
-	LEAQ         (DX)(DX*2), BX
-	MOVQ         40(AX), DI
-	LEAQ         (DI)(DI*2), R8
+	MOVQ         176(AX), CX
+	VBROADCASTSS (CX), Y0
 
 variant2row:
 	MOVQ (AX), CX
-	MOVQ 24(AX), SI
-	MOVQ 80(AX), R9
-	SUBQ $0x04, R9
+	MOVQ 24(AX), DX
+	MOVQ 80(AX), DI
+
+variant2pixel:
+	XORQ BX, BX
+	MOVQ 88(AX), SI
+	SUBQ $0x40, SI
 	JLT  variant2few
 
-variant2pixels:
-	VMOVUPS     (SI), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VMULPS      Y2, Y3, Y3
-	VMOVUPS     Y3, (CX)
-	VMOVUPS     (SI)(DI*1), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VMULPS      Y2, Y3, Y3
-	VMOVUPS     Y3, (CX)(DX*1)
-	VMOVUPS     (SI)(DI*2), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VMULPS      Y2, Y3, Y3
-	VMOVUPS     Y3, (CX)(DX*2)
-	VMOVUPS     (SI)(R8*1), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VMULPS      Y2, Y3, Y3
-	VMOVUPS     Y3, (CX)(BX*1)
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	SUBQ        $0x04, R9
-	JGE         variant2pixels
+variant2wide:
+	VMOVUPS (DX)(BX*1), Y1
+	VMULPS  Y0, Y1, Y1
+	VMOVUPS Y1, (CX)(BX*1)
+	ADDQ    $0x20, BX
+	VMOVUPS (DX)(BX*1), Y1
+	VMULPS  Y0, Y1, Y1
+	VMOVUPS Y1, (CX)(BX*1)
+	ADDQ    $0x20, BX
+	SUBQ    $0x40, SI
+	JGE     variant2wide
 
 variant2few:
-	ADDQ        $0x04, R9
-	JZ          variant2next
-	VMOVUPS     (SI), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VMULPS      Y2, Y3, Y3
-	VMOVUPS     Y3, (CX)
-	DECQ        R9
-	JZ          variant2next
-	VMOVUPS     (SI)(DI*1), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VMULPS      Y2, Y3, Y3
-	VMOVUPS     Y3, (CX)(DX*1)
-	DECQ        R9
-	JZ          variant2next
-	VMOVUPS     (SI)(DI*2), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VMULPS      Y2, Y3, Y3
-	VMOVUPS     Y3, (CX)(DX*2)
-	DECQ        R9
+	TESTQ   $0x00000020, SI
+	JZ      variant2no32
+	VMOVUPS (DX)(BX*1), Y1
+	VMULPS  Y0, Y1, Y1
+	VMOVUPS Y1, (CX)(BX*1)
+	ADDQ    $0x20, BX
 
-variant2next:
+variant2no32:
+	TESTQ   $0x00000010, SI
+	JZ      variant2no16
+	VMOVUPS (DX)(BX*1), X1
+	VMULPS  X0, X1, X1
+	VMOVUPS X1, (CX)(BX*1)
+	ADDQ    $0x10, BX
+
+variant2no16:
+	ADDQ 16(AX), CX
+	ADDQ 40(AX), DX
+	DECQ DI
+	JNZ  variant2pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 32(AX), CX
@@ -523,76 +441,58 @@ variant2next:
 	RET
 
 variant3:
-	MOVQ         88(AX), CX
-	VMOVUPS      (CX), Y0
-	MOVQ         96(AX), CX
-	VMOVUPS      (CX), Y1
-	VXORPS       Y2, Y2, Y2
-	MOVQ         160(AX), CX
-	VBROADCASTSS (CX), Y3
-	MOVQ         16(AX), DX
-	LEAQ         (DX)(DX*2), BX
-	MOVQ         40(AX), DI
-	LEAQ         (DI)(DI*2), R8
+	MOVQ         176(AX), CX
+	VBROADCASTSS (CX), Y0
+	VXORPS       Y1, Y1, Y1
 
 variant3row:
 	MOVQ (AX), CX
-	MOVQ 24(AX), SI
-	MOVQ 80(AX), R9
-	SUBQ $0x04, R9
+	MOVQ 24(AX), DX
+	MOVQ 80(AX), DI
+
+variant3pixel:
+	XORQ BX, BX
+	MOVQ 88(AX), SI
+	SUBQ $0x40, SI
 	JLT  variant3few
 
-variant3pixels:
-	VMOVUPS     (SI), Y4
-	VFMADD213PS Y1, Y0, Y4
-	VMAXPS      Y2, Y4, Y4
-	VMULPS      Y3, Y4, Y4
-	VMOVUPS     Y4, (CX)
-	VMOVUPS     (SI)(DI*1), Y4
-	VFMADD213PS Y1, Y0, Y4
-	VMAXPS      Y2, Y4, Y4
-	VMULPS      Y3, Y4, Y4
-	VMOVUPS     Y4, (CX)(DX*1)
-	VMOVUPS     (SI)(DI*2), Y4
-	VFMADD213PS Y1, Y0, Y4
-	VMAXPS      Y2, Y4, Y4
-	VMULPS      Y3, Y4, Y4
-	VMOVUPS     Y4, (CX)(DX*2)
-	VMOVUPS     (SI)(R8*1), Y4
-	VFMADD213PS Y1, Y0, Y4
-	VMAXPS      Y2, Y4, Y4
-	VMULPS      Y3, Y4, Y4
-	VMOVUPS     Y4, (CX)(BX*1)
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	SUBQ        $0x04, R9
-	JGE         variant3pixels
+variant3wide:
+	VMOVUPS (DX)(BX*1), Y2
+	VMAXPS  Y1, Y2, Y2
+	VMULPS  Y0, Y2, Y2
+	VMOVUPS Y2, (CX)(BX*1)
+	ADDQ    $0x20, BX
+	VMOVUPS (DX)(BX*1), Y2
+	VMAXPS  Y1, Y2, Y2
+	VMULPS  Y0, Y2, Y2
+	VMOVUPS Y2, (CX)(BX*1)
+	ADDQ    $0x20, BX
+	SUBQ    $0x40, SI
+	JGE     variant3wide
 
 variant3few:
-	ADDQ        $0x04, R9
-	JZ          variant3next
-	VMOVUPS     (SI), Y4
-	VFMADD213PS Y1, Y0, Y4
-	VMAXPS      Y2, Y4, Y4
-	VMULPS      Y3, Y4, Y4
-	VMOVUPS     Y4, (CX)
-	DECQ        R9
-	JZ          variant3next
-	VMOVUPS     (SI)(DI*1), Y4
-	VFMADD213PS Y1, Y0, Y4
-	VMAXPS      Y2, Y4, Y4
-	VMULPS      Y3, Y4, Y4
-	VMOVUPS     Y4, (CX)(DX*1)
-	DECQ        R9
-	JZ          variant3next
-	VMOVUPS     (SI)(DI*2), Y4
-	VFMADD213PS Y1, Y0, Y4
-	VMAXPS      Y2, Y4, Y4
-	VMULPS      Y3, Y4, Y4
-	VMOVUPS     Y4, (CX)(DX*2)
-	DECQ        R9
+	TESTQ   $0x00000020, SI
+	JZ      variant3no32
+	VMOVUPS (DX)(BX*1), Y2
+	VMAXPS  Y1, Y2, Y2
+	VMULPS  Y0, Y2, Y2
+	VMOVUPS Y2, (CX)(BX*1)
+	ADDQ    $0x20, BX
 
-variant3next:
+variant3no32:
+	TESTQ   $0x00000010, SI
+	JZ      variant3no16
+	VMOVUPS (DX)(BX*1), X2
+	VMAXPS  X1, X2, X2
+	VMULPS  X0, X2, X2
+	VMOVUPS X2, (CX)(BX*1)
+	ADDQ    $0x10, BX
+
+variant3no16:
+	ADDQ 16(AX), CX
+	ADDQ 40(AX), DX
+	DECQ DI
+	JNZ  variant3pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 32(AX), CX
@@ -603,68 +503,63 @@ variant3next:
 	RET
 
 variant4:
-	MOVQ         88(AX), CX
-	VMOVUPS      (CX), X0
-	MOVQ         96(AX), CX
-	VMOVUPS      (CX), X1
-	MOVQ         160(AX), CX
-	VBROADCASTSS (CX), X2
-	MOVQ         16(AX), DX
-	LEAQ         (DX)(DX*2), BX
-	MOVQ         40(AX), DI
-	LEAQ         (DI)(DI*2), R8
+	MOVQ         176(AX), CX
+	VBROADCASTSS (CX), Y0
+	MOVQ         96(AX), BX
+	MOVQ         104(AX), SI
 
 variant4row:
 	MOVQ (AX), CX
-	MOVQ 24(AX), SI
+	MOVQ 24(AX), DX
 	MOVQ 80(AX), R9
-	SUBQ $0x04, R9
+
+variant4pixel:
+	XORQ DI, DI
+	MOVQ 88(AX), R8
+	SUBQ $0x40, R8
 	JLT  variant4few
 
-variant4pixels:
-	VMOVUPS     (SI), X3
-	VFMADD213PS X1, X0, X3
-	VFMADD213PS (CX), X2, X3
-	VMOVUPS     X3, (CX)
-	VMOVUPS     (SI)(DI*1), X3
-	VFMADD213PS X1, X0, X3
-	VFMADD213PS (CX)(DX*1), X2, X3
-	VMOVUPS     X3, (CX)(DX*1)
-	VMOVUPS     (SI)(DI*2), X3
-	VFMADD213PS X1, X0, X3
-	VFMADD213PS (CX)(DX*2), X2, X3
-	VMOVUPS     X3, (CX)(DX*2)
-	VMOVUPS     (SI)(R8*1), X3
-	VFMADD213PS X1, X0, X3
-	VFMADD213PS (CX)(BX*1), X2, X3
-	VMOVUPS     X3, (CX)(BX*1)
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	SUBQ        $0x04, R9
-	JGE         variant4pixels
+variant4wide:
+	VMOVUPS     (DX)(DI*1), Y1
+	VMOVUPS     (BX)(DI*1), Y2
+	VFMADD213PS (SI)(DI*1), Y2, Y1
+	VFMADD213PS (CX)(DI*1), Y0, Y1
+	VMOVUPS     Y1, (CX)(DI*1)
+	ADDQ        $0x20, DI
+	VMOVUPS     (DX)(DI*1), Y1
+	VMOVUPS     (BX)(DI*1), Y2
+	VFMADD213PS (SI)(DI*1), Y2, Y1
+	VFMADD213PS (CX)(DI*1), Y0, Y1
+	VMOVUPS     Y1, (CX)(DI*1)
+	ADDQ        $0x20, DI
+	SUBQ        $0x40, R8
+	JGE         variant4wide
 
 variant4few:
-	ADDQ        $0x04, R9
-	JZ          variant4next
-	VMOVUPS     (SI), X3
-	VFMADD213PS X1, X0, X3
-	VFMADD213PS (CX), X2, X3
-	VMOVUPS     X3, (CX)
-	DECQ        R9
-	JZ          variant4next
-	VMOVUPS     (SI)(DI*1), X3
-	VFMADD213PS X1, X0, X3
-	VFMADD213PS (CX)(DX*1), X2, X3
-	VMOVUPS     X3, (CX)(DX*1)
-	DECQ        R9
-	JZ          variant4next
-	VMOVUPS     (SI)(DI*2), X3
-	VFMADD213PS X1, X0, X3
-	VFMADD213PS (CX)(DX*2), X2, X3
-	VMOVUPS     X3, (CX)(DX*2)
-	DECQ        R9
+	TESTQ       $0x00000020, R8
+	JZ          variant4no32
+	VMOVUPS     (DX)(DI*1), Y1
+	VMOVUPS     (BX)(DI*1), Y2
+	VFMADD213PS (SI)(DI*1), Y2, Y1
+	VFMADD213PS (CX)(DI*1), Y0, Y1
+	VMOVUPS     Y1, (CX)(DI*1)
+	ADDQ        $0x20, DI
 
-variant4next:
+variant4no32:
+	TESTQ       $0x00000010, R8
+	JZ          variant4no16
+	VMOVUPS     (DX)(DI*1), X1
+	VMOVUPS     (BX)(DI*1), X2
+	VFMADD213PS (SI)(DI*1), X2, X1
+	VFMADD213PS (CX)(DI*1), X0, X1
+	VMOVUPS     X1, (CX)(DI*1)
+	ADDQ        $0x10, DI
+
+variant4no16:
+	ADDQ 16(AX), CX
+	ADDQ 40(AX), DX
+	DECQ R9
+	JNZ  variant4pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 32(AX), CX
@@ -675,76 +570,68 @@ variant4next:
 	RET
 
 variant5:
-	MOVQ         88(AX), CX
-	VMOVUPS      (CX), X0
-	MOVQ         96(AX), CX
-	VMOVUPS      (CX), X1
-	VXORPS       X2, X2, X2
-	MOVQ         160(AX), CX
-	VBROADCASTSS (CX), X3
-	MOVQ         16(AX), DX
-	LEAQ         (DX)(DX*2), BX
-	MOVQ         40(AX), DI
-	LEAQ         (DI)(DI*2), R8
+	MOVQ         176(AX), CX
+	VBROADCASTSS (CX), Y0
+	MOVQ         96(AX), BX
+	MOVQ         104(AX), SI
+	VXORPS       Y1, Y1, Y1
 
 variant5row:
 	MOVQ (AX), CX
-	MOVQ 24(AX), SI
+	MOVQ 24(AX), DX
 	MOVQ 80(AX), R9
-	SUBQ $0x04, R9
+
+variant5pixel:
+	XORQ DI, DI
+	MOVQ 88(AX), R8
+	SUBQ $0x40, R8
 	JLT  variant5few
 
-variant5pixels:
-	VMOVUPS     (SI), X4
-	VFMADD213PS X1, X0, X4
-	VMAXPS      X2, X4, X4
-	VFMADD213PS (CX), X3, X4
-	VMOVUPS     X4, (CX)
-	VMOVUPS     (SI)(DI*1), X4
-	VFMADD213PS X1, X0, X4
-	VMAXPS      X2, X4, X4
-	VFMADD213PS (CX)(DX*1), X3, X4
-	VMOVUPS     X4, (CX)(DX*1)
-	VMOVUPS     (SI)(DI*2), X4
-	VFMADD213PS X1, X0, X4
-	VMAXPS      X2, X4, X4
-	VFMADD213PS (CX)(DX*2), X3, X4
-	VMOVUPS     X4, (CX)(DX*2)
-	VMOVUPS     (SI)(R8*1), X4
-	VFMADD213PS X1, X0, X4
-	VMAXPS      X2, X4, X4
-	VFMADD213PS (CX)(BX*1), X3, X4
-	VMOVUPS     X4, (CX)(BX*1)
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	SUBQ        $0x04, R9
-	JGE         variant5pixels
+variant5wide:
+	VMOVUPS     (DX)(DI*1), Y2
+	VMOVUPS     (BX)(DI*1), Y3
+	VFMADD213PS (SI)(DI*1), Y3, Y2
+	VMAXPS      Y1, Y2, Y2
+	VFMADD213PS (CX)(DI*1), Y0, Y2
+	VMOVUPS     Y2, (CX)(DI*1)
+	ADDQ        $0x20, DI
+	VMOVUPS     (DX)(DI*1), Y2
+	VMOVUPS     (BX)(DI*1), Y3
+	VFMADD213PS (SI)(DI*1), Y3, Y2
+	VMAXPS      Y1, Y2, Y2
+	VFMADD213PS (CX)(DI*1), Y0, Y2
+	VMOVUPS     Y2, (CX)(DI*1)
+	ADDQ        $0x20, DI
+	SUBQ        $0x40, R8
+	JGE         variant5wide
 
 variant5few:
-	ADDQ        $0x04, R9
-	JZ          variant5next
-	VMOVUPS     (SI), X4
-	VFMADD213PS X1, X0, X4
-	VMAXPS      X2, X4, X4
-	VFMADD213PS (CX), X3, X4
-	VMOVUPS     X4, (CX)
-	DECQ        R9
-	JZ          variant5next
-	VMOVUPS     (SI)(DI*1), X4
-	VFMADD213PS X1, X0, X4
-	VMAXPS      X2, X4, X4
-	VFMADD213PS (CX)(DX*1), X3, X4
-	VMOVUPS     X4, (CX)(DX*1)
-	DECQ        R9
-	JZ          variant5next
-	VMOVUPS     (SI)(DI*2), X4
-	VFMADD213PS X1, X0, X4
-	VMAXPS      X2, X4, X4
-	VFMADD213PS (CX)(DX*2), X3, X4
-	VMOVUPS     X4, (CX)(DX*2)
-	DECQ        R9
+	TESTQ       $0x00000020, R8
+	JZ          variant5no32
+	VMOVUPS     (DX)(DI*1), Y2
+	VMOVUPS     (BX)(DI*1), Y3
+	VFMADD213PS (SI)(DI*1), Y3, Y2
+	VMAXPS      Y1, Y2, Y2
+	VFMADD213PS (CX)(DI*1), Y0, Y2
+	VMOVUPS     Y2, (CX)(DI*1)
+	ADDQ        $0x20, DI
 
-variant5next:
+variant5no32:
+	TESTQ       $0x00000010, R8
+	JZ          variant5no16
+	VMOVUPS     (DX)(DI*1), X2
+	VMOVUPS     (BX)(DI*1), X3
+	VFMADD213PS (SI)(DI*1), X3, X2
+	VMAXPS      X1, X2, X2
+	VFMADD213PS (CX)(DI*1), X0, X2
+	VMOVUPS     X2, (CX)(DI*1)
+	ADDQ        $0x10, DI
+
+variant5no16:
+	ADDQ 16(AX), CX
+	ADDQ 40(AX), DX
+	DECQ R9
+	JNZ  variant5pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 32(AX), CX
@@ -755,68 +642,63 @@ variant5next:
 	RET
 
 variant6:
-	MOVQ         88(AX), CX
-	VMOVUPS      (CX), X0
-	MOVQ         96(AX), CX
-	VMOVUPS      (CX), X1
-	MOVQ         160(AX), CX
-	VBROADCASTSS (CX), X2
-	MOVQ         16(AX), DX
-	LEAQ         (DX)(DX*2), BX
-	MOVQ         40(AX), DI
-	LEAQ         (DI)(DI*2), R8
+	MOVQ         176(AX), CX
+	VBROADCASTSS (CX), Y0
+	MOVQ         96(AX), BX
+	MOVQ         104(AX), SI
 
 variant6row:
 	MOVQ (AX), CX
-	MOVQ 24(AX), SI
+	MOVQ 24(AX), DX
 	MOVQ 80(AX), R9
-	SUBQ $0x04, R9
+
+variant6pixel:
+	XORQ DI, DI
+	MOVQ 88(AX), R8
+	SUBQ $0x40, R8
 	JLT  variant6few
 
-variant6pixels:
-	VMOVUPS     (SI), X3
-	VFMADD213PS X1, X0, X3
-	VMULPS      X2, X3, X3
-	VMOVUPS     X3, (CX)
-	VMOVUPS     (SI)(DI*1), X3
-	VFMADD213PS X1, X0, X3
-	VMULPS      X2, X3, X3
-	VMOVUPS     X3, (CX)(DX*1)
-	VMOVUPS     (SI)(DI*2), X3
-	VFMADD213PS X1, X0, X3
-	VMULPS      X2, X3, X3
-	VMOVUPS     X3, (CX)(DX*2)
-	VMOVUPS     (SI)(R8*1), X3
-	VFMADD213PS X1, X0, X3
-	VMULPS      X2, X3, X3
-	VMOVUPS     X3, (CX)(BX*1)
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	SUBQ        $0x04, R9
-	JGE         variant6pixels
+variant6wide:
+	VMOVUPS     (DX)(DI*1), Y1
+	VMOVUPS     (BX)(DI*1), Y2
+	VFMADD213PS (SI)(DI*1), Y2, Y1
+	VMULPS      Y0, Y1, Y1
+	VMOVUPS     Y1, (CX)(DI*1)
+	ADDQ        $0x20, DI
+	VMOVUPS     (DX)(DI*1), Y1
+	VMOVUPS     (BX)(DI*1), Y2
+	VFMADD213PS (SI)(DI*1), Y2, Y1
+	VMULPS      Y0, Y1, Y1
+	VMOVUPS     Y1, (CX)(DI*1)
+	ADDQ        $0x20, DI
+	SUBQ        $0x40, R8
+	JGE         variant6wide
 
 variant6few:
-	ADDQ        $0x04, R9
-	JZ          variant6next
-	VMOVUPS     (SI), X3
-	VFMADD213PS X1, X0, X3
-	VMULPS      X2, X3, X3
-	VMOVUPS     X3, (CX)
-	DECQ        R9
-	JZ          variant6next
-	VMOVUPS     (SI)(DI*1), X3
-	VFMADD213PS X1, X0, X3
-	VMULPS      X2, X3, X3
-	VMOVUPS     X3, (CX)(DX*1)
-	DECQ        R9
-	JZ          variant6next
-	VMOVUPS     (SI)(DI*2), X3
-	VFMADD213PS X1, X0, X3
-	VMULPS      X2, X3, X3
-	VMOVUPS     X3, (CX)(DX*2)
-	DECQ        R9
+	TESTQ       $0x00000020, R8
+	JZ          variant6no32
+	VMOVUPS     (DX)(DI*1), Y1
+	VMOVUPS     (BX)(DI*1), Y2
+	VFMADD213PS (SI)(DI*1), Y2, Y1
+	VMULPS      Y0, Y1, Y1
+	VMOVUPS     Y1, (CX)(DI*1)
+	ADDQ        $0x20, DI
 
-variant6next:
+variant6no32:
+	TESTQ       $0x00000010, R8
+	JZ          variant6no16
+	VMOVUPS     (DX)(DI*1), X1
+	VMOVUPS     (BX)(DI*1), X2
+	VFMADD213PS (SI)(DI*1), X2, X1
+	VMULPS      X0, X1, X1
+	VMOVUPS     X1, (CX)(DI*1)
+	ADDQ        $0x10, DI
+
+variant6no16:
+	ADDQ 16(AX), CX
+	ADDQ 40(AX), DX
+	DECQ R9
+	JNZ  variant6pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 32(AX), CX
@@ -827,76 +709,68 @@ variant6next:
 	RET
 
 variant7:
-	MOVQ         88(AX), CX
-	VMOVUPS      (CX), X0
-	MOVQ         96(AX), CX
-	VMOVUPS      (CX), X1
-	VXORPS       X2, X2, X2
-	MOVQ         160(AX), CX
-	VBROADCASTSS (CX), X3
-	MOVQ         16(AX), DX
-	LEAQ         (DX)(DX*2), BX
-	MOVQ         40(AX), DI
-	LEAQ         (DI)(DI*2), R8
+	MOVQ         176(AX), CX
+	VBROADCASTSS (CX), Y0
+	MOVQ         96(AX), BX
+	MOVQ         104(AX), SI
+	VXORPS       Y1, Y1, Y1
 
 variant7row:
 	MOVQ (AX), CX
-	MOVQ 24(AX), SI
+	MOVQ 24(AX), DX
 	MOVQ 80(AX), R9
-	SUBQ $0x04, R9
+
+variant7pixel:
+	XORQ DI, DI
+	MOVQ 88(AX), R8
+	SUBQ $0x40, R8
 	JLT  variant7few
 
-variant7pixels:
-	VMOVUPS     (SI), X4
-	VFMADD213PS X1, X0, X4
-	VMAXPS      X2, X4, X4
-	VMULPS      X3, X4, X4
-	VMOVUPS     X4, (CX)
-	VMOVUPS     (SI)(DI*1), X4
-	VFMADD213PS X1, X0, X4
-	VMAXPS      X2, X4, X4
-	VMULPS      X3, X4, X4
-	VMOVUPS     X4, (CX)(DX*1)
-	VMOVUPS     (SI)(DI*2), X4
-	VFMADD213PS X1, X0, X4
-	VMAXPS      X2, X4, X4
-	VMULPS      X3, X4, X4
-	VMOVUPS     X4, (CX)(DX*2)
-	VMOVUPS     (SI)(R8*1), X4
-	VFMADD213PS X1, X0, X4
-	VMAXPS      X2, X4, X4
-	VMULPS      X3, X4, X4
-	VMOVUPS     X4, (CX)(BX*1)
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	SUBQ        $0x04, R9
-	JGE         variant7pixels
+variant7wide:
+	VMOVUPS     (DX)(DI*1), Y2
+	VMOVUPS     (BX)(DI*1), Y3
+	VFMADD213PS (SI)(DI*1), Y3, Y2
+	VMAXPS      Y1, Y2, Y2
+	VMULPS      Y0, Y2, Y2
+	VMOVUPS     Y2, (CX)(DI*1)
+	ADDQ        $0x20, DI
+	VMOVUPS     (DX)(DI*1), Y2
+	VMOVUPS     (BX)(DI*1), Y3
+	VFMADD213PS (SI)(DI*1), Y3, Y2
+	VMAXPS      Y1, Y2, Y2
+	VMULPS      Y0, Y2, Y2
+	VMOVUPS     Y2, (CX)(DI*1)
+	ADDQ        $0x20, DI
+	SUBQ        $0x40, R8
+	JGE         variant7wide
 
 variant7few:
-	ADDQ        $0x04, R9
-	JZ          variant7next
-	VMOVUPS     (SI), X4
-	VFMADD213PS X1, X0, X4
-	VMAXPS      X2, X4, X4
-	VMULPS      X3, X4, X4
-	VMOVUPS     X4, (CX)
-	DECQ        R9
-	JZ          variant7next
-	VMOVUPS     (SI)(DI*1), X4
-	VFMADD213PS X1, X0, X4
-	VMAXPS      X2, X4, X4
-	VMULPS      X3, X4, X4
-	VMOVUPS     X4, (CX)(DX*1)
-	DECQ        R9
-	JZ          variant7next
-	VMOVUPS     (SI)(DI*2), X4
-	VFMADD213PS X1, X0, X4
-	VMAXPS      X2, X4, X4
-	VMULPS      X3, X4, X4
-	VMOVUPS     X4, (CX)(DX*2)
-	DECQ        R9
+	TESTQ       $0x00000020, R8
+	JZ          variant7no32
+	VMOVUPS     (DX)(DI*1), Y2
+	VMOVUPS     (BX)(DI*1), Y3
+	VFMADD213PS (SI)(DI*1), Y3, Y2
+	VMAXPS      Y1, Y2, Y2
+	VMULPS      Y0, Y2, Y2
+	VMOVUPS     Y2, (CX)(DI*1)
+	ADDQ        $0x20, DI
 
-variant7next:
+variant7no32:
+	TESTQ       $0x00000010, R8
+	JZ          variant7no16
+	VMOVUPS     (DX)(DI*1), X2
+	VMOVUPS     (BX)(DI*1), X3
+	VFMADD213PS (SI)(DI*1), X3, X2
+	VMAXPS      X1, X2, X2
+	VMULPS      X0, X2, X2
+	VMOVUPS     X2, (CX)(DI*1)
+	ADDQ        $0x10, DI
+
+variant7no16:
+	ADDQ 16(AX), CX
+	ADDQ 40(AX), DX
+	DECQ R9
+	JNZ  variant7pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 32(AX), CX
@@ -906,831 +780,568 @@ variant7next:
 	VZEROUPPER
 	RET
 
-// func momentsPanelAVX2(c *byte)
+// func momentsRegionAVX2(c *byte)
 // Requires: AVX, FMA3
-TEXT ·momentsPanelAVX2(SB), NOSPLIT, $0-8
-	MOVQ    c+0(FP), AX
-	MOVQ    168(AX), CX
-	CMPQ    CX, $0x04
-	JEQ     variant4
-	MOVQ    104(AX), CX
-	VMOVUPS (CX), Y0
-	MOVQ    136(AX), CX
-	MOVQ    152(AX), DX
-	VMOVUPS (CX), Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	ADDQ    DX, CX
-	MOVQ    144(AX), CX
-	MOVQ    152(AX), DX
-	VMOVUPS (CX), Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	ADDQ    DX, CX
-	MOVQ    40(AX), DX
-	LEAQ    (DX)(DX*2), BX
+TEXT ·momentsRegionAVX2(SB), NOSPLIT, $0-8
+	MOVQ c+0(FP), AX
+	MOVQ 184(AX), CX
+	MOVQ 112(AX), BX
+	MOVQ 144(AX), SI
+	MOVQ 152(AX), DI
 
 variant0row:
-	MOVQ 24(AX), CX
-	MOVQ 80(AX), SI
-	SUBQ $0x04, SI
+	MOVQ 24(AX), DX
+	MOVQ 80(AX), R10
+	MOVQ 160(AX), CX
+	SHLQ $0x02, CX
+
+variant0pixel:
+	ADDQ 160(AX), SI
+	ADDQ 160(AX), DI
+	ADDQ 160(AX), CX
+	CMPQ CX, 168(AX)
+	JLT  variant0lane
+	XORQ CX, CX
+	MOVQ 144(AX), SI
+	MOVQ 152(AX), DI
+
+variant0lane:
+	XORQ R8, R8
+	MOVQ 88(AX), R9
+	SUBQ $0x40, R9
 	JLT  variant0few
 
-variant0pixels:
-	VMOVUPS     (CX), Y9
-	VSUBPS      Y0, Y9, Y9
-	VADDPS      Y9, Y1, Y1
-	VFMADD231PS Y9, Y9, Y5
-	VMOVUPS     (CX)(DX*1), Y9
-	VSUBPS      Y0, Y9, Y9
-	VADDPS      Y9, Y2, Y2
-	VFMADD231PS Y9, Y9, Y6
-	VMOVUPS     (CX)(DX*2), Y9
-	VSUBPS      Y0, Y9, Y9
-	VADDPS      Y9, Y3, Y3
-	VFMADD231PS Y9, Y9, Y7
-	VMOVUPS     (CX)(BX*1), Y9
-	VSUBPS      Y0, Y9, Y9
-	VADDPS      Y9, Y4, Y4
-	VFMADD231PS Y9, Y9, Y8
-	LEAQ        (CX)(DX*4), CX
-	SUBQ        $0x04, SI
-	JGE         variant0pixels
+variant0wide:
+	VMOVUPS     (DX)(R8*1), Y0
+	VSUBPS      (BX)(R8*1), Y0, Y0
+	VMOVUPS     (DI)(R8*1), Y2
+	VADDPS      (SI)(R8*1), Y0, Y1
+	VMOVUPS     Y1, (SI)(R8*1)
+	VFMADD231PS Y0, Y0, Y2
+	VMOVUPS     Y2, (DI)(R8*1)
+	ADDQ        $0x20, R8
+	VMOVUPS     (DX)(R8*1), Y0
+	VSUBPS      (BX)(R8*1), Y0, Y0
+	VMOVUPS     (DI)(R8*1), Y2
+	VADDPS      (SI)(R8*1), Y0, Y1
+	VMOVUPS     Y1, (SI)(R8*1)
+	VFMADD231PS Y0, Y0, Y2
+	VMOVUPS     Y2, (DI)(R8*1)
+	ADDQ        $0x20, R8
+	SUBQ        $0x40, R9
+	JGE         variant0wide
 
 variant0few:
-	ADDQ        $0x04, SI
-	JZ          variant0next
-	VMOVUPS     (CX), Y9
-	VSUBPS      Y0, Y9, Y9
-	VADDPS      Y9, Y1, Y1
-	VFMADD231PS Y9, Y9, Y5
-	DECQ        SI
-	JZ          variant0next
-	VMOVUPS     (CX)(DX*1), Y9
-	VSUBPS      Y0, Y9, Y9
-	VADDPS      Y9, Y2, Y2
-	VFMADD231PS Y9, Y9, Y6
-	DECQ        SI
-	JZ          variant0next
-	VMOVUPS     (CX)(DX*2), Y9
-	VSUBPS      Y0, Y9, Y9
-	VADDPS      Y9, Y3, Y3
-	VFMADD231PS Y9, Y9, Y7
-	DECQ        SI
+	TESTQ       $0x00000020, R9
+	JZ          variant0no32
+	VMOVUPS     (DX)(R8*1), Y0
+	VSUBPS      (BX)(R8*1), Y0, Y0
+	VMOVUPS     (DI)(R8*1), Y2
+	VADDPS      (SI)(R8*1), Y0, Y1
+	VMOVUPS     Y1, (SI)(R8*1)
+	VFMADD231PS Y0, Y0, Y2
+	VMOVUPS     Y2, (DI)(R8*1)
+	ADDQ        $0x20, R8
 
-variant0next:
-	MOVQ    32(AX), CX
-	ADDQ    CX, 24(AX)
-	DECQ    72(AX)
-	JNZ     variant0row
-	MOVQ    136(AX), CX
-	MOVQ    152(AX), DX
-	VMOVUPS Y1, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y2, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y3, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y4, (CX)
-	ADDQ    DX, CX
-	MOVQ    144(AX), CX
-	MOVQ    152(AX), AX
-	VMOVUPS Y5, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y6, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y7, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y8, (CX)
-	ADDQ    AX, CX
+variant0no32:
+	TESTQ       $0x00000010, R9
+	JZ          variant0no16
+	VMOVUPS     (DX)(R8*1), X0
+	VSUBPS      (BX)(R8*1), X0, X0
+	VMOVUPS     (DI)(R8*1), X2
+	VADDPS      (SI)(R8*1), X0, X1
+	VMOVUPS     X1, (SI)(R8*1)
+	VFMADD231PS X0, X0, X2
+	VMOVUPS     X2, (DI)(R8*1)
+	ADDQ        $0x10, R8
+
+variant0no16:
+	ADDQ 40(AX), DX
+	DECQ R10
+	JNZ  variant0pixel
+	MOVQ 32(AX), CX
+	ADDQ CX, 24(AX)
+	DECQ 72(AX)
+	JNZ  variant0row
 	VZEROUPPER
 	RET
 
-variant4:
-	MOVQ    104(AX), CX
-	VMOVUPS (CX), X0
-	MOVQ    136(AX), CX
-	MOVQ    152(AX), DX
-	VMOVUPS (CX), X1
-	ADDQ    DX, CX
-	VMOVUPS (CX), X2
-	ADDQ    DX, CX
-	VMOVUPS (CX), X3
-	ADDQ    DX, CX
-	VMOVUPS (CX), X4
-	ADDQ    DX, CX
-	MOVQ    144(AX), CX
-	MOVQ    152(AX), DX
-	VMOVUPS (CX), X5
-	ADDQ    DX, CX
-	VMOVUPS (CX), X6
-	ADDQ    DX, CX
-	VMOVUPS (CX), X7
-	ADDQ    DX, CX
-	VMOVUPS (CX), X8
-	ADDQ    DX, CX
-	MOVQ    40(AX), DX
-	LEAQ    (DX)(DX*2), BX
-
-variant4row:
-	MOVQ 24(AX), CX
-	MOVQ 80(AX), SI
-	SUBQ $0x04, SI
-	JLT  variant4few
-
-variant4pixels:
-	VMOVUPS     (CX), X9
-	VSUBPS      X0, X9, X9
-	VADDPS      X9, X1, X1
-	VFMADD231PS X9, X9, X5
-	VMOVUPS     (CX)(DX*1), X9
-	VSUBPS      X0, X9, X9
-	VADDPS      X9, X2, X2
-	VFMADD231PS X9, X9, X6
-	VMOVUPS     (CX)(DX*2), X9
-	VSUBPS      X0, X9, X9
-	VADDPS      X9, X3, X3
-	VFMADD231PS X9, X9, X7
-	VMOVUPS     (CX)(BX*1), X9
-	VSUBPS      X0, X9, X9
-	VADDPS      X9, X4, X4
-	VFMADD231PS X9, X9, X8
-	LEAQ        (CX)(DX*4), CX
-	SUBQ        $0x04, SI
-	JGE         variant4pixels
-
-variant4few:
-	ADDQ        $0x04, SI
-	JZ          variant4next
-	VMOVUPS     (CX), X9
-	VSUBPS      X0, X9, X9
-	VADDPS      X9, X1, X1
-	VFMADD231PS X9, X9, X5
-	DECQ        SI
-	JZ          variant4next
-	VMOVUPS     (CX)(DX*1), X9
-	VSUBPS      X0, X9, X9
-	VADDPS      X9, X2, X2
-	VFMADD231PS X9, X9, X6
-	DECQ        SI
-	JZ          variant4next
-	VMOVUPS     (CX)(DX*2), X9
-	VSUBPS      X0, X9, X9
-	VADDPS      X9, X3, X3
-	VFMADD231PS X9, X9, X7
-	DECQ        SI
-
-variant4next:
-	MOVQ    32(AX), CX
-	ADDQ    CX, 24(AX)
-	DECQ    72(AX)
-	JNZ     variant4row
-	MOVQ    136(AX), CX
-	MOVQ    152(AX), DX
-	VMOVUPS X1, (CX)
-	ADDQ    DX, CX
-	VMOVUPS X2, (CX)
-	ADDQ    DX, CX
-	VMOVUPS X3, (CX)
-	ADDQ    DX, CX
-	VMOVUPS X4, (CX)
-	ADDQ    DX, CX
-	MOVQ    144(AX), CX
-	MOVQ    152(AX), AX
-	VMOVUPS X5, (CX)
-	ADDQ    AX, CX
-	VMOVUPS X6, (CX)
-	ADDQ    AX, CX
-	VMOVUPS X7, (CX)
-	ADDQ    AX, CX
-	VMOVUPS X8, (CX)
-	ADDQ    AX, CX
-	VZEROUPPER
-	RET
-
-// func gradMomentsPanelAVX2(c *byte)
+// func gradMomentsRegionAVX2(c *byte)
 // Requires: AVX, FMA3
-TEXT ·gradMomentsPanelAVX2(SB), NOSPLIT, $0-8
-	MOVQ    c+0(FP), AX
-	MOVQ    168(AX), CX
-	CMPQ    CX, $0x01
-	JEQ     variant1
-	CMPQ    CX, $0x04
-	JEQ     variant4
-	CMPQ    CX, $0x05
-	JEQ     variant5
-	MOVQ    104(AX), CX
-	VMOVUPS (CX), Y0
-	MOVQ    136(AX), CX
-	MOVQ    152(AX), DX
-	VMOVUPS (CX), Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	ADDQ    DX, CX
-	MOVQ    144(AX), CX
-	MOVQ    152(AX), DX
-	VMOVUPS (CX), Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	ADDQ    DX, CX
-	MOVQ    40(AX), DX
-	LEAQ    (DX)(DX*2), BX
-	MOVQ    64(AX), DI
-	LEAQ    (DI)(DI*2), R8
+TEXT ·gradMomentsRegionAVX2(SB), NOSPLIT, $0-8
+	MOVQ c+0(FP), AX
+	MOVQ 184(AX), CX
+	CMPQ CX, $0x01
+	JEQ  variant1
+	CMPQ CX, $0x04
+	JEQ  variant4
+	CMPQ CX, $0x05
+	JEQ  variant5
+	MOVQ 112(AX), SI
+	MOVQ 144(AX), DI
+	MOVQ 152(AX), R8
 
 variant0row:
-	MOVQ 24(AX), CX
-	MOVQ 48(AX), SI
-	MOVQ 80(AX), R9
-	SUBQ $0x04, R9
+	MOVQ 24(AX), DX
+	MOVQ 48(AX), BX
+	MOVQ 80(AX), R11
+	MOVQ 160(AX), CX
+	SHLQ $0x02, CX
+
+variant0pixel:
+	ADDQ 160(AX), DI
+	ADDQ 160(AX), R8
+	ADDQ 160(AX), CX
+	CMPQ CX, 168(AX)
+	JLT  variant0lane
+	XORQ CX, CX
+	MOVQ 144(AX), DI
+	MOVQ 152(AX), R8
+
+variant0lane:
+	XORQ R9, R9
+	MOVQ 88(AX), R10
+	SUBQ $0x40, R10
 	JLT  variant0few
 
-variant0pixels:
-	VMOVUPS     (SI), Y9
-	VMOVUPS     (CX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VADDPS      Y9, Y1, Y1
-	VFMADD231PS Y9, Y10, Y5
-	VMOVUPS     (SI)(DI*1), Y9
-	VMOVUPS     (CX)(DX*1), Y10
-	VSUBPS      Y0, Y10, Y10
-	VADDPS      Y9, Y2, Y2
-	VFMADD231PS Y9, Y10, Y6
-	VMOVUPS     (SI)(DI*2), Y9
-	VMOVUPS     (CX)(DX*2), Y10
-	VSUBPS      Y0, Y10, Y10
-	VADDPS      Y9, Y3, Y3
-	VFMADD231PS Y9, Y10, Y7
-	VMOVUPS     (SI)(R8*1), Y9
-	VMOVUPS     (CX)(BX*1), Y10
-	VSUBPS      Y0, Y10, Y10
-	VADDPS      Y9, Y4, Y4
-	VFMADD231PS Y9, Y10, Y8
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	SUBQ        $0x04, R9
-	JGE         variant0pixels
+variant0wide:
+	VMOVUPS     (BX)(R9*1), Y0
+	VMOVUPS     (DX)(R9*1), Y1
+	VSUBPS      (SI)(R9*1), Y1, Y1
+	VMOVUPS     (R8)(R9*1), Y3
+	VADDPS      (DI)(R9*1), Y0, Y2
+	VMOVUPS     Y2, (DI)(R9*1)
+	VFMADD231PS Y0, Y1, Y3
+	VMOVUPS     Y3, (R8)(R9*1)
+	ADDQ        $0x20, R9
+	VMOVUPS     (BX)(R9*1), Y0
+	VMOVUPS     (DX)(R9*1), Y1
+	VSUBPS      (SI)(R9*1), Y1, Y1
+	VMOVUPS     (R8)(R9*1), Y3
+	VADDPS      (DI)(R9*1), Y0, Y2
+	VMOVUPS     Y2, (DI)(R9*1)
+	VFMADD231PS Y0, Y1, Y3
+	VMOVUPS     Y3, (R8)(R9*1)
+	ADDQ        $0x20, R9
+	SUBQ        $0x40, R10
+	JGE         variant0wide
 
 variant0few:
-	ADDQ        $0x04, R9
-	JZ          variant0next
-	VMOVUPS     (SI), Y9
-	VMOVUPS     (CX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VADDPS      Y9, Y1, Y1
-	VFMADD231PS Y9, Y10, Y5
-	DECQ        R9
-	JZ          variant0next
-	VMOVUPS     (SI)(DI*1), Y9
-	VMOVUPS     (CX)(DX*1), Y10
-	VSUBPS      Y0, Y10, Y10
-	VADDPS      Y9, Y2, Y2
-	VFMADD231PS Y9, Y10, Y6
-	DECQ        R9
-	JZ          variant0next
-	VMOVUPS     (SI)(DI*2), Y9
-	VMOVUPS     (CX)(DX*2), Y10
-	VSUBPS      Y0, Y10, Y10
-	VADDPS      Y9, Y3, Y3
-	VFMADD231PS Y9, Y10, Y7
-	DECQ        R9
+	TESTQ       $0x00000020, R10
+	JZ          variant0no32
+	VMOVUPS     (BX)(R9*1), Y0
+	VMOVUPS     (DX)(R9*1), Y1
+	VSUBPS      (SI)(R9*1), Y1, Y1
+	VMOVUPS     (R8)(R9*1), Y3
+	VADDPS      (DI)(R9*1), Y0, Y2
+	VMOVUPS     Y2, (DI)(R9*1)
+	VFMADD231PS Y0, Y1, Y3
+	VMOVUPS     Y3, (R8)(R9*1)
+	ADDQ        $0x20, R9
 
-variant0next:
-	MOVQ    32(AX), CX
-	ADDQ    CX, 24(AX)
-	MOVQ    56(AX), CX
-	ADDQ    CX, 48(AX)
-	DECQ    72(AX)
-	JNZ     variant0row
-	MOVQ    136(AX), CX
-	MOVQ    152(AX), DX
-	VMOVUPS Y1, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y2, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y3, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y4, (CX)
-	ADDQ    DX, CX
-	MOVQ    144(AX), CX
-	MOVQ    152(AX), AX
-	VMOVUPS Y5, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y6, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y7, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y8, (CX)
-	ADDQ    AX, CX
+variant0no32:
+	TESTQ       $0x00000010, R10
+	JZ          variant0no16
+	VMOVUPS     (BX)(R9*1), X0
+	VMOVUPS     (DX)(R9*1), X1
+	VSUBPS      (SI)(R9*1), X1, X1
+	VMOVUPS     (R8)(R9*1), X3
+	VADDPS      (DI)(R9*1), X0, X2
+	VMOVUPS     X2, (DI)(R9*1)
+	VFMADD231PS X0, X1, X3
+	VMOVUPS     X3, (R8)(R9*1)
+	ADDQ        $0x10, R9
+
+variant0no16:
+	ADDQ 40(AX), DX
+	ADDQ 64(AX), BX
+	DECQ R11
+	JNZ  variant0pixel
+	MOVQ 32(AX), CX
+	ADDQ CX, 24(AX)
+	MOVQ 56(AX), CX
+	ADDQ CX, 48(AX)
+	DECQ 72(AX)
+	JNZ  variant0row
 	VZEROUPPER
 	RET
 
 variant1:
-	MOVQ    88(AX), CX
-	VMOVUPS (CX), Y0
-	MOVQ    96(AX), CX
-	VMOVUPS (CX), Y1
-	VXORPS  Y2, Y2, Y2
-	MOVQ    104(AX), CX
-	VMOVUPS (CX), Y3
-	MOVQ    136(AX), CX
-	MOVQ    152(AX), DX
-	VMOVUPS (CX), Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	ADDQ    DX, CX
-	MOVQ    144(AX), CX
-	MOVQ    152(AX), DX
-	VMOVUPS (CX), Y8
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	ADDQ    DX, CX
-	MOVQ    40(AX), DX
-	LEAQ    (DX)(DX*2), BX
-	MOVQ    64(AX), DI
-	LEAQ    (DI)(DI*2), R8
+	MOVQ   112(AX), SI
+	MOVQ   144(AX), DI
+	MOVQ   152(AX), R8
+	VXORPS Y0, Y0, Y0
 
 variant1row:
-	MOVQ 24(AX), CX
-	MOVQ 48(AX), SI
-	MOVQ 80(AX), R9
-	SUBQ $0x04, R9
+	MOVQ 24(AX), DX
+	MOVQ 48(AX), BX
+	MOVQ 80(AX), R11
+	MOVQ 160(AX), CX
+	SHLQ $0x02, CX
+
+variant1pixel:
+	ADDQ 160(AX), DI
+	ADDQ 160(AX), R8
+	ADDQ 160(AX), CX
+	CMPQ CX, 168(AX)
+	JLT  variant1lane
+	XORQ CX, CX
+	MOVQ 144(AX), DI
+	MOVQ 152(AX), R8
+
+variant1lane:
+	XORQ R9, R9
+	MOVQ 88(AX), R10
+	SUBQ $0x40, R10
 	JLT  variant1few
 
-variant1pixels:
-	VMOVUPS     (CX), Y12
-	VFMADD213PS Y1, Y0, Y12
-	VCMPPS      $0x1e, Y2, Y12, Y12
-	VANDPS      (SI), Y12, Y12
-	VMOVUPS     (CX), Y13
-	VSUBPS      Y3, Y13, Y13
-	VADDPS      Y12, Y4, Y4
-	VFMADD231PS Y12, Y13, Y8
-	VMOVUPS     (CX)(DX*1), Y12
-	VFMADD213PS Y1, Y0, Y12
-	VCMPPS      $0x1e, Y2, Y12, Y12
-	VANDPS      (SI)(DI*1), Y12, Y12
-	VMOVUPS     (CX)(DX*1), Y13
-	VSUBPS      Y3, Y13, Y13
-	VADDPS      Y12, Y5, Y5
-	VFMADD231PS Y12, Y13, Y9
-	VMOVUPS     (CX)(DX*2), Y12
-	VFMADD213PS Y1, Y0, Y12
-	VCMPPS      $0x1e, Y2, Y12, Y12
-	VANDPS      (SI)(DI*2), Y12, Y12
-	VMOVUPS     (CX)(DX*2), Y13
-	VSUBPS      Y3, Y13, Y13
-	VADDPS      Y12, Y6, Y6
-	VFMADD231PS Y12, Y13, Y10
-	VMOVUPS     (CX)(BX*1), Y12
-	VFMADD213PS Y1, Y0, Y12
-	VCMPPS      $0x1e, Y2, Y12, Y12
-	VANDPS      (SI)(R8*1), Y12, Y12
-	VMOVUPS     (CX)(BX*1), Y13
-	VSUBPS      Y3, Y13, Y13
-	VADDPS      Y12, Y7, Y7
-	VFMADD231PS Y12, Y13, Y11
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	SUBQ        $0x04, R9
-	JGE         variant1pixels
+variant1wide:
+	VMOVUPS     (DX)(R9*1), Y1
+	VCMPPS      $0x1e, Y0, Y1, Y1
+	VANDPS      (BX)(R9*1), Y1, Y1
+	VMOVUPS     (DX)(R9*1), Y2
+	VSUBPS      (SI)(R9*1), Y2, Y2
+	VMOVUPS     (R8)(R9*1), Y4
+	VADDPS      (DI)(R9*1), Y1, Y3
+	VMOVUPS     Y3, (DI)(R9*1)
+	VFMADD231PS Y1, Y2, Y4
+	VMOVUPS     Y4, (R8)(R9*1)
+	ADDQ        $0x20, R9
+	VMOVUPS     (DX)(R9*1), Y1
+	VCMPPS      $0x1e, Y0, Y1, Y1
+	VANDPS      (BX)(R9*1), Y1, Y1
+	VMOVUPS     (DX)(R9*1), Y2
+	VSUBPS      (SI)(R9*1), Y2, Y2
+	VMOVUPS     (R8)(R9*1), Y4
+	VADDPS      (DI)(R9*1), Y1, Y3
+	VMOVUPS     Y3, (DI)(R9*1)
+	VFMADD231PS Y1, Y2, Y4
+	VMOVUPS     Y4, (R8)(R9*1)
+	ADDQ        $0x20, R9
+	SUBQ        $0x40, R10
+	JGE         variant1wide
 
 variant1few:
-	ADDQ        $0x04, R9
-	JZ          variant1next
-	VMOVUPS     (CX), Y12
-	VFMADD213PS Y1, Y0, Y12
-	VCMPPS      $0x1e, Y2, Y12, Y12
-	VANDPS      (SI), Y12, Y12
-	VMOVUPS     (CX), Y13
-	VSUBPS      Y3, Y13, Y13
-	VADDPS      Y12, Y4, Y4
-	VFMADD231PS Y12, Y13, Y8
-	DECQ        R9
-	JZ          variant1next
-	VMOVUPS     (CX)(DX*1), Y12
-	VFMADD213PS Y1, Y0, Y12
-	VCMPPS      $0x1e, Y2, Y12, Y12
-	VANDPS      (SI)(DI*1), Y12, Y12
-	VMOVUPS     (CX)(DX*1), Y13
-	VSUBPS      Y3, Y13, Y13
-	VADDPS      Y12, Y5, Y5
-	VFMADD231PS Y12, Y13, Y9
-	DECQ        R9
-	JZ          variant1next
-	VMOVUPS     (CX)(DX*2), Y12
-	VFMADD213PS Y1, Y0, Y12
-	VCMPPS      $0x1e, Y2, Y12, Y12
-	VANDPS      (SI)(DI*2), Y12, Y12
-	VMOVUPS     (CX)(DX*2), Y13
-	VSUBPS      Y3, Y13, Y13
-	VADDPS      Y12, Y6, Y6
-	VFMADD231PS Y12, Y13, Y10
-	DECQ        R9
+	TESTQ       $0x00000020, R10
+	JZ          variant1no32
+	VMOVUPS     (DX)(R9*1), Y1
+	VCMPPS      $0x1e, Y0, Y1, Y1
+	VANDPS      (BX)(R9*1), Y1, Y1
+	VMOVUPS     (DX)(R9*1), Y2
+	VSUBPS      (SI)(R9*1), Y2, Y2
+	VMOVUPS     (R8)(R9*1), Y4
+	VADDPS      (DI)(R9*1), Y1, Y3
+	VMOVUPS     Y3, (DI)(R9*1)
+	VFMADD231PS Y1, Y2, Y4
+	VMOVUPS     Y4, (R8)(R9*1)
+	ADDQ        $0x20, R9
 
-variant1next:
-	MOVQ    32(AX), CX
-	ADDQ    CX, 24(AX)
-	MOVQ    56(AX), CX
-	ADDQ    CX, 48(AX)
-	DECQ    72(AX)
-	JNZ     variant1row
-	MOVQ    136(AX), CX
-	MOVQ    152(AX), DX
-	VMOVUPS Y4, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y5, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y6, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y7, (CX)
-	ADDQ    DX, CX
-	MOVQ    144(AX), CX
-	MOVQ    152(AX), AX
-	VMOVUPS Y8, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y9, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y10, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y11, (CX)
-	ADDQ    AX, CX
+variant1no32:
+	TESTQ       $0x00000010, R10
+	JZ          variant1no16
+	VMOVUPS     (DX)(R9*1), X1
+	VCMPPS      $0x1e, X0, X1, X1
+	VANDPS      (BX)(R9*1), X1, X1
+	VMOVUPS     (DX)(R9*1), X2
+	VSUBPS      (SI)(R9*1), X2, X2
+	VMOVUPS     (R8)(R9*1), X4
+	VADDPS      (DI)(R9*1), X1, X3
+	VMOVUPS     X3, (DI)(R9*1)
+	VFMADD231PS X1, X2, X4
+	VMOVUPS     X4, (R8)(R9*1)
+	ADDQ        $0x10, R9
+
+variant1no16:
+	ADDQ 40(AX), DX
+	ADDQ 64(AX), BX
+	DECQ R11
+	JNZ  variant1pixel
+	MOVQ 32(AX), CX
+	ADDQ CX, 24(AX)
+	MOVQ 56(AX), CX
+	ADDQ CX, 48(AX)
+	DECQ 72(AX)
+	JNZ  variant1row
 	VZEROUPPER
 	RET
 
 variant4:
-	MOVQ    104(AX), CX
-	VMOVUPS (CX), X0
-	MOVQ    136(AX), CX
-	MOVQ    152(AX), DX
-	VMOVUPS (CX), X1
-	ADDQ    DX, CX
-	VMOVUPS (CX), X2
-	ADDQ    DX, CX
-	VMOVUPS (CX), X3
-	ADDQ    DX, CX
-	VMOVUPS (CX), X4
-	ADDQ    DX, CX
-	MOVQ    144(AX), CX
-	MOVQ    152(AX), DX
-	VMOVUPS (CX), X5
-	ADDQ    DX, CX
-	VMOVUPS (CX), X6
-	ADDQ    DX, CX
-	VMOVUPS (CX), X7
-	ADDQ    DX, CX
-	VMOVUPS (CX), X8
-	ADDQ    DX, CX
-	MOVQ    40(AX), DX
-	LEAQ    (DX)(DX*2), BX
-	MOVQ    64(AX), DI
-	LEAQ    (DI)(DI*2), R8
+	MOVQ 112(AX), SI
+	MOVQ 144(AX), DI
+	MOVQ 152(AX), R8
 
 variant4row:
-	MOVQ 24(AX), CX
-	MOVQ 48(AX), SI
-	MOVQ 80(AX), R9
-	SUBQ $0x04, R9
+	MOVQ 24(AX), DX
+	MOVQ 48(AX), BX
+	MOVQ 80(AX), R11
+	MOVQ 160(AX), CX
+	SHLQ $0x02, CX
+
+variant4pixel:
+	ADDQ 160(AX), DI
+	ADDQ 160(AX), R8
+	ADDQ 160(AX), CX
+	CMPQ CX, 168(AX)
+	JLT  variant4lane
+	XORQ CX, CX
+	MOVQ 144(AX), DI
+	MOVQ 152(AX), R8
+
+variant4lane:
+	XORQ R9, R9
+	MOVQ 88(AX), R10
+	SUBQ $0x40, R10
 	JLT  variant4few
 
-variant4pixels:
-	VMOVUPS     (SI), X9
-	VMOVUPS     (CX), X10
-	VSUBPS      X0, X10, X10
-	VADDPS      X9, X1, X1
-	VFMADD231PS X9, X10, X5
-	VMOVUPS     (SI)(DI*1), X9
-	VMOVUPS     (CX)(DX*1), X10
-	VSUBPS      X0, X10, X10
-	VADDPS      X9, X2, X2
-	VFMADD231PS X9, X10, X6
-	VMOVUPS     (SI)(DI*2), X9
-	VMOVUPS     (CX)(DX*2), X10
-	VSUBPS      X0, X10, X10
-	VADDPS      X9, X3, X3
-	VFMADD231PS X9, X10, X7
-	VMOVUPS     (SI)(R8*1), X9
-	VMOVUPS     (CX)(BX*1), X10
-	VSUBPS      X0, X10, X10
-	VADDPS      X9, X4, X4
-	VFMADD231PS X9, X10, X8
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	SUBQ        $0x04, R9
-	JGE         variant4pixels
+variant4wide:
+	VMOVUPS     (BX)(R9*1), Y0
+	VMOVUPS     (DX)(R9*1), Y1
+	VSUBPS      (SI)(R9*1), Y1, Y1
+	VMOVUPS     (R8)(R9*1), Y3
+	VADDPS      (DI)(R9*1), Y0, Y2
+	VMOVUPS     Y2, (DI)(R9*1)
+	VFMADD231PS Y0, Y1, Y3
+	VMOVUPS     Y3, (R8)(R9*1)
+	ADDQ        $0x20, R9
+	VMOVUPS     (BX)(R9*1), Y0
+	VMOVUPS     (DX)(R9*1), Y1
+	VSUBPS      (SI)(R9*1), Y1, Y1
+	VMOVUPS     (R8)(R9*1), Y3
+	VADDPS      (DI)(R9*1), Y0, Y2
+	VMOVUPS     Y2, (DI)(R9*1)
+	VFMADD231PS Y0, Y1, Y3
+	VMOVUPS     Y3, (R8)(R9*1)
+	ADDQ        $0x20, R9
+	SUBQ        $0x40, R10
+	JGE         variant4wide
 
 variant4few:
-	ADDQ        $0x04, R9
-	JZ          variant4next
-	VMOVUPS     (SI), X9
-	VMOVUPS     (CX), X10
-	VSUBPS      X0, X10, X10
-	VADDPS      X9, X1, X1
-	VFMADD231PS X9, X10, X5
-	DECQ        R9
-	JZ          variant4next
-	VMOVUPS     (SI)(DI*1), X9
-	VMOVUPS     (CX)(DX*1), X10
-	VSUBPS      X0, X10, X10
-	VADDPS      X9, X2, X2
-	VFMADD231PS X9, X10, X6
-	DECQ        R9
-	JZ          variant4next
-	VMOVUPS     (SI)(DI*2), X9
-	VMOVUPS     (CX)(DX*2), X10
-	VSUBPS      X0, X10, X10
-	VADDPS      X9, X3, X3
-	VFMADD231PS X9, X10, X7
-	DECQ        R9
+	TESTQ       $0x00000020, R10
+	JZ          variant4no32
+	VMOVUPS     (BX)(R9*1), Y0
+	VMOVUPS     (DX)(R9*1), Y1
+	VSUBPS      (SI)(R9*1), Y1, Y1
+	VMOVUPS     (R8)(R9*1), Y3
+	VADDPS      (DI)(R9*1), Y0, Y2
+	VMOVUPS     Y2, (DI)(R9*1)
+	VFMADD231PS Y0, Y1, Y3
+	VMOVUPS     Y3, (R8)(R9*1)
+	ADDQ        $0x20, R9
 
-variant4next:
-	MOVQ    32(AX), CX
-	ADDQ    CX, 24(AX)
-	MOVQ    56(AX), CX
-	ADDQ    CX, 48(AX)
-	DECQ    72(AX)
-	JNZ     variant4row
-	MOVQ    136(AX), CX
-	MOVQ    152(AX), DX
-	VMOVUPS X1, (CX)
-	ADDQ    DX, CX
-	VMOVUPS X2, (CX)
-	ADDQ    DX, CX
-	VMOVUPS X3, (CX)
-	ADDQ    DX, CX
-	VMOVUPS X4, (CX)
-	ADDQ    DX, CX
-	MOVQ    144(AX), CX
-	MOVQ    152(AX), AX
-	VMOVUPS X5, (CX)
-	ADDQ    AX, CX
-	VMOVUPS X6, (CX)
-	ADDQ    AX, CX
-	VMOVUPS X7, (CX)
-	ADDQ    AX, CX
-	VMOVUPS X8, (CX)
-	ADDQ    AX, CX
+variant4no32:
+	TESTQ       $0x00000010, R10
+	JZ          variant4no16
+	VMOVUPS     (BX)(R9*1), X0
+	VMOVUPS     (DX)(R9*1), X1
+	VSUBPS      (SI)(R9*1), X1, X1
+	VMOVUPS     (R8)(R9*1), X3
+	VADDPS      (DI)(R9*1), X0, X2
+	VMOVUPS     X2, (DI)(R9*1)
+	VFMADD231PS X0, X1, X3
+	VMOVUPS     X3, (R8)(R9*1)
+	ADDQ        $0x10, R9
+
+variant4no16:
+	ADDQ 40(AX), DX
+	ADDQ 64(AX), BX
+	DECQ R11
+	JNZ  variant4pixel
+	MOVQ 32(AX), CX
+	ADDQ CX, 24(AX)
+	MOVQ 56(AX), CX
+	ADDQ CX, 48(AX)
+	DECQ 72(AX)
+	JNZ  variant4row
 	VZEROUPPER
 	RET
 
 variant5:
-	MOVQ    88(AX), CX
-	VMOVUPS (CX), X0
-	MOVQ    96(AX), CX
-	VMOVUPS (CX), X1
-	VXORPS  X2, X2, X2
-	MOVQ    104(AX), CX
-	VMOVUPS (CX), X3
-	MOVQ    136(AX), CX
-	MOVQ    152(AX), DX
-	VMOVUPS (CX), X4
-	ADDQ    DX, CX
-	VMOVUPS (CX), X5
-	ADDQ    DX, CX
-	VMOVUPS (CX), X6
-	ADDQ    DX, CX
-	VMOVUPS (CX), X7
-	ADDQ    DX, CX
-	MOVQ    144(AX), CX
-	MOVQ    152(AX), DX
-	VMOVUPS (CX), X8
-	ADDQ    DX, CX
-	VMOVUPS (CX), X9
-	ADDQ    DX, CX
-	VMOVUPS (CX), X10
-	ADDQ    DX, CX
-	VMOVUPS (CX), X11
-	ADDQ    DX, CX
-	MOVQ    40(AX), DX
-	LEAQ    (DX)(DX*2), BX
-	MOVQ    64(AX), DI
-	LEAQ    (DI)(DI*2), R8
+	MOVQ   96(AX), SI
+	MOVQ   104(AX), DI
+	MOVQ   112(AX), R8
+	MOVQ   144(AX), R9
+	MOVQ   152(AX), R10
+	VXORPS Y0, Y0, Y0
 
 variant5row:
-	MOVQ 24(AX), CX
-	MOVQ 48(AX), SI
-	MOVQ 80(AX), R9
-	SUBQ $0x04, R9
+	MOVQ 24(AX), DX
+	MOVQ 48(AX), BX
+	MOVQ 80(AX), R13
+	MOVQ 160(AX), CX
+	SHLQ $0x02, CX
+
+variant5pixel:
+	ADDQ 160(AX), R9
+	ADDQ 160(AX), R10
+	ADDQ 160(AX), CX
+	CMPQ CX, 168(AX)
+	JLT  variant5lane
+	XORQ CX, CX
+	MOVQ 144(AX), R9
+	MOVQ 152(AX), R10
+
+variant5lane:
+	XORQ R11, R11
+	MOVQ 88(AX), R12
+	SUBQ $0x40, R12
 	JLT  variant5few
 
-variant5pixels:
-	VMOVUPS     (CX), X12
-	VFMADD213PS X1, X0, X12
-	VCMPPS      $0x1e, X2, X12, X12
-	VANDPS      (SI), X12, X12
-	VMOVUPS     (CX), X13
-	VSUBPS      X3, X13, X13
-	VADDPS      X12, X4, X4
-	VFMADD231PS X12, X13, X8
-	VMOVUPS     (CX)(DX*1), X12
-	VFMADD213PS X1, X0, X12
-	VCMPPS      $0x1e, X2, X12, X12
-	VANDPS      (SI)(DI*1), X12, X12
-	VMOVUPS     (CX)(DX*1), X13
-	VSUBPS      X3, X13, X13
-	VADDPS      X12, X5, X5
-	VFMADD231PS X12, X13, X9
-	VMOVUPS     (CX)(DX*2), X12
-	VFMADD213PS X1, X0, X12
-	VCMPPS      $0x1e, X2, X12, X12
-	VANDPS      (SI)(DI*2), X12, X12
-	VMOVUPS     (CX)(DX*2), X13
-	VSUBPS      X3, X13, X13
-	VADDPS      X12, X6, X6
-	VFMADD231PS X12, X13, X10
-	VMOVUPS     (CX)(BX*1), X12
-	VFMADD213PS X1, X0, X12
-	VCMPPS      $0x1e, X2, X12, X12
-	VANDPS      (SI)(R8*1), X12, X12
-	VMOVUPS     (CX)(BX*1), X13
-	VSUBPS      X3, X13, X13
-	VADDPS      X12, X7, X7
-	VFMADD231PS X12, X13, X11
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	SUBQ        $0x04, R9
-	JGE         variant5pixels
+variant5wide:
+	VMOVUPS     (DX)(R11*1), Y1
+	VMOVUPS     (SI)(R11*1), Y2
+	VFMADD213PS (DI)(R11*1), Y2, Y1
+	VCMPPS      $0x1e, Y0, Y1, Y1
+	VANDPS      (BX)(R11*1), Y1, Y1
+	VMOVUPS     (DX)(R11*1), Y2
+	VSUBPS      (R8)(R11*1), Y2, Y2
+	VMOVUPS     (R10)(R11*1), Y4
+	VADDPS      (R9)(R11*1), Y1, Y3
+	VMOVUPS     Y3, (R9)(R11*1)
+	VFMADD231PS Y1, Y2, Y4
+	VMOVUPS     Y4, (R10)(R11*1)
+	ADDQ        $0x20, R11
+	VMOVUPS     (DX)(R11*1), Y1
+	VMOVUPS     (SI)(R11*1), Y2
+	VFMADD213PS (DI)(R11*1), Y2, Y1
+	VCMPPS      $0x1e, Y0, Y1, Y1
+	VANDPS      (BX)(R11*1), Y1, Y1
+	VMOVUPS     (DX)(R11*1), Y2
+	VSUBPS      (R8)(R11*1), Y2, Y2
+	VMOVUPS     (R10)(R11*1), Y4
+	VADDPS      (R9)(R11*1), Y1, Y3
+	VMOVUPS     Y3, (R9)(R11*1)
+	VFMADD231PS Y1, Y2, Y4
+	VMOVUPS     Y4, (R10)(R11*1)
+	ADDQ        $0x20, R11
+	SUBQ        $0x40, R12
+	JGE         variant5wide
 
 variant5few:
-	ADDQ        $0x04, R9
-	JZ          variant5next
-	VMOVUPS     (CX), X12
-	VFMADD213PS X1, X0, X12
-	VCMPPS      $0x1e, X2, X12, X12
-	VANDPS      (SI), X12, X12
-	VMOVUPS     (CX), X13
-	VSUBPS      X3, X13, X13
-	VADDPS      X12, X4, X4
-	VFMADD231PS X12, X13, X8
-	DECQ        R9
-	JZ          variant5next
-	VMOVUPS     (CX)(DX*1), X12
-	VFMADD213PS X1, X0, X12
-	VCMPPS      $0x1e, X2, X12, X12
-	VANDPS      (SI)(DI*1), X12, X12
-	VMOVUPS     (CX)(DX*1), X13
-	VSUBPS      X3, X13, X13
-	VADDPS      X12, X5, X5
-	VFMADD231PS X12, X13, X9
-	DECQ        R9
-	JZ          variant5next
-	VMOVUPS     (CX)(DX*2), X12
-	VFMADD213PS X1, X0, X12
-	VCMPPS      $0x1e, X2, X12, X12
-	VANDPS      (SI)(DI*2), X12, X12
-	VMOVUPS     (CX)(DX*2), X13
-	VSUBPS      X3, X13, X13
-	VADDPS      X12, X6, X6
-	VFMADD231PS X12, X13, X10
-	DECQ        R9
+	TESTQ       $0x00000020, R12
+	JZ          variant5no32
+	VMOVUPS     (DX)(R11*1), Y1
+	VMOVUPS     (SI)(R11*1), Y2
+	VFMADD213PS (DI)(R11*1), Y2, Y1
+	VCMPPS      $0x1e, Y0, Y1, Y1
+	VANDPS      (BX)(R11*1), Y1, Y1
+	VMOVUPS     (DX)(R11*1), Y2
+	VSUBPS      (R8)(R11*1), Y2, Y2
+	VMOVUPS     (R10)(R11*1), Y4
+	VADDPS      (R9)(R11*1), Y1, Y3
+	VMOVUPS     Y3, (R9)(R11*1)
+	VFMADD231PS Y1, Y2, Y4
+	VMOVUPS     Y4, (R10)(R11*1)
+	ADDQ        $0x20, R11
 
-variant5next:
-	MOVQ    32(AX), CX
-	ADDQ    CX, 24(AX)
-	MOVQ    56(AX), CX
-	ADDQ    CX, 48(AX)
-	DECQ    72(AX)
-	JNZ     variant5row
-	MOVQ    136(AX), CX
-	MOVQ    152(AX), DX
-	VMOVUPS X4, (CX)
-	ADDQ    DX, CX
-	VMOVUPS X5, (CX)
-	ADDQ    DX, CX
-	VMOVUPS X6, (CX)
-	ADDQ    DX, CX
-	VMOVUPS X7, (CX)
-	ADDQ    DX, CX
-	MOVQ    144(AX), CX
-	MOVQ    152(AX), AX
-	VMOVUPS X8, (CX)
-	ADDQ    AX, CX
-	VMOVUPS X9, (CX)
-	ADDQ    AX, CX
-	VMOVUPS X10, (CX)
-	ADDQ    AX, CX
-	VMOVUPS X11, (CX)
-	ADDQ    AX, CX
+variant5no32:
+	TESTQ       $0x00000010, R12
+	JZ          variant5no16
+	VMOVUPS     (DX)(R11*1), X1
+	VMOVUPS     (SI)(R11*1), X2
+	VFMADD213PS (DI)(R11*1), X2, X1
+	VCMPPS      $0x1e, X0, X1, X1
+	VANDPS      (BX)(R11*1), X1, X1
+	VMOVUPS     (DX)(R11*1), X2
+	VSUBPS      (R8)(R11*1), X2, X2
+	VMOVUPS     (R10)(R11*1), X4
+	VADDPS      (R9)(R11*1), X1, X3
+	VMOVUPS     X3, (R9)(R11*1)
+	VFMADD231PS X1, X2, X4
+	VMOVUPS     X4, (R10)(R11*1)
+	ADDQ        $0x10, R11
+
+variant5no16:
+	ADDQ 40(AX), DX
+	ADDQ 64(AX), BX
+	DECQ R13
+	JNZ  variant5pixel
+	MOVQ 32(AX), CX
+	ADDQ CX, 24(AX)
+	MOVQ 56(AX), CX
+	ADDQ CX, 48(AX)
+	DECQ 72(AX)
+	JNZ  variant5row
 	VZEROUPPER
 	RET
 
-// func normGradPanelAVX2(c *byte)
+// func normGradRegionAVX2(c *byte)
 // Requires: AVX, FMA3
-TEXT ·normGradPanelAVX2(SB), NOSPLIT, $0-8
-	MOVQ    c+0(FP), AX
-	MOVQ    168(AX), CX
-	CMPQ    CX, $0x01
-	JEQ     variant1
-	CMPQ    CX, $0x04
-	JEQ     variant4
-	CMPQ    CX, $0x05
-	JEQ     variant5
-	MOVQ    104(AX), CX
-	VMOVUPS (CX), Y0
-	MOVQ    112(AX), CX
-	VMOVUPS (CX), Y1
-	MOVQ    120(AX), CX
-	VMOVUPS (CX), Y2
-	MOVQ    128(AX), CX
-	VMOVUPS (CX), Y3
-	MOVQ    16(AX), DX
-	LEAQ    (DX)(DX*2), BX
-	MOVQ    40(AX), DI
-	LEAQ    (DI)(DI*2), R8
-	MOVQ    64(AX), R10
-	LEAQ    (R10)(R10*2), R11
+TEXT ·normGradRegionAVX2(SB), NOSPLIT, $0-8
+	MOVQ c+0(FP), AX
+	MOVQ 184(AX), CX
+	CMPQ CX, $0x01
+	JEQ  variant1
+	CMPQ CX, $0x04
+	JEQ  variant4
+	CMPQ CX, $0x05
+	JEQ  variant5
+	MOVQ 112(AX), SI
+	MOVQ 120(AX), DI
+	MOVQ 128(AX), R8
+	MOVQ 136(AX), R9
 
 variant0row:
 	MOVQ (AX), CX
-	MOVQ 24(AX), SI
-	MOVQ 48(AX), R9
+	MOVQ 24(AX), DX
+	MOVQ 48(AX), BX
 	MOVQ 80(AX), R12
-	SUBQ $0x04, R12
+
+variant0pixel:
+	XORQ R10, R10
+	MOVQ 88(AX), R11
+	SUBQ $0x40, R11
 	JLT  variant0few
 
-variant0pixels:
-	VMOVUPS     (R9), Y4
-	VMOVUPS     (SI), Y5
-	VSUBPS      Y0, Y5, Y5
-	VFMADD213PS Y3, Y2, Y5
-	VFMADD231PS Y1, Y4, Y5
-	VMOVUPS     Y5, (CX)
-	VMOVUPS     (R9)(R10*1), Y4
-	VMOVUPS     (SI)(DI*1), Y5
-	VSUBPS      Y0, Y5, Y5
-	VFMADD213PS Y3, Y2, Y5
-	VFMADD231PS Y1, Y4, Y5
-	VMOVUPS     Y5, (CX)(DX*1)
-	VMOVUPS     (R9)(R10*2), Y4
-	VMOVUPS     (SI)(DI*2), Y5
-	VSUBPS      Y0, Y5, Y5
-	VFMADD213PS Y3, Y2, Y5
-	VFMADD231PS Y1, Y4, Y5
-	VMOVUPS     Y5, (CX)(DX*2)
-	VMOVUPS     (R9)(R11*1), Y4
-	VMOVUPS     (SI)(R8*1), Y5
-	VSUBPS      Y0, Y5, Y5
-	VFMADD213PS Y3, Y2, Y5
-	VFMADD231PS Y1, Y4, Y5
-	VMOVUPS     Y5, (CX)(BX*1)
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	LEAQ        (R9)(R10*4), R9
-	SUBQ        $0x04, R12
-	JGE         variant0pixels
+variant0wide:
+	VMOVUPS     (BX)(R10*1), Y0
+	VMOVUPS     (DX)(R10*1), Y1
+	VSUBPS      (SI)(R10*1), Y1, Y1
+	VMOVUPS     (R8)(R10*1), Y2
+	VFMADD213PS (R9)(R10*1), Y2, Y1
+	VFMADD231PS (DI)(R10*1), Y0, Y1
+	VMOVUPS     Y1, (CX)(R10*1)
+	ADDQ        $0x20, R10
+	VMOVUPS     (BX)(R10*1), Y0
+	VMOVUPS     (DX)(R10*1), Y1
+	VSUBPS      (SI)(R10*1), Y1, Y1
+	VMOVUPS     (R8)(R10*1), Y2
+	VFMADD213PS (R9)(R10*1), Y2, Y1
+	VFMADD231PS (DI)(R10*1), Y0, Y1
+	VMOVUPS     Y1, (CX)(R10*1)
+	ADDQ        $0x20, R10
+	SUBQ        $0x40, R11
+	JGE         variant0wide
 
 variant0few:
-	ADDQ        $0x04, R12
-	JZ          variant0next
-	VMOVUPS     (R9), Y4
-	VMOVUPS     (SI), Y5
-	VSUBPS      Y0, Y5, Y5
-	VFMADD213PS Y3, Y2, Y5
-	VFMADD231PS Y1, Y4, Y5
-	VMOVUPS     Y5, (CX)
-	DECQ        R12
-	JZ          variant0next
-	VMOVUPS     (R9)(R10*1), Y4
-	VMOVUPS     (SI)(DI*1), Y5
-	VSUBPS      Y0, Y5, Y5
-	VFMADD213PS Y3, Y2, Y5
-	VFMADD231PS Y1, Y4, Y5
-	VMOVUPS     Y5, (CX)(DX*1)
-	DECQ        R12
-	JZ          variant0next
-	VMOVUPS     (R9)(R10*2), Y4
-	VMOVUPS     (SI)(DI*2), Y5
-	VSUBPS      Y0, Y5, Y5
-	VFMADD213PS Y3, Y2, Y5
-	VFMADD231PS Y1, Y4, Y5
-	VMOVUPS     Y5, (CX)(DX*2)
-	DECQ        R12
+	TESTQ       $0x00000020, R11
+	JZ          variant0no32
+	VMOVUPS     (BX)(R10*1), Y0
+	VMOVUPS     (DX)(R10*1), Y1
+	VSUBPS      (SI)(R10*1), Y1, Y1
+	VMOVUPS     (R8)(R10*1), Y2
+	VFMADD213PS (R9)(R10*1), Y2, Y1
+	VFMADD231PS (DI)(R10*1), Y0, Y1
+	VMOVUPS     Y1, (CX)(R10*1)
+	ADDQ        $0x20, R10
 
-variant0next:
+variant0no32:
+	TESTQ       $0x00000010, R11
+	JZ          variant0no16
+	VMOVUPS     (BX)(R10*1), X0
+	VMOVUPS     (DX)(R10*1), X1
+	VSUBPS      (SI)(R10*1), X1, X1
+	VMOVUPS     (R8)(R10*1), X2
+	VFMADD213PS (R9)(R10*1), X2, X1
+	VFMADD231PS (DI)(R10*1), X0, X1
+	VMOVUPS     X1, (CX)(R10*1)
+	ADDQ        $0x10, R10
+
+variant0no16:
+	ADDQ 16(AX), CX
+	ADDQ 40(AX), DX
+	ADDQ 64(AX), BX
+	DECQ R12
+	JNZ  variant0pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 32(AX), CX
@@ -1743,114 +1354,82 @@ variant0next:
 	RET
 
 variant1:
-	MOVQ    88(AX), CX
-	VMOVUPS (CX), Y0
-	MOVQ    96(AX), CX
-	VMOVUPS (CX), Y1
-	VXORPS  Y2, Y2, Y2
-	MOVQ    104(AX), CX
-	VMOVUPS (CX), Y3
-	MOVQ    112(AX), CX
-	VMOVUPS (CX), Y4
-	MOVQ    120(AX), CX
-	VMOVUPS (CX), Y5
-	MOVQ    128(AX), CX
-	VMOVUPS (CX), Y6
-	MOVQ    16(AX), DX
-	LEAQ    (DX)(DX*2), BX
-	MOVQ    40(AX), DI
-	LEAQ    (DI)(DI*2), R8
-	MOVQ    64(AX), R10
-	LEAQ    (R10)(R10*2), R11
+	MOVQ   112(AX), SI
+	MOVQ   120(AX), DI
+	MOVQ   128(AX), R8
+	MOVQ   136(AX), R9
+	VXORPS Y0, Y0, Y0
 
 variant1row:
 	MOVQ (AX), CX
-	MOVQ 24(AX), SI
-	MOVQ 48(AX), R9
+	MOVQ 24(AX), DX
+	MOVQ 48(AX), BX
 	MOVQ 80(AX), R12
-	SUBQ $0x04, R12
+
+variant1pixel:
+	XORQ R10, R10
+	MOVQ 88(AX), R11
+	SUBQ $0x40, R11
 	JLT  variant1few
 
-variant1pixels:
-	VMOVUPS     (SI), Y7
-	VFMADD213PS Y1, Y0, Y7
-	VCMPPS      $0x1e, Y2, Y7, Y7
-	VANDPS      (R9), Y7, Y7
-	VMOVUPS     (SI), Y8
-	VSUBPS      Y3, Y8, Y8
-	VFMADD213PS Y6, Y5, Y8
-	VFMADD231PS Y4, Y7, Y8
-	VMOVUPS     Y8, (CX)
-	VMOVUPS     (SI)(DI*1), Y7
-	VFMADD213PS Y1, Y0, Y7
-	VCMPPS      $0x1e, Y2, Y7, Y7
-	VANDPS      (R9)(R10*1), Y7, Y7
-	VMOVUPS     (SI)(DI*1), Y8
-	VSUBPS      Y3, Y8, Y8
-	VFMADD213PS Y6, Y5, Y8
-	VFMADD231PS Y4, Y7, Y8
-	VMOVUPS     Y8, (CX)(DX*1)
-	VMOVUPS     (SI)(DI*2), Y7
-	VFMADD213PS Y1, Y0, Y7
-	VCMPPS      $0x1e, Y2, Y7, Y7
-	VANDPS      (R9)(R10*2), Y7, Y7
-	VMOVUPS     (SI)(DI*2), Y8
-	VSUBPS      Y3, Y8, Y8
-	VFMADD213PS Y6, Y5, Y8
-	VFMADD231PS Y4, Y7, Y8
-	VMOVUPS     Y8, (CX)(DX*2)
-	VMOVUPS     (SI)(R8*1), Y7
-	VFMADD213PS Y1, Y0, Y7
-	VCMPPS      $0x1e, Y2, Y7, Y7
-	VANDPS      (R9)(R11*1), Y7, Y7
-	VMOVUPS     (SI)(R8*1), Y8
-	VSUBPS      Y3, Y8, Y8
-	VFMADD213PS Y6, Y5, Y8
-	VFMADD231PS Y4, Y7, Y8
-	VMOVUPS     Y8, (CX)(BX*1)
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	LEAQ        (R9)(R10*4), R9
-	SUBQ        $0x04, R12
-	JGE         variant1pixels
+variant1wide:
+	VMOVUPS     (DX)(R10*1), Y1
+	VCMPPS      $0x1e, Y0, Y1, Y1
+	VANDPS      (BX)(R10*1), Y1, Y1
+	VMOVUPS     (DX)(R10*1), Y2
+	VSUBPS      (SI)(R10*1), Y2, Y2
+	VMOVUPS     (R8)(R10*1), Y3
+	VFMADD213PS (R9)(R10*1), Y3, Y2
+	VFMADD231PS (DI)(R10*1), Y1, Y2
+	VMOVUPS     Y2, (CX)(R10*1)
+	ADDQ        $0x20, R10
+	VMOVUPS     (DX)(R10*1), Y1
+	VCMPPS      $0x1e, Y0, Y1, Y1
+	VANDPS      (BX)(R10*1), Y1, Y1
+	VMOVUPS     (DX)(R10*1), Y2
+	VSUBPS      (SI)(R10*1), Y2, Y2
+	VMOVUPS     (R8)(R10*1), Y3
+	VFMADD213PS (R9)(R10*1), Y3, Y2
+	VFMADD231PS (DI)(R10*1), Y1, Y2
+	VMOVUPS     Y2, (CX)(R10*1)
+	ADDQ        $0x20, R10
+	SUBQ        $0x40, R11
+	JGE         variant1wide
 
 variant1few:
-	ADDQ        $0x04, R12
-	JZ          variant1next
-	VMOVUPS     (SI), Y7
-	VFMADD213PS Y1, Y0, Y7
-	VCMPPS      $0x1e, Y2, Y7, Y7
-	VANDPS      (R9), Y7, Y7
-	VMOVUPS     (SI), Y8
-	VSUBPS      Y3, Y8, Y8
-	VFMADD213PS Y6, Y5, Y8
-	VFMADD231PS Y4, Y7, Y8
-	VMOVUPS     Y8, (CX)
-	DECQ        R12
-	JZ          variant1next
-	VMOVUPS     (SI)(DI*1), Y7
-	VFMADD213PS Y1, Y0, Y7
-	VCMPPS      $0x1e, Y2, Y7, Y7
-	VANDPS      (R9)(R10*1), Y7, Y7
-	VMOVUPS     (SI)(DI*1), Y8
-	VSUBPS      Y3, Y8, Y8
-	VFMADD213PS Y6, Y5, Y8
-	VFMADD231PS Y4, Y7, Y8
-	VMOVUPS     Y8, (CX)(DX*1)
-	DECQ        R12
-	JZ          variant1next
-	VMOVUPS     (SI)(DI*2), Y7
-	VFMADD213PS Y1, Y0, Y7
-	VCMPPS      $0x1e, Y2, Y7, Y7
-	VANDPS      (R9)(R10*2), Y7, Y7
-	VMOVUPS     (SI)(DI*2), Y8
-	VSUBPS      Y3, Y8, Y8
-	VFMADD213PS Y6, Y5, Y8
-	VFMADD231PS Y4, Y7, Y8
-	VMOVUPS     Y8, (CX)(DX*2)
-	DECQ        R12
+	TESTQ       $0x00000020, R11
+	JZ          variant1no32
+	VMOVUPS     (DX)(R10*1), Y1
+	VCMPPS      $0x1e, Y0, Y1, Y1
+	VANDPS      (BX)(R10*1), Y1, Y1
+	VMOVUPS     (DX)(R10*1), Y2
+	VSUBPS      (SI)(R10*1), Y2, Y2
+	VMOVUPS     (R8)(R10*1), Y3
+	VFMADD213PS (R9)(R10*1), Y3, Y2
+	VFMADD231PS (DI)(R10*1), Y1, Y2
+	VMOVUPS     Y2, (CX)(R10*1)
+	ADDQ        $0x20, R10
 
-variant1next:
+variant1no32:
+	TESTQ       $0x00000010, R11
+	JZ          variant1no16
+	VMOVUPS     (DX)(R10*1), X1
+	VCMPPS      $0x1e, X0, X1, X1
+	VANDPS      (BX)(R10*1), X1, X1
+	VMOVUPS     (DX)(R10*1), X2
+	VSUBPS      (SI)(R10*1), X2, X2
+	VMOVUPS     (R8)(R10*1), X3
+	VFMADD213PS (R9)(R10*1), X3, X2
+	VFMADD231PS (DI)(R10*1), X1, X2
+	VMOVUPS     X2, (CX)(R10*1)
+	ADDQ        $0x10, R10
+
+variant1no16:
+	ADDQ 16(AX), CX
+	ADDQ 40(AX), DX
+	ADDQ 64(AX), BX
+	DECQ R12
+	JNZ  variant1pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 32(AX), CX
@@ -1863,88 +1442,73 @@ variant1next:
 	RET
 
 variant4:
-	MOVQ    104(AX), CX
-	VMOVUPS (CX), X0
-	MOVQ    112(AX), CX
-	VMOVUPS (CX), X1
-	MOVQ    120(AX), CX
-	VMOVUPS (CX), X2
-	MOVQ    128(AX), CX
-	VMOVUPS (CX), X3
-	MOVQ    16(AX), DX
-	LEAQ    (DX)(DX*2), BX
-	MOVQ    40(AX), DI
-	LEAQ    (DI)(DI*2), R8
-	MOVQ    64(AX), R10
-	LEAQ    (R10)(R10*2), R11
+	MOVQ 112(AX), SI
+	MOVQ 120(AX), DI
+	MOVQ 128(AX), R8
+	MOVQ 136(AX), R9
 
 variant4row:
 	MOVQ (AX), CX
-	MOVQ 24(AX), SI
-	MOVQ 48(AX), R9
+	MOVQ 24(AX), DX
+	MOVQ 48(AX), BX
 	MOVQ 80(AX), R12
-	SUBQ $0x04, R12
+
+variant4pixel:
+	XORQ R10, R10
+	MOVQ 88(AX), R11
+	SUBQ $0x40, R11
 	JLT  variant4few
 
-variant4pixels:
-	VMOVUPS     (R9), X4
-	VMOVUPS     (SI), X5
-	VSUBPS      X0, X5, X5
-	VFMADD213PS X3, X2, X5
-	VFMADD231PS X1, X4, X5
-	VMOVUPS     X5, (CX)
-	VMOVUPS     (R9)(R10*1), X4
-	VMOVUPS     (SI)(DI*1), X5
-	VSUBPS      X0, X5, X5
-	VFMADD213PS X3, X2, X5
-	VFMADD231PS X1, X4, X5
-	VMOVUPS     X5, (CX)(DX*1)
-	VMOVUPS     (R9)(R10*2), X4
-	VMOVUPS     (SI)(DI*2), X5
-	VSUBPS      X0, X5, X5
-	VFMADD213PS X3, X2, X5
-	VFMADD231PS X1, X4, X5
-	VMOVUPS     X5, (CX)(DX*2)
-	VMOVUPS     (R9)(R11*1), X4
-	VMOVUPS     (SI)(R8*1), X5
-	VSUBPS      X0, X5, X5
-	VFMADD213PS X3, X2, X5
-	VFMADD231PS X1, X4, X5
-	VMOVUPS     X5, (CX)(BX*1)
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	LEAQ        (R9)(R10*4), R9
-	SUBQ        $0x04, R12
-	JGE         variant4pixels
+variant4wide:
+	VMOVUPS     (BX)(R10*1), Y0
+	VMOVUPS     (DX)(R10*1), Y1
+	VSUBPS      (SI)(R10*1), Y1, Y1
+	VMOVUPS     (R8)(R10*1), Y2
+	VFMADD213PS (R9)(R10*1), Y2, Y1
+	VFMADD231PS (DI)(R10*1), Y0, Y1
+	VMOVUPS     Y1, (CX)(R10*1)
+	ADDQ        $0x20, R10
+	VMOVUPS     (BX)(R10*1), Y0
+	VMOVUPS     (DX)(R10*1), Y1
+	VSUBPS      (SI)(R10*1), Y1, Y1
+	VMOVUPS     (R8)(R10*1), Y2
+	VFMADD213PS (R9)(R10*1), Y2, Y1
+	VFMADD231PS (DI)(R10*1), Y0, Y1
+	VMOVUPS     Y1, (CX)(R10*1)
+	ADDQ        $0x20, R10
+	SUBQ        $0x40, R11
+	JGE         variant4wide
 
 variant4few:
-	ADDQ        $0x04, R12
-	JZ          variant4next
-	VMOVUPS     (R9), X4
-	VMOVUPS     (SI), X5
-	VSUBPS      X0, X5, X5
-	VFMADD213PS X3, X2, X5
-	VFMADD231PS X1, X4, X5
-	VMOVUPS     X5, (CX)
-	DECQ        R12
-	JZ          variant4next
-	VMOVUPS     (R9)(R10*1), X4
-	VMOVUPS     (SI)(DI*1), X5
-	VSUBPS      X0, X5, X5
-	VFMADD213PS X3, X2, X5
-	VFMADD231PS X1, X4, X5
-	VMOVUPS     X5, (CX)(DX*1)
-	DECQ        R12
-	JZ          variant4next
-	VMOVUPS     (R9)(R10*2), X4
-	VMOVUPS     (SI)(DI*2), X5
-	VSUBPS      X0, X5, X5
-	VFMADD213PS X3, X2, X5
-	VFMADD231PS X1, X4, X5
-	VMOVUPS     X5, (CX)(DX*2)
-	DECQ        R12
+	TESTQ       $0x00000020, R11
+	JZ          variant4no32
+	VMOVUPS     (BX)(R10*1), Y0
+	VMOVUPS     (DX)(R10*1), Y1
+	VSUBPS      (SI)(R10*1), Y1, Y1
+	VMOVUPS     (R8)(R10*1), Y2
+	VFMADD213PS (R9)(R10*1), Y2, Y1
+	VFMADD231PS (DI)(R10*1), Y0, Y1
+	VMOVUPS     Y1, (CX)(R10*1)
+	ADDQ        $0x20, R10
 
-variant4next:
+variant4no32:
+	TESTQ       $0x00000010, R11
+	JZ          variant4no16
+	VMOVUPS     (BX)(R10*1), X0
+	VMOVUPS     (DX)(R10*1), X1
+	VSUBPS      (SI)(R10*1), X1, X1
+	VMOVUPS     (R8)(R10*1), X2
+	VFMADD213PS (R9)(R10*1), X2, X1
+	VFMADD231PS (DI)(R10*1), X0, X1
+	VMOVUPS     X1, (CX)(R10*1)
+	ADDQ        $0x10, R10
+
+variant4no16:
+	ADDQ 16(AX), CX
+	ADDQ 40(AX), DX
+	ADDQ 64(AX), BX
+	DECQ R12
+	JNZ  variant4pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 32(AX), CX
@@ -1957,114 +1521,92 @@ variant4next:
 	RET
 
 variant5:
-	MOVQ    88(AX), CX
-	VMOVUPS (CX), X0
-	MOVQ    96(AX), CX
-	VMOVUPS (CX), X1
-	VXORPS  X2, X2, X2
-	MOVQ    104(AX), CX
-	VMOVUPS (CX), X3
-	MOVQ    112(AX), CX
-	VMOVUPS (CX), X4
-	MOVQ    120(AX), CX
-	VMOVUPS (CX), X5
-	MOVQ    128(AX), CX
-	VMOVUPS (CX), X6
-	MOVQ    16(AX), DX
-	LEAQ    (DX)(DX*2), BX
-	MOVQ    40(AX), DI
-	LEAQ    (DI)(DI*2), R8
-	MOVQ    64(AX), R10
-	LEAQ    (R10)(R10*2), R11
+	MOVQ   96(AX), SI
+	MOVQ   104(AX), DI
+	MOVQ   112(AX), R8
+	MOVQ   120(AX), R9
+	MOVQ   128(AX), R10
+	MOVQ   136(AX), R11
+	VXORPS Y0, Y0, Y0
 
 variant5row:
 	MOVQ (AX), CX
-	MOVQ 24(AX), SI
-	MOVQ 48(AX), R9
-	MOVQ 80(AX), R12
-	SUBQ $0x04, R12
+	MOVQ 24(AX), DX
+	MOVQ 48(AX), BX
+	MOVQ 80(AX), R14
+
+variant5pixel:
+	XORQ R12, R12
+	MOVQ 88(AX), R13
+	SUBQ $0x40, R13
 	JLT  variant5few
 
-variant5pixels:
-	VMOVUPS     (SI), X7
-	VFMADD213PS X1, X0, X7
-	VCMPPS      $0x1e, X2, X7, X7
-	VANDPS      (R9), X7, X7
-	VMOVUPS     (SI), X8
-	VSUBPS      X3, X8, X8
-	VFMADD213PS X6, X5, X8
-	VFMADD231PS X4, X7, X8
-	VMOVUPS     X8, (CX)
-	VMOVUPS     (SI)(DI*1), X7
-	VFMADD213PS X1, X0, X7
-	VCMPPS      $0x1e, X2, X7, X7
-	VANDPS      (R9)(R10*1), X7, X7
-	VMOVUPS     (SI)(DI*1), X8
-	VSUBPS      X3, X8, X8
-	VFMADD213PS X6, X5, X8
-	VFMADD231PS X4, X7, X8
-	VMOVUPS     X8, (CX)(DX*1)
-	VMOVUPS     (SI)(DI*2), X7
-	VFMADD213PS X1, X0, X7
-	VCMPPS      $0x1e, X2, X7, X7
-	VANDPS      (R9)(R10*2), X7, X7
-	VMOVUPS     (SI)(DI*2), X8
-	VSUBPS      X3, X8, X8
-	VFMADD213PS X6, X5, X8
-	VFMADD231PS X4, X7, X8
-	VMOVUPS     X8, (CX)(DX*2)
-	VMOVUPS     (SI)(R8*1), X7
-	VFMADD213PS X1, X0, X7
-	VCMPPS      $0x1e, X2, X7, X7
-	VANDPS      (R9)(R11*1), X7, X7
-	VMOVUPS     (SI)(R8*1), X8
-	VSUBPS      X3, X8, X8
-	VFMADD213PS X6, X5, X8
-	VFMADD231PS X4, X7, X8
-	VMOVUPS     X8, (CX)(BX*1)
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	LEAQ        (R9)(R10*4), R9
-	SUBQ        $0x04, R12
-	JGE         variant5pixels
+variant5wide:
+	VMOVUPS     (DX)(R12*1), Y1
+	VMOVUPS     (SI)(R12*1), Y2
+	VFMADD213PS (DI)(R12*1), Y2, Y1
+	VCMPPS      $0x1e, Y0, Y1, Y1
+	VANDPS      (BX)(R12*1), Y1, Y1
+	VMOVUPS     (DX)(R12*1), Y2
+	VSUBPS      (R8)(R12*1), Y2, Y2
+	VMOVUPS     (R10)(R12*1), Y3
+	VFMADD213PS (R11)(R12*1), Y3, Y2
+	VFMADD231PS (R9)(R12*1), Y1, Y2
+	VMOVUPS     Y2, (CX)(R12*1)
+	ADDQ        $0x20, R12
+	VMOVUPS     (DX)(R12*1), Y1
+	VMOVUPS     (SI)(R12*1), Y2
+	VFMADD213PS (DI)(R12*1), Y2, Y1
+	VCMPPS      $0x1e, Y0, Y1, Y1
+	VANDPS      (BX)(R12*1), Y1, Y1
+	VMOVUPS     (DX)(R12*1), Y2
+	VSUBPS      (R8)(R12*1), Y2, Y2
+	VMOVUPS     (R10)(R12*1), Y3
+	VFMADD213PS (R11)(R12*1), Y3, Y2
+	VFMADD231PS (R9)(R12*1), Y1, Y2
+	VMOVUPS     Y2, (CX)(R12*1)
+	ADDQ        $0x20, R12
+	SUBQ        $0x40, R13
+	JGE         variant5wide
 
 variant5few:
-	ADDQ        $0x04, R12
-	JZ          variant5next
-	VMOVUPS     (SI), X7
-	VFMADD213PS X1, X0, X7
-	VCMPPS      $0x1e, X2, X7, X7
-	VANDPS      (R9), X7, X7
-	VMOVUPS     (SI), X8
-	VSUBPS      X3, X8, X8
-	VFMADD213PS X6, X5, X8
-	VFMADD231PS X4, X7, X8
-	VMOVUPS     X8, (CX)
-	DECQ        R12
-	JZ          variant5next
-	VMOVUPS     (SI)(DI*1), X7
-	VFMADD213PS X1, X0, X7
-	VCMPPS      $0x1e, X2, X7, X7
-	VANDPS      (R9)(R10*1), X7, X7
-	VMOVUPS     (SI)(DI*1), X8
-	VSUBPS      X3, X8, X8
-	VFMADD213PS X6, X5, X8
-	VFMADD231PS X4, X7, X8
-	VMOVUPS     X8, (CX)(DX*1)
-	DECQ        R12
-	JZ          variant5next
-	VMOVUPS     (SI)(DI*2), X7
-	VFMADD213PS X1, X0, X7
-	VCMPPS      $0x1e, X2, X7, X7
-	VANDPS      (R9)(R10*2), X7, X7
-	VMOVUPS     (SI)(DI*2), X8
-	VSUBPS      X3, X8, X8
-	VFMADD213PS X6, X5, X8
-	VFMADD231PS X4, X7, X8
-	VMOVUPS     X8, (CX)(DX*2)
-	DECQ        R12
+	TESTQ       $0x00000020, R13
+	JZ          variant5no32
+	VMOVUPS     (DX)(R12*1), Y1
+	VMOVUPS     (SI)(R12*1), Y2
+	VFMADD213PS (DI)(R12*1), Y2, Y1
+	VCMPPS      $0x1e, Y0, Y1, Y1
+	VANDPS      (BX)(R12*1), Y1, Y1
+	VMOVUPS     (DX)(R12*1), Y2
+	VSUBPS      (R8)(R12*1), Y2, Y2
+	VMOVUPS     (R10)(R12*1), Y3
+	VFMADD213PS (R11)(R12*1), Y3, Y2
+	VFMADD231PS (R9)(R12*1), Y1, Y2
+	VMOVUPS     Y2, (CX)(R12*1)
+	ADDQ        $0x20, R12
 
-variant5next:
+variant5no32:
+	TESTQ       $0x00000010, R13
+	JZ          variant5no16
+	VMOVUPS     (DX)(R12*1), X1
+	VMOVUPS     (SI)(R12*1), X2
+	VFMADD213PS (DI)(R12*1), X2, X1
+	VCMPPS      $0x1e, X0, X1, X1
+	VANDPS      (BX)(R12*1), X1, X1
+	VMOVUPS     (DX)(R12*1), X2
+	VSUBPS      (R8)(R12*1), X2, X2
+	VMOVUPS     (R10)(R12*1), X3
+	VFMADD213PS (R11)(R12*1), X3, X2
+	VFMADD231PS (R9)(R12*1), X1, X2
+	VMOVUPS     X2, (CX)(R12*1)
+	ADDQ        $0x10, R12
+
+variant5no16:
+	ADDQ 16(AX), CX
+	ADDQ 40(AX), DX
+	ADDQ 64(AX), BX
+	DECQ R14
+	JNZ  variant5pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 32(AX), CX
@@ -2076,11 +1618,11 @@ variant5next:
 	VZEROUPPER
 	RET
 
-// func addMaskedPanelAVX2(c *byte)
+// func addMaskedRegionAVX2(c *byte)
 // Requires: AVX, FMA3
-TEXT ·addMaskedPanelAVX2(SB), NOSPLIT, $0-8
+TEXT ·addMaskedRegionAVX2(SB), NOSPLIT, $0-8
 	MOVQ c+0(FP), AX
-	MOVQ 168(AX), CX
+	MOVQ 184(AX), CX
 	CMPQ CX, $0x01
 	JEQ  variant1
 	CMPQ CX, $0x02
@@ -2095,55 +1637,51 @@ TEXT ·addMaskedPanelAVX2(SB), NOSPLIT, $0-8
 	JEQ  variant6
 	CMPQ CX, $0x07
 	JEQ  variant7
-	MOVQ 16(AX), DX
-	LEAQ (DX)(DX*2), BX
-	MOVQ 64(AX), DI
-	LEAQ (DI)(DI*2), R8
 
 variant0row:
 	MOVQ (AX), CX
-	MOVQ 48(AX), SI
-	MOVQ 80(AX), R9
-	SUBQ $0x04, R9
+	MOVQ 48(AX), DX
+	MOVQ 80(AX), DI
+
+variant0pixel:
+	XORQ BX, BX
+	MOVQ 88(AX), SI
+	SUBQ $0x40, SI
 	JLT  variant0few
 
-variant0pixels:
-	VMOVUPS (SI), Y0
-	VADDPS  (CX), Y0, Y0
-	VMOVUPS Y0, (CX)
-	VMOVUPS (SI)(DI*1), Y0
-	VADDPS  (CX)(DX*1), Y0, Y0
-	VMOVUPS Y0, (CX)(DX*1)
-	VMOVUPS (SI)(DI*2), Y0
-	VADDPS  (CX)(DX*2), Y0, Y0
-	VMOVUPS Y0, (CX)(DX*2)
-	VMOVUPS (SI)(R8*1), Y0
+variant0wide:
+	VMOVUPS (DX)(BX*1), Y0
 	VADDPS  (CX)(BX*1), Y0, Y0
 	VMOVUPS Y0, (CX)(BX*1)
-	LEAQ    (CX)(DX*4), CX
-	LEAQ    (SI)(DI*4), SI
-	SUBQ    $0x04, R9
-	JGE     variant0pixels
+	ADDQ    $0x20, BX
+	VMOVUPS (DX)(BX*1), Y0
+	VADDPS  (CX)(BX*1), Y0, Y0
+	VMOVUPS Y0, (CX)(BX*1)
+	ADDQ    $0x20, BX
+	SUBQ    $0x40, SI
+	JGE     variant0wide
 
 variant0few:
-	ADDQ    $0x04, R9
-	JZ      variant0next
-	VMOVUPS (SI), Y0
-	VADDPS  (CX), Y0, Y0
-	VMOVUPS Y0, (CX)
-	DECQ    R9
-	JZ      variant0next
-	VMOVUPS (SI)(DI*1), Y0
-	VADDPS  (CX)(DX*1), Y0, Y0
-	VMOVUPS Y0, (CX)(DX*1)
-	DECQ    R9
-	JZ      variant0next
-	VMOVUPS (SI)(DI*2), Y0
-	VADDPS  (CX)(DX*2), Y0, Y0
-	VMOVUPS Y0, (CX)(DX*2)
-	DECQ    R9
+	TESTQ   $0x00000020, SI
+	JZ      variant0no32
+	VMOVUPS (DX)(BX*1), Y0
+	VADDPS  (CX)(BX*1), Y0, Y0
+	VMOVUPS Y0, (CX)(BX*1)
+	ADDQ    $0x20, BX
 
-variant0next:
+variant0no32:
+	TESTQ   $0x00000010, SI
+	JZ      variant0no16
+	VMOVUPS (DX)(BX*1), X0
+	VADDPS  (CX)(BX*1), X0, X0
+	VMOVUPS X0, (CX)(BX*1)
+	ADDQ    $0x10, BX
+
+variant0no16:
+	ADDQ 16(AX), CX
+	ADDQ 64(AX), DX
+	DECQ DI
+	JNZ  variant0pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 56(AX), CX
@@ -2154,85 +1692,62 @@ variant0next:
 	RET
 
 variant1:
-	MOVQ    88(AX), CX
-	VMOVUPS (CX), Y0
-	MOVQ    96(AX), CX
-	VMOVUPS (CX), Y1
-	VXORPS  Y2, Y2, Y2
-	MOVQ    16(AX), DX
-	LEAQ    (DX)(DX*2), BX
-	MOVQ    64(AX), DI
-	LEAQ    (DI)(DI*2), R8
-	MOVQ    40(AX), R10
-	LEAQ    (R10)(R10*2), R11
+	VXORPS Y0, Y0, Y0
 
 variant1row:
 	MOVQ (AX), CX
-	MOVQ 48(AX), SI
-	MOVQ 24(AX), R9
-	MOVQ 80(AX), R12
-	SUBQ $0x04, R12
+	MOVQ 48(AX), DX
+	MOVQ 24(AX), BX
+	MOVQ 80(AX), R8
+
+variant1pixel:
+	XORQ SI, SI
+	MOVQ 88(AX), DI
+	SUBQ $0x40, DI
 	JLT  variant1few
 
-variant1pixels:
-	VMOVUPS     (R9), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VCMPPS      $0x1e, Y2, Y3, Y3
-	VANDPS      (SI), Y3, Y3
-	VADDPS      (CX), Y3, Y3
-	VMOVUPS     Y3, (CX)
-	VMOVUPS     (R9)(R10*1), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VCMPPS      $0x1e, Y2, Y3, Y3
-	VANDPS      (SI)(DI*1), Y3, Y3
-	VADDPS      (CX)(DX*1), Y3, Y3
-	VMOVUPS     Y3, (CX)(DX*1)
-	VMOVUPS     (R9)(R10*2), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VCMPPS      $0x1e, Y2, Y3, Y3
-	VANDPS      (SI)(DI*2), Y3, Y3
-	VADDPS      (CX)(DX*2), Y3, Y3
-	VMOVUPS     Y3, (CX)(DX*2)
-	VMOVUPS     (R9)(R11*1), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VCMPPS      $0x1e, Y2, Y3, Y3
-	VANDPS      (SI)(R8*1), Y3, Y3
-	VADDPS      (CX)(BX*1), Y3, Y3
-	VMOVUPS     Y3, (CX)(BX*1)
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	LEAQ        (R9)(R10*4), R9
-	SUBQ        $0x04, R12
-	JGE         variant1pixels
+variant1wide:
+	VMOVUPS (BX)(SI*1), Y1
+	VCMPPS  $0x1e, Y0, Y1, Y1
+	VANDPS  (DX)(SI*1), Y1, Y1
+	VADDPS  (CX)(SI*1), Y1, Y1
+	VMOVUPS Y1, (CX)(SI*1)
+	ADDQ    $0x20, SI
+	VMOVUPS (BX)(SI*1), Y1
+	VCMPPS  $0x1e, Y0, Y1, Y1
+	VANDPS  (DX)(SI*1), Y1, Y1
+	VADDPS  (CX)(SI*1), Y1, Y1
+	VMOVUPS Y1, (CX)(SI*1)
+	ADDQ    $0x20, SI
+	SUBQ    $0x40, DI
+	JGE     variant1wide
 
 variant1few:
-	ADDQ        $0x04, R12
-	JZ          variant1next
-	VMOVUPS     (R9), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VCMPPS      $0x1e, Y2, Y3, Y3
-	VANDPS      (SI), Y3, Y3
-	VADDPS      (CX), Y3, Y3
-	VMOVUPS     Y3, (CX)
-	DECQ        R12
-	JZ          variant1next
-	VMOVUPS     (R9)(R10*1), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VCMPPS      $0x1e, Y2, Y3, Y3
-	VANDPS      (SI)(DI*1), Y3, Y3
-	VADDPS      (CX)(DX*1), Y3, Y3
-	VMOVUPS     Y3, (CX)(DX*1)
-	DECQ        R12
-	JZ          variant1next
-	VMOVUPS     (R9)(R10*2), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VCMPPS      $0x1e, Y2, Y3, Y3
-	VANDPS      (SI)(DI*2), Y3, Y3
-	VADDPS      (CX)(DX*2), Y3, Y3
-	VMOVUPS     Y3, (CX)(DX*2)
-	DECQ        R12
+	TESTQ   $0x00000020, DI
+	JZ      variant1no32
+	VMOVUPS (BX)(SI*1), Y1
+	VCMPPS  $0x1e, Y0, Y1, Y1
+	VANDPS  (DX)(SI*1), Y1, Y1
+	VADDPS  (CX)(SI*1), Y1, Y1
+	VMOVUPS Y1, (CX)(SI*1)
+	ADDQ    $0x20, SI
 
-variant1next:
+variant1no32:
+	TESTQ   $0x00000010, DI
+	JZ      variant1no16
+	VMOVUPS (BX)(SI*1), X1
+	VCMPPS  $0x1e, X0, X1, X1
+	VANDPS  (DX)(SI*1), X1, X1
+	VADDPS  (CX)(SI*1), X1, X1
+	VMOVUPS X1, (CX)(SI*1)
+	ADDQ    $0x10, SI
+
+variant1no16:
+	ADDQ 16(AX), CX
+	ADDQ 64(AX), DX
+	ADDQ 40(AX), BX
+	DECQ R8
+	JNZ  variant1pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 56(AX), CX
@@ -2245,48 +1760,46 @@ variant1next:
 	RET
 
 variant2:
-	MOVQ 16(AX), DX
-	LEAQ (DX)(DX*2), BX
-	MOVQ 64(AX), DI
-	LEAQ (DI)(DI*2), R8
-
 variant2row:
 	MOVQ (AX), CX
-	MOVQ 48(AX), SI
-	MOVQ 80(AX), R9
-	SUBQ $0x04, R9
+	MOVQ 48(AX), DX
+	MOVQ 80(AX), DI
+
+variant2pixel:
+	XORQ BX, BX
+	MOVQ 88(AX), SI
+	SUBQ $0x40, SI
 	JLT  variant2few
 
-variant2pixels:
-	VMOVUPS (SI), Y0
-	VMOVUPS Y0, (CX)
-	VMOVUPS (SI)(DI*1), Y0
-	VMOVUPS Y0, (CX)(DX*1)
-	VMOVUPS (SI)(DI*2), Y0
-	VMOVUPS Y0, (CX)(DX*2)
-	VMOVUPS (SI)(R8*1), Y0
+variant2wide:
+	VMOVUPS (DX)(BX*1), Y0
 	VMOVUPS Y0, (CX)(BX*1)
-	LEAQ    (CX)(DX*4), CX
-	LEAQ    (SI)(DI*4), SI
-	SUBQ    $0x04, R9
-	JGE     variant2pixels
+	ADDQ    $0x20, BX
+	VMOVUPS (DX)(BX*1), Y0
+	VMOVUPS Y0, (CX)(BX*1)
+	ADDQ    $0x20, BX
+	SUBQ    $0x40, SI
+	JGE     variant2wide
 
 variant2few:
-	ADDQ    $0x04, R9
-	JZ      variant2next
-	VMOVUPS (SI), Y0
-	VMOVUPS Y0, (CX)
-	DECQ    R9
-	JZ      variant2next
-	VMOVUPS (SI)(DI*1), Y0
-	VMOVUPS Y0, (CX)(DX*1)
-	DECQ    R9
-	JZ      variant2next
-	VMOVUPS (SI)(DI*2), Y0
-	VMOVUPS Y0, (CX)(DX*2)
-	DECQ    R9
+	TESTQ   $0x00000020, SI
+	JZ      variant2no32
+	VMOVUPS (DX)(BX*1), Y0
+	VMOVUPS Y0, (CX)(BX*1)
+	ADDQ    $0x20, BX
 
-variant2next:
+variant2no32:
+	TESTQ   $0x00000010, SI
+	JZ      variant2no16
+	VMOVUPS (DX)(BX*1), X0
+	VMOVUPS X0, (CX)(BX*1)
+	ADDQ    $0x10, BX
+
+variant2no16:
+	ADDQ 16(AX), CX
+	ADDQ 64(AX), DX
+	DECQ DI
+	JNZ  variant2pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 56(AX), CX
@@ -2297,78 +1810,58 @@ variant2next:
 	RET
 
 variant3:
-	MOVQ    88(AX), CX
-	VMOVUPS (CX), Y0
-	MOVQ    96(AX), CX
-	VMOVUPS (CX), Y1
-	VXORPS  Y2, Y2, Y2
-	MOVQ    16(AX), DX
-	LEAQ    (DX)(DX*2), BX
-	MOVQ    64(AX), DI
-	LEAQ    (DI)(DI*2), R8
-	MOVQ    40(AX), R10
-	LEAQ    (R10)(R10*2), R11
+	VXORPS Y0, Y0, Y0
 
 variant3row:
 	MOVQ (AX), CX
-	MOVQ 48(AX), SI
-	MOVQ 24(AX), R9
-	MOVQ 80(AX), R12
-	SUBQ $0x04, R12
+	MOVQ 48(AX), DX
+	MOVQ 24(AX), BX
+	MOVQ 80(AX), R8
+
+variant3pixel:
+	XORQ SI, SI
+	MOVQ 88(AX), DI
+	SUBQ $0x40, DI
 	JLT  variant3few
 
-variant3pixels:
-	VMOVUPS     (R9), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VCMPPS      $0x1e, Y2, Y3, Y3
-	VANDPS      (SI), Y3, Y3
-	VMOVUPS     Y3, (CX)
-	VMOVUPS     (R9)(R10*1), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VCMPPS      $0x1e, Y2, Y3, Y3
-	VANDPS      (SI)(DI*1), Y3, Y3
-	VMOVUPS     Y3, (CX)(DX*1)
-	VMOVUPS     (R9)(R10*2), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VCMPPS      $0x1e, Y2, Y3, Y3
-	VANDPS      (SI)(DI*2), Y3, Y3
-	VMOVUPS     Y3, (CX)(DX*2)
-	VMOVUPS     (R9)(R11*1), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VCMPPS      $0x1e, Y2, Y3, Y3
-	VANDPS      (SI)(R8*1), Y3, Y3
-	VMOVUPS     Y3, (CX)(BX*1)
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	LEAQ        (R9)(R10*4), R9
-	SUBQ        $0x04, R12
-	JGE         variant3pixels
+variant3wide:
+	VMOVUPS (BX)(SI*1), Y1
+	VCMPPS  $0x1e, Y0, Y1, Y1
+	VANDPS  (DX)(SI*1), Y1, Y1
+	VMOVUPS Y1, (CX)(SI*1)
+	ADDQ    $0x20, SI
+	VMOVUPS (BX)(SI*1), Y1
+	VCMPPS  $0x1e, Y0, Y1, Y1
+	VANDPS  (DX)(SI*1), Y1, Y1
+	VMOVUPS Y1, (CX)(SI*1)
+	ADDQ    $0x20, SI
+	SUBQ    $0x40, DI
+	JGE     variant3wide
 
 variant3few:
-	ADDQ        $0x04, R12
-	JZ          variant3next
-	VMOVUPS     (R9), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VCMPPS      $0x1e, Y2, Y3, Y3
-	VANDPS      (SI), Y3, Y3
-	VMOVUPS     Y3, (CX)
-	DECQ        R12
-	JZ          variant3next
-	VMOVUPS     (R9)(R10*1), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VCMPPS      $0x1e, Y2, Y3, Y3
-	VANDPS      (SI)(DI*1), Y3, Y3
-	VMOVUPS     Y3, (CX)(DX*1)
-	DECQ        R12
-	JZ          variant3next
-	VMOVUPS     (R9)(R10*2), Y3
-	VFMADD213PS Y1, Y0, Y3
-	VCMPPS      $0x1e, Y2, Y3, Y3
-	VANDPS      (SI)(DI*2), Y3, Y3
-	VMOVUPS     Y3, (CX)(DX*2)
-	DECQ        R12
+	TESTQ   $0x00000020, DI
+	JZ      variant3no32
+	VMOVUPS (BX)(SI*1), Y1
+	VCMPPS  $0x1e, Y0, Y1, Y1
+	VANDPS  (DX)(SI*1), Y1, Y1
+	VMOVUPS Y1, (CX)(SI*1)
+	ADDQ    $0x20, SI
 
-variant3next:
+variant3no32:
+	TESTQ   $0x00000010, DI
+	JZ      variant3no16
+	VMOVUPS (BX)(SI*1), X1
+	VCMPPS  $0x1e, X0, X1, X1
+	VANDPS  (DX)(SI*1), X1, X1
+	VMOVUPS X1, (CX)(SI*1)
+	ADDQ    $0x10, SI
+
+variant3no16:
+	ADDQ 16(AX), CX
+	ADDQ 64(AX), DX
+	ADDQ 40(AX), BX
+	DECQ R8
+	JNZ  variant3pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 56(AX), CX
@@ -2381,55 +1874,50 @@ variant3next:
 	RET
 
 variant4:
-	MOVQ 16(AX), DX
-	LEAQ (DX)(DX*2), BX
-	MOVQ 64(AX), DI
-	LEAQ (DI)(DI*2), R8
-
 variant4row:
 	MOVQ (AX), CX
-	MOVQ 48(AX), SI
-	MOVQ 80(AX), R9
-	SUBQ $0x04, R9
+	MOVQ 48(AX), DX
+	MOVQ 80(AX), DI
+
+variant4pixel:
+	XORQ BX, BX
+	MOVQ 88(AX), SI
+	SUBQ $0x40, SI
 	JLT  variant4few
 
-variant4pixels:
-	VMOVUPS (SI), X0
-	VADDPS  (CX), X0, X0
-	VMOVUPS X0, (CX)
-	VMOVUPS (SI)(DI*1), X0
-	VADDPS  (CX)(DX*1), X0, X0
-	VMOVUPS X0, (CX)(DX*1)
-	VMOVUPS (SI)(DI*2), X0
-	VADDPS  (CX)(DX*2), X0, X0
-	VMOVUPS X0, (CX)(DX*2)
-	VMOVUPS (SI)(R8*1), X0
-	VADDPS  (CX)(BX*1), X0, X0
-	VMOVUPS X0, (CX)(BX*1)
-	LEAQ    (CX)(DX*4), CX
-	LEAQ    (SI)(DI*4), SI
-	SUBQ    $0x04, R9
-	JGE     variant4pixels
+variant4wide:
+	VMOVUPS (DX)(BX*1), Y0
+	VADDPS  (CX)(BX*1), Y0, Y0
+	VMOVUPS Y0, (CX)(BX*1)
+	ADDQ    $0x20, BX
+	VMOVUPS (DX)(BX*1), Y0
+	VADDPS  (CX)(BX*1), Y0, Y0
+	VMOVUPS Y0, (CX)(BX*1)
+	ADDQ    $0x20, BX
+	SUBQ    $0x40, SI
+	JGE     variant4wide
 
 variant4few:
-	ADDQ    $0x04, R9
-	JZ      variant4next
-	VMOVUPS (SI), X0
-	VADDPS  (CX), X0, X0
-	VMOVUPS X0, (CX)
-	DECQ    R9
-	JZ      variant4next
-	VMOVUPS (SI)(DI*1), X0
-	VADDPS  (CX)(DX*1), X0, X0
-	VMOVUPS X0, (CX)(DX*1)
-	DECQ    R9
-	JZ      variant4next
-	VMOVUPS (SI)(DI*2), X0
-	VADDPS  (CX)(DX*2), X0, X0
-	VMOVUPS X0, (CX)(DX*2)
-	DECQ    R9
+	TESTQ   $0x00000020, SI
+	JZ      variant4no32
+	VMOVUPS (DX)(BX*1), Y0
+	VADDPS  (CX)(BX*1), Y0, Y0
+	VMOVUPS Y0, (CX)(BX*1)
+	ADDQ    $0x20, BX
 
-variant4next:
+variant4no32:
+	TESTQ   $0x00000010, SI
+	JZ      variant4no16
+	VMOVUPS (DX)(BX*1), X0
+	VADDPS  (CX)(BX*1), X0, X0
+	VMOVUPS X0, (CX)(BX*1)
+	ADDQ    $0x10, BX
+
+variant4no16:
+	ADDQ 16(AX), CX
+	ADDQ 64(AX), DX
+	DECQ DI
+	JNZ  variant4pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 56(AX), CX
@@ -2440,85 +1928,72 @@ variant4next:
 	RET
 
 variant5:
-	MOVQ    88(AX), CX
-	VMOVUPS (CX), X0
-	MOVQ    96(AX), CX
-	VMOVUPS (CX), X1
-	VXORPS  X2, X2, X2
-	MOVQ    16(AX), DX
-	LEAQ    (DX)(DX*2), BX
-	MOVQ    64(AX), DI
-	LEAQ    (DI)(DI*2), R8
-	MOVQ    40(AX), R10
-	LEAQ    (R10)(R10*2), R11
+	MOVQ   96(AX), SI
+	MOVQ   104(AX), DI
+	VXORPS Y0, Y0, Y0
 
 variant5row:
 	MOVQ (AX), CX
-	MOVQ 48(AX), SI
-	MOVQ 24(AX), R9
-	MOVQ 80(AX), R12
-	SUBQ $0x04, R12
+	MOVQ 48(AX), DX
+	MOVQ 24(AX), BX
+	MOVQ 80(AX), R10
+
+variant5pixel:
+	XORQ R8, R8
+	MOVQ 88(AX), R9
+	SUBQ $0x40, R9
 	JLT  variant5few
 
-variant5pixels:
-	VMOVUPS     (R9), X3
-	VFMADD213PS X1, X0, X3
-	VCMPPS      $0x1e, X2, X3, X3
-	VANDPS      (SI), X3, X3
-	VADDPS      (CX), X3, X3
-	VMOVUPS     X3, (CX)
-	VMOVUPS     (R9)(R10*1), X3
-	VFMADD213PS X1, X0, X3
-	VCMPPS      $0x1e, X2, X3, X3
-	VANDPS      (SI)(DI*1), X3, X3
-	VADDPS      (CX)(DX*1), X3, X3
-	VMOVUPS     X3, (CX)(DX*1)
-	VMOVUPS     (R9)(R10*2), X3
-	VFMADD213PS X1, X0, X3
-	VCMPPS      $0x1e, X2, X3, X3
-	VANDPS      (SI)(DI*2), X3, X3
-	VADDPS      (CX)(DX*2), X3, X3
-	VMOVUPS     X3, (CX)(DX*2)
-	VMOVUPS     (R9)(R11*1), X3
-	VFMADD213PS X1, X0, X3
-	VCMPPS      $0x1e, X2, X3, X3
-	VANDPS      (SI)(R8*1), X3, X3
-	VADDPS      (CX)(BX*1), X3, X3
-	VMOVUPS     X3, (CX)(BX*1)
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	LEAQ        (R9)(R10*4), R9
-	SUBQ        $0x04, R12
-	JGE         variant5pixels
+variant5wide:
+	VMOVUPS     (BX)(R8*1), Y1
+	VMOVUPS     (SI)(R8*1), Y2
+	VFMADD213PS (DI)(R8*1), Y2, Y1
+	VCMPPS      $0x1e, Y0, Y1, Y1
+	VANDPS      (DX)(R8*1), Y1, Y1
+	VADDPS      (CX)(R8*1), Y1, Y1
+	VMOVUPS     Y1, (CX)(R8*1)
+	ADDQ        $0x20, R8
+	VMOVUPS     (BX)(R8*1), Y1
+	VMOVUPS     (SI)(R8*1), Y2
+	VFMADD213PS (DI)(R8*1), Y2, Y1
+	VCMPPS      $0x1e, Y0, Y1, Y1
+	VANDPS      (DX)(R8*1), Y1, Y1
+	VADDPS      (CX)(R8*1), Y1, Y1
+	VMOVUPS     Y1, (CX)(R8*1)
+	ADDQ        $0x20, R8
+	SUBQ        $0x40, R9
+	JGE         variant5wide
 
 variant5few:
-	ADDQ        $0x04, R12
-	JZ          variant5next
-	VMOVUPS     (R9), X3
-	VFMADD213PS X1, X0, X3
-	VCMPPS      $0x1e, X2, X3, X3
-	VANDPS      (SI), X3, X3
-	VADDPS      (CX), X3, X3
-	VMOVUPS     X3, (CX)
-	DECQ        R12
-	JZ          variant5next
-	VMOVUPS     (R9)(R10*1), X3
-	VFMADD213PS X1, X0, X3
-	VCMPPS      $0x1e, X2, X3, X3
-	VANDPS      (SI)(DI*1), X3, X3
-	VADDPS      (CX)(DX*1), X3, X3
-	VMOVUPS     X3, (CX)(DX*1)
-	DECQ        R12
-	JZ          variant5next
-	VMOVUPS     (R9)(R10*2), X3
-	VFMADD213PS X1, X0, X3
-	VCMPPS      $0x1e, X2, X3, X3
-	VANDPS      (SI)(DI*2), X3, X3
-	VADDPS      (CX)(DX*2), X3, X3
-	VMOVUPS     X3, (CX)(DX*2)
-	DECQ        R12
+	TESTQ       $0x00000020, R9
+	JZ          variant5no32
+	VMOVUPS     (BX)(R8*1), Y1
+	VMOVUPS     (SI)(R8*1), Y2
+	VFMADD213PS (DI)(R8*1), Y2, Y1
+	VCMPPS      $0x1e, Y0, Y1, Y1
+	VANDPS      (DX)(R8*1), Y1, Y1
+	VADDPS      (CX)(R8*1), Y1, Y1
+	VMOVUPS     Y1, (CX)(R8*1)
+	ADDQ        $0x20, R8
 
-variant5next:
+variant5no32:
+	TESTQ       $0x00000010, R9
+	JZ          variant5no16
+	VMOVUPS     (BX)(R8*1), X1
+	VMOVUPS     (SI)(R8*1), X2
+	VFMADD213PS (DI)(R8*1), X2, X1
+	VCMPPS      $0x1e, X0, X1, X1
+	VANDPS      (DX)(R8*1), X1, X1
+	VADDPS      (CX)(R8*1), X1, X1
+	VMOVUPS     X1, (CX)(R8*1)
+	ADDQ        $0x10, R8
+
+variant5no16:
+	ADDQ 16(AX), CX
+	ADDQ 64(AX), DX
+	ADDQ 40(AX), BX
+	DECQ R10
+	JNZ  variant5pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 56(AX), CX
@@ -2531,48 +2006,46 @@ variant5next:
 	RET
 
 variant6:
-	MOVQ 16(AX), DX
-	LEAQ (DX)(DX*2), BX
-	MOVQ 64(AX), DI
-	LEAQ (DI)(DI*2), R8
-
 variant6row:
 	MOVQ (AX), CX
-	MOVQ 48(AX), SI
-	MOVQ 80(AX), R9
-	SUBQ $0x04, R9
+	MOVQ 48(AX), DX
+	MOVQ 80(AX), DI
+
+variant6pixel:
+	XORQ BX, BX
+	MOVQ 88(AX), SI
+	SUBQ $0x40, SI
 	JLT  variant6few
 
-variant6pixels:
-	VMOVUPS (SI), X0
-	VMOVUPS X0, (CX)
-	VMOVUPS (SI)(DI*1), X0
-	VMOVUPS X0, (CX)(DX*1)
-	VMOVUPS (SI)(DI*2), X0
-	VMOVUPS X0, (CX)(DX*2)
-	VMOVUPS (SI)(R8*1), X0
-	VMOVUPS X0, (CX)(BX*1)
-	LEAQ    (CX)(DX*4), CX
-	LEAQ    (SI)(DI*4), SI
-	SUBQ    $0x04, R9
-	JGE     variant6pixels
+variant6wide:
+	VMOVUPS (DX)(BX*1), Y0
+	VMOVUPS Y0, (CX)(BX*1)
+	ADDQ    $0x20, BX
+	VMOVUPS (DX)(BX*1), Y0
+	VMOVUPS Y0, (CX)(BX*1)
+	ADDQ    $0x20, BX
+	SUBQ    $0x40, SI
+	JGE     variant6wide
 
 variant6few:
-	ADDQ    $0x04, R9
-	JZ      variant6next
-	VMOVUPS (SI), X0
-	VMOVUPS X0, (CX)
-	DECQ    R9
-	JZ      variant6next
-	VMOVUPS (SI)(DI*1), X0
-	VMOVUPS X0, (CX)(DX*1)
-	DECQ    R9
-	JZ      variant6next
-	VMOVUPS (SI)(DI*2), X0
-	VMOVUPS X0, (CX)(DX*2)
-	DECQ    R9
+	TESTQ   $0x00000020, SI
+	JZ      variant6no32
+	VMOVUPS (DX)(BX*1), Y0
+	VMOVUPS Y0, (CX)(BX*1)
+	ADDQ    $0x20, BX
 
-variant6next:
+variant6no32:
+	TESTQ   $0x00000010, SI
+	JZ      variant6no16
+	VMOVUPS (DX)(BX*1), X0
+	VMOVUPS X0, (CX)(BX*1)
+	ADDQ    $0x10, BX
+
+variant6no16:
+	ADDQ 16(AX), CX
+	ADDQ 64(AX), DX
+	DECQ DI
+	JNZ  variant6pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 56(AX), CX
@@ -2583,78 +2056,68 @@ variant6next:
 	RET
 
 variant7:
-	MOVQ    88(AX), CX
-	VMOVUPS (CX), X0
-	MOVQ    96(AX), CX
-	VMOVUPS (CX), X1
-	VXORPS  X2, X2, X2
-	MOVQ    16(AX), DX
-	LEAQ    (DX)(DX*2), BX
-	MOVQ    64(AX), DI
-	LEAQ    (DI)(DI*2), R8
-	MOVQ    40(AX), R10
-	LEAQ    (R10)(R10*2), R11
+	MOVQ   96(AX), SI
+	MOVQ   104(AX), DI
+	VXORPS Y0, Y0, Y0
 
 variant7row:
 	MOVQ (AX), CX
-	MOVQ 48(AX), SI
-	MOVQ 24(AX), R9
-	MOVQ 80(AX), R12
-	SUBQ $0x04, R12
+	MOVQ 48(AX), DX
+	MOVQ 24(AX), BX
+	MOVQ 80(AX), R10
+
+variant7pixel:
+	XORQ R8, R8
+	MOVQ 88(AX), R9
+	SUBQ $0x40, R9
 	JLT  variant7few
 
-variant7pixels:
-	VMOVUPS     (R9), X3
-	VFMADD213PS X1, X0, X3
-	VCMPPS      $0x1e, X2, X3, X3
-	VANDPS      (SI), X3, X3
-	VMOVUPS     X3, (CX)
-	VMOVUPS     (R9)(R10*1), X3
-	VFMADD213PS X1, X0, X3
-	VCMPPS      $0x1e, X2, X3, X3
-	VANDPS      (SI)(DI*1), X3, X3
-	VMOVUPS     X3, (CX)(DX*1)
-	VMOVUPS     (R9)(R10*2), X3
-	VFMADD213PS X1, X0, X3
-	VCMPPS      $0x1e, X2, X3, X3
-	VANDPS      (SI)(DI*2), X3, X3
-	VMOVUPS     X3, (CX)(DX*2)
-	VMOVUPS     (R9)(R11*1), X3
-	VFMADD213PS X1, X0, X3
-	VCMPPS      $0x1e, X2, X3, X3
-	VANDPS      (SI)(R8*1), X3, X3
-	VMOVUPS     X3, (CX)(BX*1)
-	LEAQ        (CX)(DX*4), CX
-	LEAQ        (SI)(DI*4), SI
-	LEAQ        (R9)(R10*4), R9
-	SUBQ        $0x04, R12
-	JGE         variant7pixels
+variant7wide:
+	VMOVUPS     (BX)(R8*1), Y1
+	VMOVUPS     (SI)(R8*1), Y2
+	VFMADD213PS (DI)(R8*1), Y2, Y1
+	VCMPPS      $0x1e, Y0, Y1, Y1
+	VANDPS      (DX)(R8*1), Y1, Y1
+	VMOVUPS     Y1, (CX)(R8*1)
+	ADDQ        $0x20, R8
+	VMOVUPS     (BX)(R8*1), Y1
+	VMOVUPS     (SI)(R8*1), Y2
+	VFMADD213PS (DI)(R8*1), Y2, Y1
+	VCMPPS      $0x1e, Y0, Y1, Y1
+	VANDPS      (DX)(R8*1), Y1, Y1
+	VMOVUPS     Y1, (CX)(R8*1)
+	ADDQ        $0x20, R8
+	SUBQ        $0x40, R9
+	JGE         variant7wide
 
 variant7few:
-	ADDQ        $0x04, R12
-	JZ          variant7next
-	VMOVUPS     (R9), X3
-	VFMADD213PS X1, X0, X3
-	VCMPPS      $0x1e, X2, X3, X3
-	VANDPS      (SI), X3, X3
-	VMOVUPS     X3, (CX)
-	DECQ        R12
-	JZ          variant7next
-	VMOVUPS     (R9)(R10*1), X3
-	VFMADD213PS X1, X0, X3
-	VCMPPS      $0x1e, X2, X3, X3
-	VANDPS      (SI)(DI*1), X3, X3
-	VMOVUPS     X3, (CX)(DX*1)
-	DECQ        R12
-	JZ          variant7next
-	VMOVUPS     (R9)(R10*2), X3
-	VFMADD213PS X1, X0, X3
-	VCMPPS      $0x1e, X2, X3, X3
-	VANDPS      (SI)(DI*2), X3, X3
-	VMOVUPS     X3, (CX)(DX*2)
-	DECQ        R12
+	TESTQ       $0x00000020, R9
+	JZ          variant7no32
+	VMOVUPS     (BX)(R8*1), Y1
+	VMOVUPS     (SI)(R8*1), Y2
+	VFMADD213PS (DI)(R8*1), Y2, Y1
+	VCMPPS      $0x1e, Y0, Y1, Y1
+	VANDPS      (DX)(R8*1), Y1, Y1
+	VMOVUPS     Y1, (CX)(R8*1)
+	ADDQ        $0x20, R8
 
-variant7next:
+variant7no32:
+	TESTQ       $0x00000010, R9
+	JZ          variant7no16
+	VMOVUPS     (BX)(R8*1), X1
+	VMOVUPS     (SI)(R8*1), X2
+	VFMADD213PS (DI)(R8*1), X2, X1
+	VCMPPS      $0x1e, X0, X1, X1
+	VANDPS      (DX)(R8*1), X1, X1
+	VMOVUPS     X1, (CX)(R8*1)
+	ADDQ        $0x10, R8
+
+variant7no16:
+	ADDQ 16(AX), CX
+	ADDQ 64(AX), DX
+	ADDQ 40(AX), BX
+	DECQ R10
+	JNZ  variant7pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 56(AX), CX
@@ -2666,77 +2129,61 @@ variant7next:
 	VZEROUPPER
 	RET
 
-// func scalePixelsPanelAVX2(c *byte)
+// func scalePixelsRegionAVX2(c *byte)
 // Requires: AVX, FMA3
-TEXT ·scalePixelsPanelAVX2(SB), NOSPLIT, $0-8
+TEXT ·scalePixelsRegionAVX2(SB), NOSPLIT, $0-8
 	MOVQ c+0(FP), AX
-	MOVQ 168(AX), CX
+	MOVQ 184(AX), CX
 	CMPQ CX, $0x02
 	JEQ  variant2
-	CMPQ CX, $0x04
-	JEQ  variant4
-	CMPQ CX, $0x06
-	JEQ  variant6
-	MOVQ 16(AX), DX
-	LEAQ (DX)(DX*2), BX
-	MOVQ 40(AX), DI
-	LEAQ (DI)(DI*2), R8
-	MOVQ 64(AX), R10
-	LEAQ (R10)(R10*2), R11
 
 variant0row:
 	MOVQ (AX), CX
-	MOVQ 24(AX), SI
-	MOVQ 48(AX), R9
-	MOVQ 80(AX), R12
-	SUBQ $0x04, R12
-	JLT  variant0few
+	MOVQ 24(AX), DX
+	MOVQ 48(AX), BX
+	MOVQ 80(AX), R8
 
-variant0pixels:
-	VBROADCASTSS (R9), Y0
-	VMOVUPS      (SI), Y1
-	VFMADD213PS  (CX), Y1, Y0
-	VMOVUPS      Y0, (CX)
-	VBROADCASTSS (R9)(R10*1), Y0
-	VMOVUPS      (SI)(DI*1), Y1
-	VFMADD213PS  (CX)(DX*1), Y1, Y0
-	VMOVUPS      Y0, (CX)(DX*1)
-	VBROADCASTSS (R9)(R10*2), Y0
-	VMOVUPS      (SI)(DI*2), Y1
-	VFMADD213PS  (CX)(DX*2), Y1, Y0
-	VMOVUPS      Y0, (CX)(DX*2)
-	VBROADCASTSS (R9)(R11*1), Y0
-	VMOVUPS      (SI)(R8*1), Y1
-	VFMADD213PS  (CX)(BX*1), Y1, Y0
-	VMOVUPS      Y0, (CX)(BX*1)
-	LEAQ         (CX)(DX*4), CX
-	LEAQ         (SI)(DI*4), SI
-	LEAQ         (R9)(R10*4), R9
-	SUBQ         $0x04, R12
-	JGE          variant0pixels
+variant0pixel:
+	VBROADCASTSS (BX), Y0
+	XORQ         SI, SI
+	MOVQ         88(AX), DI
+	SUBQ         $0x40, DI
+	JLT          variant0few
+
+variant0wide:
+	VMOVUPS     (DX)(SI*1), Y1
+	VFMADD213PS (CX)(SI*1), Y0, Y1
+	VMOVUPS     Y1, (CX)(SI*1)
+	ADDQ        $0x20, SI
+	VMOVUPS     (DX)(SI*1), Y1
+	VFMADD213PS (CX)(SI*1), Y0, Y1
+	VMOVUPS     Y1, (CX)(SI*1)
+	ADDQ        $0x20, SI
+	SUBQ        $0x40, DI
+	JGE         variant0wide
 
 variant0few:
-	ADDQ         $0x04, R12
-	JZ           variant0next
-	VBROADCASTSS (R9), Y0
-	VMOVUPS      (SI), Y1
-	VFMADD213PS  (CX), Y1, Y0
-	VMOVUPS      Y0, (CX)
-	DECQ         R12
-	JZ           variant0next
-	VBROADCASTSS (R9)(R10*1), Y0
-	VMOVUPS      (SI)(DI*1), Y1
-	VFMADD213PS  (CX)(DX*1), Y1, Y0
-	VMOVUPS      Y0, (CX)(DX*1)
-	DECQ         R12
-	JZ           variant0next
-	VBROADCASTSS (R9)(R10*2), Y0
-	VMOVUPS      (SI)(DI*2), Y1
-	VFMADD213PS  (CX)(DX*2), Y1, Y0
-	VMOVUPS      Y0, (CX)(DX*2)
-	DECQ         R12
+	TESTQ       $0x00000020, DI
+	JZ          variant0no32
+	VMOVUPS     (DX)(SI*1), Y1
+	VFMADD213PS (CX)(SI*1), Y0, Y1
+	VMOVUPS     Y1, (CX)(SI*1)
+	ADDQ        $0x20, SI
 
-variant0next:
+variant0no32:
+	TESTQ       $0x00000010, DI
+	JZ          variant0no16
+	VMOVUPS     (DX)(SI*1), X1
+	VFMADD213PS (CX)(SI*1), X0, X1
+	VMOVUPS     X1, (CX)(SI*1)
+	ADDQ        $0x10, SI
+
+variant0no16:
+	ADDQ 16(AX), CX
+	ADDQ 40(AX), DX
+	ADDQ 64(AX), BX
+	DECQ R8
+	JNZ  variant0pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 32(AX), CX
@@ -2749,59 +2196,53 @@ variant0next:
 	RET
 
 variant2:
-	MOVQ 16(AX), DX
-	LEAQ (DX)(DX*2), BX
-	MOVQ 40(AX), DI
-	LEAQ (DI)(DI*2), R8
-	MOVQ 64(AX), R10
-	LEAQ (R10)(R10*2), R11
-
 variant2row:
 	MOVQ (AX), CX
-	MOVQ 24(AX), SI
-	MOVQ 48(AX), R9
-	MOVQ 80(AX), R12
-	SUBQ $0x04, R12
-	JLT  variant2few
+	MOVQ 24(AX), DX
+	MOVQ 48(AX), BX
+	MOVQ 80(AX), R8
 
-variant2pixels:
-	VBROADCASTSS (R9), Y0
-	VMULPS       (SI), Y0, Y0
-	VMOVUPS      Y0, (CX)
-	VBROADCASTSS (R9)(R10*1), Y0
-	VMULPS       (SI)(DI*1), Y0, Y0
-	VMOVUPS      Y0, (CX)(DX*1)
-	VBROADCASTSS (R9)(R10*2), Y0
-	VMULPS       (SI)(DI*2), Y0, Y0
-	VMOVUPS      Y0, (CX)(DX*2)
-	VBROADCASTSS (R9)(R11*1), Y0
-	VMULPS       (SI)(R8*1), Y0, Y0
-	VMOVUPS      Y0, (CX)(BX*1)
-	LEAQ         (CX)(DX*4), CX
-	LEAQ         (SI)(DI*4), SI
-	LEAQ         (R9)(R10*4), R9
-	SUBQ         $0x04, R12
-	JGE          variant2pixels
+variant2pixel:
+	VBROADCASTSS (BX), Y0
+	XORQ         SI, SI
+	MOVQ         88(AX), DI
+	SUBQ         $0x40, DI
+	JLT          variant2few
+
+variant2wide:
+	VMOVUPS (DX)(SI*1), Y1
+	VMULPS  Y0, Y1, Y1
+	VMOVUPS Y1, (CX)(SI*1)
+	ADDQ    $0x20, SI
+	VMOVUPS (DX)(SI*1), Y1
+	VMULPS  Y0, Y1, Y1
+	VMOVUPS Y1, (CX)(SI*1)
+	ADDQ    $0x20, SI
+	SUBQ    $0x40, DI
+	JGE     variant2wide
 
 variant2few:
-	ADDQ         $0x04, R12
-	JZ           variant2next
-	VBROADCASTSS (R9), Y0
-	VMULPS       (SI), Y0, Y0
-	VMOVUPS      Y0, (CX)
-	DECQ         R12
-	JZ           variant2next
-	VBROADCASTSS (R9)(R10*1), Y0
-	VMULPS       (SI)(DI*1), Y0, Y0
-	VMOVUPS      Y0, (CX)(DX*1)
-	DECQ         R12
-	JZ           variant2next
-	VBROADCASTSS (R9)(R10*2), Y0
-	VMULPS       (SI)(DI*2), Y0, Y0
-	VMOVUPS      Y0, (CX)(DX*2)
-	DECQ         R12
+	TESTQ   $0x00000020, DI
+	JZ      variant2no32
+	VMOVUPS (DX)(SI*1), Y1
+	VMULPS  Y0, Y1, Y1
+	VMOVUPS Y1, (CX)(SI*1)
+	ADDQ    $0x20, SI
 
-variant2next:
+variant2no32:
+	TESTQ   $0x00000010, DI
+	JZ      variant2no16
+	VMOVUPS (DX)(SI*1), X1
+	VMULPS  X0, X1, X1
+	VMOVUPS X1, (CX)(SI*1)
+	ADDQ    $0x10, SI
+
+variant2no16:
+	ADDQ 16(AX), CX
+	ADDQ 40(AX), DX
+	ADDQ 64(AX), BX
+	DECQ R8
+	JNZ  variant2pixel
 	MOVQ 8(AX), CX
 	ADDQ CX, (AX)
 	MOVQ 32(AX), CX
@@ -2810,142 +2251,5 @@ variant2next:
 	ADDQ CX, 48(AX)
 	DECQ 72(AX)
 	JNZ  variant2row
-	VZEROUPPER
-	RET
-
-variant4:
-	MOVQ 16(AX), DX
-	LEAQ (DX)(DX*2), BX
-	MOVQ 40(AX), DI
-	LEAQ (DI)(DI*2), R8
-	MOVQ 64(AX), R10
-	LEAQ (R10)(R10*2), R11
-
-variant4row:
-	MOVQ (AX), CX
-	MOVQ 24(AX), SI
-	MOVQ 48(AX), R9
-	MOVQ 80(AX), R12
-	SUBQ $0x04, R12
-	JLT  variant4few
-
-variant4pixels:
-	VBROADCASTSS (R9), X0
-	VMOVUPS      (SI), X1
-	VFMADD213PS  (CX), X1, X0
-	VMOVUPS      X0, (CX)
-	VBROADCASTSS (R9)(R10*1), X0
-	VMOVUPS      (SI)(DI*1), X1
-	VFMADD213PS  (CX)(DX*1), X1, X0
-	VMOVUPS      X0, (CX)(DX*1)
-	VBROADCASTSS (R9)(R10*2), X0
-	VMOVUPS      (SI)(DI*2), X1
-	VFMADD213PS  (CX)(DX*2), X1, X0
-	VMOVUPS      X0, (CX)(DX*2)
-	VBROADCASTSS (R9)(R11*1), X0
-	VMOVUPS      (SI)(R8*1), X1
-	VFMADD213PS  (CX)(BX*1), X1, X0
-	VMOVUPS      X0, (CX)(BX*1)
-	LEAQ         (CX)(DX*4), CX
-	LEAQ         (SI)(DI*4), SI
-	LEAQ         (R9)(R10*4), R9
-	SUBQ         $0x04, R12
-	JGE          variant4pixels
-
-variant4few:
-	ADDQ         $0x04, R12
-	JZ           variant4next
-	VBROADCASTSS (R9), X0
-	VMOVUPS      (SI), X1
-	VFMADD213PS  (CX), X1, X0
-	VMOVUPS      X0, (CX)
-	DECQ         R12
-	JZ           variant4next
-	VBROADCASTSS (R9)(R10*1), X0
-	VMOVUPS      (SI)(DI*1), X1
-	VFMADD213PS  (CX)(DX*1), X1, X0
-	VMOVUPS      X0, (CX)(DX*1)
-	DECQ         R12
-	JZ           variant4next
-	VBROADCASTSS (R9)(R10*2), X0
-	VMOVUPS      (SI)(DI*2), X1
-	VFMADD213PS  (CX)(DX*2), X1, X0
-	VMOVUPS      X0, (CX)(DX*2)
-	DECQ         R12
-
-variant4next:
-	MOVQ 8(AX), CX
-	ADDQ CX, (AX)
-	MOVQ 32(AX), CX
-	ADDQ CX, 24(AX)
-	MOVQ 56(AX), CX
-	ADDQ CX, 48(AX)
-	DECQ 72(AX)
-	JNZ  variant4row
-	VZEROUPPER
-	RET
-
-variant6:
-	MOVQ 16(AX), DX
-	LEAQ (DX)(DX*2), BX
-	MOVQ 40(AX), DI
-	LEAQ (DI)(DI*2), R8
-	MOVQ 64(AX), R10
-	LEAQ (R10)(R10*2), R11
-
-variant6row:
-	MOVQ (AX), CX
-	MOVQ 24(AX), SI
-	MOVQ 48(AX), R9
-	MOVQ 80(AX), R12
-	SUBQ $0x04, R12
-	JLT  variant6few
-
-variant6pixels:
-	VBROADCASTSS (R9), X0
-	VMULPS       (SI), X0, X0
-	VMOVUPS      X0, (CX)
-	VBROADCASTSS (R9)(R10*1), X0
-	VMULPS       (SI)(DI*1), X0, X0
-	VMOVUPS      X0, (CX)(DX*1)
-	VBROADCASTSS (R9)(R10*2), X0
-	VMULPS       (SI)(DI*2), X0, X0
-	VMOVUPS      X0, (CX)(DX*2)
-	VBROADCASTSS (R9)(R11*1), X0
-	VMULPS       (SI)(R8*1), X0, X0
-	VMOVUPS      X0, (CX)(BX*1)
-	LEAQ         (CX)(DX*4), CX
-	LEAQ         (SI)(DI*4), SI
-	LEAQ         (R9)(R10*4), R9
-	SUBQ         $0x04, R12
-	JGE          variant6pixels
-
-variant6few:
-	ADDQ         $0x04, R12
-	JZ           variant6next
-	VBROADCASTSS (R9), X0
-	VMULPS       (SI), X0, X0
-	VMOVUPS      X0, (CX)
-	DECQ         R12
-	JZ           variant6next
-	VBROADCASTSS (R9)(R10*1), X0
-	VMULPS       (SI)(DI*1), X0, X0
-	VMOVUPS      X0, (CX)(DX*1)
-	DECQ         R12
-	JZ           variant6next
-	VBROADCASTSS (R9)(R10*2), X0
-	VMULPS       (SI)(DI*2), X0, X0
-	VMOVUPS      X0, (CX)(DX*2)
-	DECQ         R12
-
-variant6next:
-	MOVQ 8(AX), CX
-	ADDQ CX, (AX)
-	MOVQ 32(AX), CX
-	ADDQ CX, 24(AX)
-	MOVQ 56(AX), CX
-	ADDQ CX, 48(AX)
-	DECQ 72(AX)
-	JNZ  variant6row
 	VZEROUPPER
 	RET

@@ -15,8 +15,8 @@ func TestCallsLayout(t *testing.T) {
 		{denseCall{}, []string{"out", "outOff", "in", "inOff", "taps", "w", "first", "tile", "tiles", "tapCount", "k", "accumulate"}},
 		{denseGradCall{}, []string{"dw", "a", "b", "tile", "ld", "aRow", "aPix", "bRow", "bPix", "rows", "cols"}},
 		{channelCall{}, []string{
-			"dst", "dstRow", "dstPix", "x", "xRow", "xPix", "g", "gRow", "gPix", "rows", "cols",
-			"scale", "shift", "center", "a", "b", "d", "sum", "square", "lane", "weight", "variant",
+			"dst", "dstRow", "dstPix", "x", "xRow", "xPix", "g", "gRow", "gPix", "rows", "cols", "bytes",
+			"scale", "shift", "center", "a", "b", "d", "sum", "square", "lane", "lanes", "weight", "variant",
 		}},
 		{flatCall{}, []string{"w", "v", "g", "n", "rate", "momentum", "decay", "clip", "sums"}},
 	} {

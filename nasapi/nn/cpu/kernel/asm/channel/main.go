@@ -1,7 +1,8 @@
 // Command channel writes the AVX2 kernels that do one thing to every value of a region
-// of pixels. Lanes are channels; a function branches to the code of its variant, which
-// goes over all pixels of a panel of channels, four at a time. Roundings and their order
-// are those of the plain Go twins.
+// of pixels. Lanes are channels. A function branches to the code of its variant, which
+// goes over the region in the order of its memory, pixel after pixel and the channels
+// of each: so the processor fetches ahead. Roundings and their order are those of the
+// plain Go twins.
 package main
 
 import (
@@ -14,318 +15,320 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// channelCall are the fields of the arguments, for channel_amd64.go.
+// channelCall are the fields of the arguments, for channel_amd64.go. bytes are those of
+// a pixel's channels, lane those from one lane's sums to the next.
 var channelCall = []string{
-	"dst", "dstRow", "dstPix", "x", "xRow", "xPix", "g", "gRow", "gPix", "rows", "cols",
-	"scale", "shift", "center", "a", "b", "d", "sum", "square", "lane", "weight", "variant",
+	"dst", "dstRow", "dstPix", "x", "xRow", "xPix", "g", "gRow", "gPix", "rows", "cols", "bytes",
+	"scale", "shift", "center", "a", "b", "d", "sum", "square", "lane", "lanes", "weight", "variant",
 }
 
 // The bits of a variant, as in channel_amd64.go.
 const (
 	relu  = 1 // the view has one
 	store = 2 // nothing is added
-	four  = 4 // channels, not eight
+	scale = 4 // the view has a scale and a shift
+	all   = 8
 )
-
-// panel is a number of channels and the kind of register that holds them.
-type panel struct {
-	channels int
-	vector   func() VecVirtual
-}
-
-var panels = []panel{{8, YMM}, {4, XMM}}
 
 // greater is the comparison a > b, false for NaN, that signals nothing.
 const greater = 0x1e
 
-// unroll is how many pixels a loop does at once. Moments needs it to be the number of
-// lanes, kernel.Lanes.
-const unroll = 4
+// lanes is kernel.Lanes.
+const lanes = 4
 
 func main() {
-	function("affine", relu, panel.affine)
-	function("addScaled", relu|store, panel.addScaled)
-	function("moments", 0, panel.moments)
-	function("gradMoments", relu, panel.gradMoments)
-	function("normGrad", relu, panel.normGrad)
-	function("addMasked", relu|store, panel.addMasked)
-	function("scalePixels", store, panel.scalePixels)
+	function("affine", relu|scale, affine)
+	function("addScaled", relu|store|scale, addScaled)
+	function("moments", 0, moments)
+	function("gradMoments", relu|scale, gradMoments)
+	function("normGrad", relu|scale, normGrad)
+	function("addMasked", relu|store|scale, addMasked)
+	function("scalePixels", store, scalePixels)
 	Generate()
 }
 
-// function is one with the given bits, and that of the panels' width.
-func function(name string, bits int, body func(l panel, c emit.Call, variant int)) {
-	c := emit.Begin(name+"PanelAVX2", channelCall)
+// function is one with the given bits.
+func function(name string, bits int, body func(k *kernel)) {
+	c := emit.Begin(name+"RegionAVX2", channelCall)
 	variant := c.Load("variant")
-	var all []int
-	for v := range 2 * four {
-		if v&^(bits|four) == 0 {
-			all = append(all, v)
+	var variants []int
+	for v := range all {
+		if v&^bits == 0 {
+			variants = append(variants, v)
 		}
 	}
-	for _, v := range all[1:] {
+	for _, v := range variants[1:] {
 		CMPQ(variant, Imm(uint64(v)))
 		JEQ(LabelRef(fmt.Sprintf("variant%d", v)))
 	}
-	for _, v := range all {
-		prefix = fmt.Sprintf("variant%d", v)
-		Label(prefix)
-		l := panels[0]
-		if v&four != 0 {
-			l = panels[1]
-		}
-		body(l, c, v)
+	for _, v := range variants {
+		k := &kernel{call: c, variant: v, prefix: fmt.Sprintf("variant%d", v), bases: map[string]GPVirtual{}}
+		Label(k.prefix)
+		body(k)
 		VZEROUPPER()
 		RET()
 	}
 }
 
-// prefix is what the labels of the variant begin with.
-var prefix string
+// kernel is one variant of a function.
+type kernel struct {
+	call    emit.Call
+	variant int
+	prefix  string // of its labels
+	bases   map[string]GPVirtual
+	channel GPVirtual         // bytes from a pixel's first channel
+	vector  func() VecVirtual // of as many channels as are done at once
+	zero    map[int]Register  // by size
+}
 
-func label(name string) string { return prefix + name }
+func (k *kernel) is(bit int) bool          { return k.variant&bit != 0 }
+func (k *kernel) label(name string) string { return k.prefix + name }
+func (k *kernel) ref(name string) LabelRef { return LabelRef(k.label(name)) }
 
-// constant is the panel of a vector of channels.
-func (l panel) constant(c emit.Call, field string) VecVirtual {
-	v := l.vector()
-	VMOVUPS(Mem{Base: c.Load(field)}, v)
+// wide is how many channels, in bytes, two vectors hold.
+const wide = 64
+
+// each runs body for the channels of all pixels of the region. planes are the prefixes
+// of the fields that place them, coefficients the fields of what is there for each
+// channel; each pixel begins with pixel, each row with row.
+func (k *kernel) each(planes, coefficients []string, row, pixel, body func()) {
+	for _, name := range append(planes, coefficients...) {
+		k.bases[name] = GP64()
+	}
+	for _, name := range coefficients {
+		MOVQ(k.call.Field(name), k.bases[name])
+	}
+	if k.is(relu) {
+		k.zero = map[int]Register{}
+		z := YMM()
+		VXORPS(z, z, z)
+		k.zero[32], k.zero[16] = z, z.AsX()
+	}
+	k.channel = GP64()
+	left, cols := GP64(), GP64()
+	Label(k.label("row"))
+	for _, p := range planes {
+		MOVQ(k.call.Field(p), k.bases[p])
+	}
+	MOVQ(k.call.Field("cols"), cols)
+	row()
+	Label(k.label("pixel"))
+	pixel()
+	XORQ(k.channel, k.channel)
+	MOVQ(k.call.Field("bytes"), left)
+	SUBQ(Imm(wide), left)
+	JLT(k.ref("few"))
+	Label(k.label("wide"))
+	for range 2 {
+		k.body(32, body)
+	}
+	SUBQ(Imm(wide), left)
+	JGE(k.ref("wide"))
+	Label(k.label("few"))
+	for _, size := range []int{32, 16} {
+		rest := k.label(fmt.Sprint("no", size))
+		TESTQ(U32(uint32(size)), left)
+		JZ(LabelRef(rest))
+		k.body(size, body)
+		Label(rest)
+	}
+	for _, p := range planes {
+		ADDQ(k.call.Field(p+"Pix"), k.bases[p])
+	}
+	DECQ(cols)
+	JNZ(k.ref("pixel"))
+	for _, p := range planes {
+		step := k.call.Load(p + "Row")
+		ADDQ(step, k.call.Field(p))
+	}
+	DECQ(k.call.Field("rows"))
+	JNZ(k.ref("row"))
+}
+
+// size is that of the vectors at hand, in bytes.
+var size int
+
+func (k *kernel) body(bytes int, body func()) {
+	size = bytes
+	k.vector = YMM
+	if bytes == 16 {
+		k.vector = XMM
+	}
+	body()
+	ADDQ(Imm(uint64(bytes)), k.channel)
+}
+
+// at is the place of the channels at hand in a plane or in coefficients.
+func (k *kernel) at(name string) Mem {
+	return Mem{Base: k.bases[name], Index: k.channel, Scale: 1}
+}
+
+func (k *kernel) load(name string) VecVirtual {
+	v := k.vector()
+	VMOVUPS(k.at(name), v)
 	return v
 }
 
-func (l panel) zero() VecVirtual {
-	v := l.vector()
-	VXORPS(v, v, v)
-	return v
+func nothing() {}
+
+// viewed are the coefficients of the view, if it has any.
+func (k *kernel) viewed() []string {
+	if k.is(scale) {
+		return []string{"scale", "shift"}
+	}
+	return nil
 }
 
-// pixel is a function's access to one pixel: its place in each plane, and which of the
-// pixels that are done at once it is.
-type pixel struct {
-	lane      int
-	dst, x, g Mem
-}
-
-// each runs body for all pixels of the region. planes are the prefixes of the fields
-// that place them; the pointers among the fields are moved on.
-func each(c emit.Call, planes []string, body func(p pixel)) {
-	at, pix, pix3 := map[string]GPVirtual{}, map[string]GPVirtual{}, map[string]GPVirtual{}
-	for _, p := range planes {
-		at[p], pix[p], pix3[p] = GP64(), c.Load(p+"Pix"), GP64()
-		LEAQ(Mem{Base: pix[p], Index: pix[p], Scale: 2}, pix3[p])
+func (k *kernel) affine() VecVirtual {
+	x := k.load("x")
+	if k.is(scale) {
+		s := k.load("scale")
+		VFMADD213PS(k.at("shift"), s, x)
 	}
-	place := func(p string, i int) Mem {
-		base := at[p]
-		switch {
-		case base == nil || i == 0:
-			return Mem{Base: base}
-		case i == 3:
-			return Mem{Base: base, Index: pix3[p], Scale: 1}
-		}
-		return Mem{Base: base, Index: pix[p], Scale: uint8(i)}
-	}
-	do := func(i int) {
-		body(pixel{i, place("dst", i), place("x", i), place("g", i)})
-	}
-	cols := GP64()
-	Label(label("row"))
-	for _, p := range planes {
-		MOVQ(c.Field(p), at[p])
-	}
-	MOVQ(c.Field("cols"), cols)
-	SUBQ(Imm(unroll), cols)
-	JLT(LabelRef(label("few")))
-	Label(label("pixels"))
-	for i := range unroll {
-		do(i)
-	}
-	for _, p := range planes {
-		LEAQ(Mem{Base: at[p], Index: pix[p], Scale: unroll}, at[p])
-	}
-	SUBQ(Imm(unroll), cols)
-	JGE(LabelRef(label("pixels")))
-	Label(label("few"))
-	ADDQ(Imm(unroll), cols)
-	for i := range unroll - 1 {
-		JZ(LabelRef(label("next")))
-		do(i)
-		DECQ(cols)
-	}
-	Label(label("next"))
-	for _, p := range planes {
-		step := c.Load(p + "Row")
-		ADDQ(step, c.Field(p))
-	}
-	DECQ(c.Field("rows"))
-	JNZ(LabelRef(label("row")))
-}
-
-// view is how a function reads x.
-type view struct {
-	l                  panel
-	relu               bool
-	scale, shift, zero VecVirtual
-}
-
-func (l panel) view(c emit.Call, variant int) view {
-	v := view{l: l, relu: variant&relu != 0, scale: l.constant(c, "scale"), shift: l.constant(c, "shift")}
-	if v.relu {
-		v.zero = l.zero()
-	}
-	return v
-}
-
-func (v view) affine(at Mem) VecVirtual {
-	x := v.l.vector()
-	VMOVUPS(at, x)
-	VFMADD213PS(v.shift, v.scale, x)
 	return x
 }
 
-func (v view) read(at Mem) VecVirtual {
-	x := v.affine(at)
-	if v.relu {
-		VMAXPS(v.zero, x, x) // zero where x is not greater: of NaN too
+// read is x through the view.
+func (k *kernel) read() VecVirtual {
+	x := k.affine()
+	if k.is(relu) {
+		VMAXPS(k.zero[size], x, x) // zero where x is not greater: of NaN too
 	}
 	return x
 }
 
 // pass is the gradient g where it passes the view's ReLU at x.
-func (v view) pass(x, g Mem) VecVirtual {
-	if !v.relu {
-		m := v.l.vector()
-		VMOVUPS(g, m)
-		return m
+func (k *kernel) pass() VecVirtual {
+	if !k.is(relu) {
+		return k.load("g")
 	}
-	m := v.affine(x)
-	VCMPPS(Imm(greater), v.zero, m, m)
-	VANDPS(g, m, m)
+	m := k.affine()
+	VCMPPS(Imm(greater), k.zero[size], m, m)
+	VANDPS(k.at("g"), m, m)
 	return m
 }
 
-// gradView is a view whose scale is not used without a ReLU.
-func (l panel) gradView(c emit.Call, variant int) view {
-	if variant&relu == 0 {
-		return view{l: l}
+// passing are the coefficients that pass needs.
+func (k *kernel) passing() []string {
+	if k.is(relu) {
+		return k.viewed()
 	}
-	return l.view(c, variant)
+	return nil
 }
 
-func (l panel) affine(c emit.Call, variant int) {
-	v := l.view(c, variant)
-	each(c, []string{"dst", "x"}, func(p pixel) { VMOVUPS(v.read(p.x), p.dst) })
+func affine(k *kernel) {
+	k.each([]string{"dst", "x"}, k.viewed(), nothing, nothing, func() { VMOVUPS(k.read(), k.at("dst")) })
 }
 
-func (l panel) addScaled(c emit.Call, variant int) {
-	v, weight := l.view(c, variant), l.vector()
-	VBROADCASTSS(Mem{Base: c.Load("weight")}, weight)
-	each(c, []string{"dst", "x"}, func(p pixel) {
-		x := v.read(p.x)
-		if variant&store != 0 {
-			VMULPS(weight, x, x)
+func addScaled(k *kernel) {
+	weight := YMM()
+	VBROADCASTSS(Mem{Base: k.call.Load("weight")}, weight)
+	k.each([]string{"dst", "x"}, k.viewed(), nothing, nothing, func() {
+		w := Register(weight)
+		if size == 16 {
+			w = weight.AsX()
+		}
+		x := k.read()
+		if k.is(store) {
+			VMULPS(w, x, x)
 		} else {
-			VFMADD213PS(p.dst, weight, x)
+			VFMADD213PS(k.at("dst"), w, x)
 		}
-		VMOVUPS(x, p.dst)
+		VMOVUPS(x, k.at("dst"))
 	})
 }
 
-// lanes are the two sums that a reduction keeps for each lane.
-type lanes struct {
-	c    emit.Call
-	sums [2][unroll]VecVirtual
-}
-
-func (l panel) lanes(c emit.Call) lanes {
-	s := lanes{c: c}
-	s.each(func(sum *VecVirtual, at Mem) {
-		*sum = l.vector()
-		VMOVUPS(at, *sum)
-	})
-	return s
-}
-
-func (s *lanes) each(f func(sum *VecVirtual, at Mem)) {
-	for k, field := range []string{"sum", "square"} {
-		at, lane := s.c.Load(field), s.c.Load("lane")
-		for i := range s.sums[k] {
-			f(&s.sums[k][i], Mem{Base: at})
-			ADDQ(lane, at)
+// laned runs body with "sum" and "square" at the lane of each pixel.
+func (k *kernel) laned(planes, coefficients []string, body func()) {
+	lane := GP64()
+	k.each(planes, append(coefficients, "sum", "square"), func() {
+		MOVQ(k.call.Field("lane"), lane)
+		SHLQ(Imm(2), lane) // past the last: the first pixel begins anew
+	}, func() {
+		next := k.prefix + "lane"
+		for _, name := range []string{"sum", "square"} {
+			ADDQ(k.call.Field("lane"), k.bases[name])
 		}
-	}
+		ADDQ(k.call.Field("lane"), lane)
+		CMPQ(lane, k.call.Field("lanes"))
+		JLT(LabelRef(next))
+		XORQ(lane, lane)
+		for _, name := range []string{"sum", "square"} {
+			MOVQ(k.call.Field(name), k.bases[name])
+		}
+		Label(next)
+	}, body)
 }
 
-// save writes the sums back.
-func (s *lanes) save() { s.each(func(sum *VecVirtual, at Mem) { VMOVUPS(*sum, at) }) }
-
-func (s *lanes) add(lane int, x, factor, other VecVirtual) {
-	VADDPS(x, s.sums[0][lane], s.sums[0][lane])
-	VFMADD231PS(factor, other, s.sums[1][lane])
-}
-
-func (l panel) moments(c emit.Call, _ int) {
-	center, s := l.constant(c, "center"), l.lanes(c)
-	each(c, []string{"x"}, func(p pixel) {
-		d := l.distance(p.x, center)
-		s.add(p.lane, d, d, d)
-	})
-	s.save()
+// add adds to the sums of the pixel's lane.
+func (k *kernel) add(x, factor, other VecVirtual) {
+	sum, square := k.vector(), k.load("square")
+	VADDPS(k.at("sum"), x, sum)
+	VMOVUPS(sum, k.at("sum"))
+	VFMADD231PS(factor, other, square)
+	VMOVUPS(square, k.at("square"))
 }
 
 // distance is x - center.
-func (l panel) distance(x Mem, center VecVirtual) VecVirtual {
-	d := l.vector()
-	VMOVUPS(x, d)
-	VSUBPS(center, d, d)
+func (k *kernel) distance() VecVirtual {
+	d := k.load("x")
+	VSUBPS(k.at("center"), d, d)
 	return d
 }
 
-func (l panel) gradMoments(c emit.Call, variant int) {
-	v, center, s := l.gradView(c, variant), l.constant(c, "center"), l.lanes(c)
-	each(c, []string{"x", "g"}, func(p pixel) {
-		m := v.pass(p.x, p.g)
-		s.add(p.lane, m, m, l.distance(p.x, center))
-	})
-	s.save()
-}
-
-func (l panel) normGrad(c emit.Call, variant int) {
-	v, center := l.gradView(c, variant), l.constant(c, "center")
-	a, b, d := l.constant(c, "a"), l.constant(c, "b"), l.constant(c, "d")
-	each(c, []string{"dst", "x", "g"}, func(p pixel) {
-		m, y := v.pass(p.x, p.g), l.distance(p.x, center)
-		VFMADD213PS(d, b, y)
-		VFMADD231PS(a, m, y)
-		VMOVUPS(y, p.dst)
+func moments(k *kernel) {
+	k.laned([]string{"x"}, []string{"center"}, func() {
+		d := k.distance()
+		k.add(d, d, d)
 	})
 }
 
-func (l panel) addMasked(c emit.Call, variant int) {
-	v := l.gradView(c, variant)
+func gradMoments(k *kernel) {
+	k.laned([]string{"x", "g"}, append(k.passing(), "center"), func() {
+		m := k.pass()
+		k.add(m, m, k.distance())
+	})
+}
+
+func normGrad(k *kernel) {
+	k.each([]string{"dst", "x", "g"}, append(k.passing(), "center", "a", "b", "d"), nothing, nothing, func() {
+		m, y, b := k.pass(), k.distance(), k.load("b")
+		VFMADD213PS(k.at("d"), b, y)
+		VFMADD231PS(k.at("a"), m, y)
+		VMOVUPS(y, k.at("dst"))
+	})
+}
+
+func addMasked(k *kernel) {
 	planes := []string{"dst", "g"}
-	if v.relu {
+	if k.is(relu) {
 		planes = append(planes, "x")
 	}
-	each(c, planes, func(p pixel) {
-		m := v.pass(p.x, p.g)
-		if variant&store == 0 {
-			VADDPS(p.dst, m, m)
+	k.each(planes, k.passing(), nothing, nothing, func() {
+		m := k.pass()
+		if !k.is(store) {
+			VADDPS(k.at("dst"), m, m)
 		}
-		VMOVUPS(m, p.dst)
+		VMOVUPS(m, k.at("dst"))
 	})
 }
 
 // scalePixels has the weights in the plane g, one number a pixel.
-func (l panel) scalePixels(c emit.Call, variant int) {
-	each(c, []string{"dst", "x", "g"}, func(p pixel) {
-		w := l.vector()
-		VBROADCASTSS(p.g, w)
-		if variant&store != 0 {
-			VMULPS(p.x, w, w)
-		} else {
-			x := l.vector()
-			VMOVUPS(p.x, x)
-			VFMADD213PS(p.dst, x, w)
+func scalePixels(k *kernel) {
+	weight := YMM()
+	k.each([]string{"dst", "x", "g"}, nil, nothing, func() {
+		VBROADCASTSS(Mem{Base: k.bases["g"]}, weight)
+	}, func() {
+		w := Register(weight)
+		if size == 16 {
+			w = weight.AsX()
 		}
-		VMOVUPS(w, p.dst)
+		x := k.load("x")
+		if k.is(store) {
+			VMULPS(w, x, x)
+		} else {
+			VFMADD213PS(k.at("dst"), w, x)
+		}
+		VMOVUPS(x, k.at("dst"))
 	})
 }
