@@ -3,8 +3,8 @@
 package kernel
 
 // No set but Generic is available here, so none of these is called.
-func denseAVX2(a *Dense)                           { denseGeneric(a) }
-func denseGradAVX2(a *DenseGrad)                   { denseGradGeneric(a) }
+func denseAssembly(_ Set, a *Dense)                { denseGeneric(a) }
+func denseGradAssembly(_ Set, a *DenseGrad)        { denseGradGeneric(a) }
 func depthwiseAVX2(a *Depthwise)                   { depthwiseGeneric(a) }
 func depthwiseGradAVX2(a *DepthwiseGrad)           { depthwiseGradGeneric(a) }
 func affineAVX2(a *Affine)                         { affineGeneric(a) }

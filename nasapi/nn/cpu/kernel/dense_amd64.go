@@ -48,15 +48,45 @@ func denseGrad8AVX2(c *denseGradCall)
 //go:noescape
 func denseGrad4AVX2(c *denseGradCall)
 
-// denseTile is the size of the next tile, and how many of that size follow each other,
-// where left pixels, or input channels, are left in a panel. What the largest tiles
-// leave over is shared between the last two: a small tile runs at the pace of the
-// multiply-adds' latency.
-func denseTile(left, width int) (size, count int) {
-	most := 8
-	if width == 16 {
-		most = 6
+//go:noescape
+func dense16AVX512(c *denseCall)
+
+//go:noescape
+func dense8AVX512(c *denseCall)
+
+//go:noescape
+func dense4AVX512(c *denseCall)
+
+//go:noescape
+func denseGrad16AVX512(c *denseGradCall)
+
+//go:noescape
+func denseGrad8AVX512(c *denseGradCall)
+
+//go:noescape
+func denseGrad4AVX512(c *denseGradCall)
+
+// largestPixels is the size of the largest tile of Dense that a set has for a width.
+func largestPixels(s Set, width int) int {
+	if s == AVX2 && width == 16 {
+		return 6
 	}
+	return 8
+}
+
+// largestInputs is that of DenseGrad.
+func largestInputs(s Set, width int) int {
+	if s == AVX2 {
+		return largestPixels(s, width)
+	}
+	return 16
+}
+
+// denseTile is the size of the next tile, and how many of that size follow each other,
+// where left pixels, or input channels, are left in a panel and a tile has most at the
+// most. What the largest tiles leave over is shared between the last two: a small tile runs at the pace of the
+// multiply-adds' latency.
+func denseTile(left, most int) (size, count int) {
 	switch {
 	case left%most == 0:
 		return most, left / most
@@ -68,7 +98,7 @@ func denseTile(left, width int) (size, count int) {
 	return left, 1
 }
 
-func denseAVX2(a *Dense) {
+func denseAssembly(s Set, a *Dense) {
 	if len(a.Taps) == 0 || a.K == 0 || len(a.OutOff) == 0 {
 		denseGeneric(a)
 		return
@@ -83,19 +113,26 @@ func denseAVX2(a *Dense) {
 		width := panel(n, a.N)
 		c.out, c.w = &a.Out[n], &a.W[w]
 		for c.first = 0; c.first < len(a.OutOff); {
-			c.tile, c.tiles = denseTile(len(a.OutOff)-c.first, width)
-			densePanel(width, &c)
+			c.tile, c.tiles = denseTile(len(a.OutOff)-c.first, largestPixels(s, width))
+			densePanel(s, width, &c)
 		}
 		w += len(a.Taps) * a.K * width
 		n += width
 	}
 }
 
-func densePanel(width int, c *denseCall) {
-	switch width {
-	case 16:
+func densePanel(s Set, width int, c *denseCall) {
+	wide := s == AVX512
+	switch {
+	case wide && width == 16:
+		dense16AVX512(c)
+	case wide && width == 8:
+		dense8AVX512(c)
+	case wide:
+		dense4AVX512(c)
+	case width == 16:
 		dense16AVX2(c)
-	case 8:
+	case width == 8:
 		dense8AVX2(c)
 	default:
 		dense4AVX2(c)
@@ -115,9 +152,9 @@ func gradBlock(a *DenseGrad) int {
 	return 8 << 10
 }
 
-// denseGradAVX2 goes over blocks of rows, or of a part of one: sums are over rows, then
+// denseGradAssembly goes over blocks of rows, or of a part of one: sums are over rows, then
 // columns.
-func denseGradAVX2(a *DenseGrad) {
+func denseGradAssembly(s Set, a *DenseGrad) {
 	if a.Rows == 0 || a.Cols == 0 {
 		return
 	}
@@ -127,31 +164,38 @@ func denseGradAVX2(a *DenseGrad) {
 	for r := 0; r < a.Rows; r += rows {
 		for col := 0; col < a.Cols; col += cols {
 			c.rows, c.cols = min(rows, a.Rows-r), min(cols, a.Cols-col)
-			denseGradBlock(a, &c, r*a.A.Row+col*a.A.Pix, r*a.B.Row+col*a.B.Pix)
+			denseGradBlock(s, a, &c, r*a.A.Row+col*a.A.Pix, r*a.B.Row+col*a.B.Pix)
 		}
 	}
 }
 
 // denseGradBlock sums over the block of c, whose pixels are from A.Data[atA] and
 // B.Data[atB] on.
-func denseGradBlock(a *DenseGrad, c *denseGradCall, atA, atB int) {
+func denseGradBlock(s Set, a *DenseGrad, c *denseGradCall, atA, atB int) {
 	for n := 0; n < a.N; {
 		width := panel(n, a.N)
 		c.b = &a.B.Data[atB+n]
 		for k := 0; k < a.K; k += c.tile {
-			c.tile, _ = denseTile(a.K-k, width)
+			c.tile, _ = denseTile(a.K-k, largestInputs(s, width))
 			c.dw, c.a = &a.DW[k*a.LD+n], &a.A.Data[atA+k]
-			denseGradPanel(width, c)
+			denseGradPanel(s, width, c)
 		}
 		n += width
 	}
 }
 
-func denseGradPanel(width int, c *denseGradCall) {
-	switch width {
-	case 16:
+func denseGradPanel(s Set, width int, c *denseGradCall) {
+	wide := s == AVX512
+	switch {
+	case wide && width == 16:
+		denseGrad16AVX512(c)
+	case wide && width == 8:
+		denseGrad8AVX512(c)
+	case wide:
+		denseGrad4AVX512(c)
+	case width == 16:
 		denseGrad16AVX2(c)
-	case 8:
+	case width == 8:
 		denseGrad8AVX2(c)
 	default:
 		denseGrad4AVX2(c)

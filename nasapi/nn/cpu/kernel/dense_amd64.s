@@ -1840,6 +1840,1863 @@ channel8:
 	VZEROUPPER
 	RET
 
+// func dense16AVX512(c *byte)
+// Requires: AVX, AVX512F
+TEXT ·dense16AVX512(SB), NOSPLIT, $8-8
+	MOVQ c+0(FP), AX
+	MOVQ 56(AX), CX
+	CMPQ CX, $0x08
+	JEQ  size8
+	CMPQ CX, $0x07
+	JEQ  size7
+	CMPQ CX, $0x06
+	JEQ  size6
+	CMPQ CX, $0x05
+	JEQ  size5
+	CMPQ CX, $0x04
+	JEQ  size4
+	CMPQ CX, $0x03
+	JEQ  size3
+	CMPQ CX, $0x02
+	JEQ  size2
+
+tile1:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  Z0, Z0, Z0
+	CMPQ    88(AX), $0x00
+	JEQ     start1
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R8
+	MOVLQSX (DI)(R8*4), DI
+	VMOVUPS (BX)(DI*4), Z0
+
+start1:
+	MOVQ 72(AX), BX
+
+tap1:
+	MOVQ    80(AX), R8
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel1:
+	VMOVUPS          (CX), Z1
+	VFMADD231PS.BCST (SI)(DI*1), Z1, Z0
+	ADDQ             $0x40, CX
+	ADDQ             $0x04, DI
+	DECQ             R8
+	JNZ              channel1
+	DECQ             BX
+	JNZ              tap1
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), DX
+	VMOVUPS          Z0, (CX)(DX*4)
+	ADDQ             $0x01, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile1
+	VZEROUPPER
+	RET
+
+size2:
+tile2:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVLQSX 4(SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	CMPQ    88(AX), $0x00
+	JEQ     start2
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R9
+	MOVLQSX (DI)(R9*4), R10
+	VMOVUPS (BX)(R10*4), Z0
+	MOVLQSX 4(DI)(R9*4), DI
+	VMOVUPS (BX)(DI*4), Z1
+
+start2:
+	MOVQ 72(AX), BX
+
+tap2:
+	MOVQ    80(AX), R9
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel2:
+	VMOVUPS          (CX), Z2
+	VFMADD231PS.BCST (R8)(DI*1), Z2, Z0
+	VFMADD231PS.BCST (SI)(DI*1), Z2, Z1
+	ADDQ             $0x40, CX
+	ADDQ             $0x04, DI
+	DECQ             R9
+	JNZ              channel2
+	DECQ             BX
+	JNZ              tap2
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), SI
+	VMOVUPS          Z0, (CX)(SI*4)
+	MOVLQSX          4(DX)(BX*4), DX
+	VMOVUPS          Z1, (CX)(DX*4)
+	ADDQ             $0x02, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile2
+	VZEROUPPER
+	RET
+
+size3:
+tile3:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVLQSX 4(SI)(DI*4), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVLQSX 8(SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	CMPQ    88(AX), $0x00
+	JEQ     start3
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R10
+	MOVLQSX (DI)(R10*4), R11
+	VMOVUPS (BX)(R11*4), Z0
+	MOVLQSX 4(DI)(R10*4), R11
+	VMOVUPS (BX)(R11*4), Z1
+	MOVLQSX 8(DI)(R10*4), DI
+	VMOVUPS (BX)(DI*4), Z2
+
+start3:
+	MOVQ 72(AX), BX
+
+tap3:
+	MOVQ    80(AX), R10
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel3:
+	VMOVUPS          (CX), Z3
+	VFMADD231PS.BCST (R8)(DI*1), Z3, Z0
+	VFMADD231PS.BCST (R9)(DI*1), Z3, Z1
+	VFMADD231PS.BCST (SI)(DI*1), Z3, Z2
+	ADDQ             $0x40, CX
+	ADDQ             $0x04, DI
+	DECQ             R10
+	JNZ              channel3
+	DECQ             BX
+	JNZ              tap3
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), SI
+	VMOVUPS          Z0, (CX)(SI*4)
+	MOVLQSX          4(DX)(BX*4), SI
+	VMOVUPS          Z1, (CX)(SI*4)
+	MOVLQSX          8(DX)(BX*4), DX
+	VMOVUPS          Z2, (CX)(DX*4)
+	ADDQ             $0x03, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile3
+	VZEROUPPER
+	RET
+
+size4:
+tile4:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVLQSX 4(SI)(DI*4), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVLQSX 8(SI)(DI*4), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVLQSX 12(SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	CMPQ    88(AX), $0x00
+	JEQ     start4
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R11
+	MOVLQSX (DI)(R11*4), R12
+	VMOVUPS (BX)(R12*4), Z0
+	MOVLQSX 4(DI)(R11*4), R12
+	VMOVUPS (BX)(R12*4), Z1
+	MOVLQSX 8(DI)(R11*4), R12
+	VMOVUPS (BX)(R12*4), Z2
+	MOVLQSX 12(DI)(R11*4), DI
+	VMOVUPS (BX)(DI*4), Z3
+
+start4:
+	MOVQ 72(AX), BX
+
+tap4:
+	MOVQ    80(AX), R11
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel4:
+	VMOVUPS          (CX), Z4
+	VFMADD231PS.BCST (R8)(DI*1), Z4, Z0
+	VFMADD231PS.BCST (R9)(DI*1), Z4, Z1
+	VFMADD231PS.BCST (R10)(DI*1), Z4, Z2
+	VFMADD231PS.BCST (SI)(DI*1), Z4, Z3
+	ADDQ             $0x40, CX
+	ADDQ             $0x04, DI
+	DECQ             R11
+	JNZ              channel4
+	DECQ             BX
+	JNZ              tap4
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), SI
+	VMOVUPS          Z0, (CX)(SI*4)
+	MOVLQSX          4(DX)(BX*4), SI
+	VMOVUPS          Z1, (CX)(SI*4)
+	MOVLQSX          8(DX)(BX*4), SI
+	VMOVUPS          Z2, (CX)(SI*4)
+	MOVLQSX          12(DX)(BX*4), DX
+	VMOVUPS          Z3, (CX)(DX*4)
+	ADDQ             $0x04, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile4
+	VZEROUPPER
+	RET
+
+size5:
+tile5:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVLQSX 4(SI)(DI*4), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVLQSX 8(SI)(DI*4), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVLQSX 12(SI)(DI*4), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVLQSX 16(SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	CMPQ    88(AX), $0x00
+	JEQ     start5
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R12
+	MOVLQSX (DI)(R12*4), R13
+	VMOVUPS (BX)(R13*4), Z0
+	MOVLQSX 4(DI)(R12*4), R13
+	VMOVUPS (BX)(R13*4), Z1
+	MOVLQSX 8(DI)(R12*4), R13
+	VMOVUPS (BX)(R13*4), Z2
+	MOVLQSX 12(DI)(R12*4), R13
+	VMOVUPS (BX)(R13*4), Z3
+	MOVLQSX 16(DI)(R12*4), DI
+	VMOVUPS (BX)(DI*4), Z4
+
+start5:
+	MOVQ 72(AX), BX
+
+tap5:
+	MOVQ    80(AX), R12
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel5:
+	VMOVUPS          (CX), Z5
+	VFMADD231PS.BCST (R8)(DI*1), Z5, Z0
+	VFMADD231PS.BCST (R9)(DI*1), Z5, Z1
+	VFMADD231PS.BCST (R10)(DI*1), Z5, Z2
+	VFMADD231PS.BCST (R11)(DI*1), Z5, Z3
+	VFMADD231PS.BCST (SI)(DI*1), Z5, Z4
+	ADDQ             $0x40, CX
+	ADDQ             $0x04, DI
+	DECQ             R12
+	JNZ              channel5
+	DECQ             BX
+	JNZ              tap5
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), SI
+	VMOVUPS          Z0, (CX)(SI*4)
+	MOVLQSX          4(DX)(BX*4), SI
+	VMOVUPS          Z1, (CX)(SI*4)
+	MOVLQSX          8(DX)(BX*4), SI
+	VMOVUPS          Z2, (CX)(SI*4)
+	MOVLQSX          12(DX)(BX*4), SI
+	VMOVUPS          Z3, (CX)(SI*4)
+	MOVLQSX          16(DX)(BX*4), DX
+	VMOVUPS          Z4, (CX)(DX*4)
+	ADDQ             $0x05, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile5
+	VZEROUPPER
+	RET
+
+size6:
+tile6:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVLQSX 4(SI)(DI*4), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVLQSX 8(SI)(DI*4), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVLQSX 12(SI)(DI*4), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVLQSX 16(SI)(DI*4), R12
+	LEAQ    (BX)(R12*4), R12
+	MOVLQSX 20(SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	CMPQ    88(AX), $0x00
+	JEQ     start6
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R13
+	MOVLQSX (DI)(R13*4), R14
+	VMOVUPS (BX)(R14*4), Z0
+	MOVLQSX 4(DI)(R13*4), R14
+	VMOVUPS (BX)(R14*4), Z1
+	MOVLQSX 8(DI)(R13*4), R14
+	VMOVUPS (BX)(R14*4), Z2
+	MOVLQSX 12(DI)(R13*4), R14
+	VMOVUPS (BX)(R14*4), Z3
+	MOVLQSX 16(DI)(R13*4), R14
+	VMOVUPS (BX)(R14*4), Z4
+	MOVLQSX 20(DI)(R13*4), DI
+	VMOVUPS (BX)(DI*4), Z5
+
+start6:
+	MOVQ 72(AX), BX
+
+tap6:
+	MOVQ    80(AX), R13
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel6:
+	VMOVUPS          (CX), Z6
+	VFMADD231PS.BCST (R8)(DI*1), Z6, Z0
+	VFMADD231PS.BCST (R9)(DI*1), Z6, Z1
+	VFMADD231PS.BCST (R10)(DI*1), Z6, Z2
+	VFMADD231PS.BCST (R11)(DI*1), Z6, Z3
+	VFMADD231PS.BCST (R12)(DI*1), Z6, Z4
+	VFMADD231PS.BCST (SI)(DI*1), Z6, Z5
+	ADDQ             $0x40, CX
+	ADDQ             $0x04, DI
+	DECQ             R13
+	JNZ              channel6
+	DECQ             BX
+	JNZ              tap6
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), SI
+	VMOVUPS          Z0, (CX)(SI*4)
+	MOVLQSX          4(DX)(BX*4), SI
+	VMOVUPS          Z1, (CX)(SI*4)
+	MOVLQSX          8(DX)(BX*4), SI
+	VMOVUPS          Z2, (CX)(SI*4)
+	MOVLQSX          12(DX)(BX*4), SI
+	VMOVUPS          Z3, (CX)(SI*4)
+	MOVLQSX          16(DX)(BX*4), SI
+	VMOVUPS          Z4, (CX)(SI*4)
+	MOVLQSX          20(DX)(BX*4), DX
+	VMOVUPS          Z5, (CX)(DX*4)
+	ADDQ             $0x06, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile6
+	VZEROUPPER
+	RET
+
+size7:
+tile7:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVLQSX 4(SI)(DI*4), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVLQSX 8(SI)(DI*4), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVLQSX 12(SI)(DI*4), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVLQSX 16(SI)(DI*4), R12
+	LEAQ    (BX)(R12*4), R12
+	MOVLQSX 20(SI)(DI*4), R13
+	LEAQ    (BX)(R13*4), R13
+	MOVLQSX 24(SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	CMPQ    88(AX), $0x00
+	JEQ     start7
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R14
+	MOVLQSX (DI)(R14*4), R15
+	VMOVUPS (BX)(R15*4), Z0
+	MOVLQSX 4(DI)(R14*4), R15
+	VMOVUPS (BX)(R15*4), Z1
+	MOVLQSX 8(DI)(R14*4), R15
+	VMOVUPS (BX)(R15*4), Z2
+	MOVLQSX 12(DI)(R14*4), R15
+	VMOVUPS (BX)(R15*4), Z3
+	MOVLQSX 16(DI)(R14*4), R15
+	VMOVUPS (BX)(R15*4), Z4
+	MOVLQSX 20(DI)(R14*4), R15
+	VMOVUPS (BX)(R15*4), Z5
+	MOVLQSX 24(DI)(R14*4), DI
+	VMOVUPS (BX)(DI*4), Z6
+
+start7:
+	MOVQ 72(AX), BX
+
+tap7:
+	MOVQ    80(AX), R14
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel7:
+	VMOVUPS          (CX), Z7
+	VFMADD231PS.BCST (R8)(DI*1), Z7, Z0
+	VFMADD231PS.BCST (R9)(DI*1), Z7, Z1
+	VFMADD231PS.BCST (R10)(DI*1), Z7, Z2
+	VFMADD231PS.BCST (R11)(DI*1), Z7, Z3
+	VFMADD231PS.BCST (R12)(DI*1), Z7, Z4
+	VFMADD231PS.BCST (R13)(DI*1), Z7, Z5
+	VFMADD231PS.BCST (SI)(DI*1), Z7, Z6
+	ADDQ             $0x40, CX
+	ADDQ             $0x04, DI
+	DECQ             R14
+	JNZ              channel7
+	DECQ             BX
+	JNZ              tap7
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), SI
+	VMOVUPS          Z0, (CX)(SI*4)
+	MOVLQSX          4(DX)(BX*4), SI
+	VMOVUPS          Z1, (CX)(SI*4)
+	MOVLQSX          8(DX)(BX*4), SI
+	VMOVUPS          Z2, (CX)(SI*4)
+	MOVLQSX          12(DX)(BX*4), SI
+	VMOVUPS          Z3, (CX)(SI*4)
+	MOVLQSX          16(DX)(BX*4), SI
+	VMOVUPS          Z4, (CX)(SI*4)
+	MOVLQSX          20(DX)(BX*4), SI
+	VMOVUPS          Z5, (CX)(SI*4)
+	MOVLQSX          24(DX)(BX*4), DX
+	VMOVUPS          Z6, (CX)(DX*4)
+	ADDQ             $0x07, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile7
+	VZEROUPPER
+	RET
+
+size8:
+tile8:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVLQSX 4(SI)(DI*4), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVLQSX 8(SI)(DI*4), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVLQSX 12(SI)(DI*4), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVLQSX 16(SI)(DI*4), R12
+	LEAQ    (BX)(R12*4), R12
+	MOVLQSX 20(SI)(DI*4), R13
+	LEAQ    (BX)(R13*4), R13
+	MOVLQSX 24(SI)(DI*4), R14
+	LEAQ    (BX)(R14*4), R14
+	MOVLQSX 28(SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	CMPQ    88(AX), $0x00
+	JEQ     start8
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R15
+	MOVLQSX (DI)(R15*4), BP
+	VMOVUPS (BX)(BP*4), Z0
+	MOVLQSX 4(DI)(R15*4), BP
+	VMOVUPS (BX)(BP*4), Z1
+	MOVLQSX 8(DI)(R15*4), BP
+	VMOVUPS (BX)(BP*4), Z2
+	MOVLQSX 12(DI)(R15*4), BP
+	VMOVUPS (BX)(BP*4), Z3
+	MOVLQSX 16(DI)(R15*4), BP
+	VMOVUPS (BX)(BP*4), Z4
+	MOVLQSX 20(DI)(R15*4), BP
+	VMOVUPS (BX)(BP*4), Z5
+	MOVLQSX 24(DI)(R15*4), BP
+	VMOVUPS (BX)(BP*4), Z6
+	MOVLQSX 28(DI)(R15*4), DI
+	VMOVUPS (BX)(DI*4), Z7
+
+start8:
+	MOVQ 72(AX), BX
+
+tap8:
+	MOVQ    80(AX), R15
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel8:
+	VMOVUPS          (CX), Z8
+	VFMADD231PS.BCST (R8)(DI*1), Z8, Z0
+	VFMADD231PS.BCST (R9)(DI*1), Z8, Z1
+	VFMADD231PS.BCST (R10)(DI*1), Z8, Z2
+	VFMADD231PS.BCST (R11)(DI*1), Z8, Z3
+	VFMADD231PS.BCST (R12)(DI*1), Z8, Z4
+	VFMADD231PS.BCST (R13)(DI*1), Z8, Z5
+	VFMADD231PS.BCST (R14)(DI*1), Z8, Z6
+	VFMADD231PS.BCST (SI)(DI*1), Z8, Z7
+	ADDQ             $0x40, CX
+	ADDQ             $0x04, DI
+	DECQ             R15
+	JNZ              channel8
+	DECQ             BX
+	JNZ              tap8
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), SI
+	VMOVUPS          Z0, (CX)(SI*4)
+	MOVLQSX          4(DX)(BX*4), SI
+	VMOVUPS          Z1, (CX)(SI*4)
+	MOVLQSX          8(DX)(BX*4), SI
+	VMOVUPS          Z2, (CX)(SI*4)
+	MOVLQSX          12(DX)(BX*4), SI
+	VMOVUPS          Z3, (CX)(SI*4)
+	MOVLQSX          16(DX)(BX*4), SI
+	VMOVUPS          Z4, (CX)(SI*4)
+	MOVLQSX          20(DX)(BX*4), SI
+	VMOVUPS          Z5, (CX)(SI*4)
+	MOVLQSX          24(DX)(BX*4), SI
+	VMOVUPS          Z6, (CX)(SI*4)
+	MOVLQSX          28(DX)(BX*4), DX
+	VMOVUPS          Z7, (CX)(DX*4)
+	ADDQ             $0x08, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile8
+	VZEROUPPER
+	RET
+
+// func dense8AVX512(c *byte)
+// Requires: AVX, AVX512F, AVX512VL
+TEXT ·dense8AVX512(SB), NOSPLIT, $8-8
+	MOVQ c+0(FP), AX
+	MOVQ 56(AX), CX
+	CMPQ CX, $0x08
+	JEQ  size8
+	CMPQ CX, $0x07
+	JEQ  size7
+	CMPQ CX, $0x06
+	JEQ  size6
+	CMPQ CX, $0x05
+	JEQ  size5
+	CMPQ CX, $0x04
+	JEQ  size4
+	CMPQ CX, $0x03
+	JEQ  size3
+	CMPQ CX, $0x02
+	JEQ  size2
+
+tile1:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  Y0, Y0, Y0
+	CMPQ    88(AX), $0x00
+	JEQ     start1
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R8
+	MOVLQSX (DI)(R8*4), DI
+	VMOVUPS (BX)(DI*4), Y0
+
+start1:
+	MOVQ 72(AX), BX
+
+tap1:
+	MOVQ    80(AX), R8
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel1:
+	VMOVUPS          (CX), Y1
+	VFMADD231PS.BCST (SI)(DI*1), Y1, Y0
+	ADDQ             $0x20, CX
+	ADDQ             $0x04, DI
+	DECQ             R8
+	JNZ              channel1
+	DECQ             BX
+	JNZ              tap1
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), DX
+	VMOVUPS          Y0, (CX)(DX*4)
+	ADDQ             $0x01, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile1
+	VZEROUPPER
+	RET
+
+size2:
+tile2:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVLQSX 4(SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  Y0, Y0, Y0
+	VPXORD  Y1, Y1, Y1
+	CMPQ    88(AX), $0x00
+	JEQ     start2
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R9
+	MOVLQSX (DI)(R9*4), R10
+	VMOVUPS (BX)(R10*4), Y0
+	MOVLQSX 4(DI)(R9*4), DI
+	VMOVUPS (BX)(DI*4), Y1
+
+start2:
+	MOVQ 72(AX), BX
+
+tap2:
+	MOVQ    80(AX), R9
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel2:
+	VMOVUPS          (CX), Y2
+	VFMADD231PS.BCST (R8)(DI*1), Y2, Y0
+	VFMADD231PS.BCST (SI)(DI*1), Y2, Y1
+	ADDQ             $0x20, CX
+	ADDQ             $0x04, DI
+	DECQ             R9
+	JNZ              channel2
+	DECQ             BX
+	JNZ              tap2
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), SI
+	VMOVUPS          Y0, (CX)(SI*4)
+	MOVLQSX          4(DX)(BX*4), DX
+	VMOVUPS          Y1, (CX)(DX*4)
+	ADDQ             $0x02, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile2
+	VZEROUPPER
+	RET
+
+size3:
+tile3:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVLQSX 4(SI)(DI*4), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVLQSX 8(SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  Y0, Y0, Y0
+	VPXORD  Y1, Y1, Y1
+	VPXORD  Y2, Y2, Y2
+	CMPQ    88(AX), $0x00
+	JEQ     start3
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R10
+	MOVLQSX (DI)(R10*4), R11
+	VMOVUPS (BX)(R11*4), Y0
+	MOVLQSX 4(DI)(R10*4), R11
+	VMOVUPS (BX)(R11*4), Y1
+	MOVLQSX 8(DI)(R10*4), DI
+	VMOVUPS (BX)(DI*4), Y2
+
+start3:
+	MOVQ 72(AX), BX
+
+tap3:
+	MOVQ    80(AX), R10
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel3:
+	VMOVUPS          (CX), Y3
+	VFMADD231PS.BCST (R8)(DI*1), Y3, Y0
+	VFMADD231PS.BCST (R9)(DI*1), Y3, Y1
+	VFMADD231PS.BCST (SI)(DI*1), Y3, Y2
+	ADDQ             $0x20, CX
+	ADDQ             $0x04, DI
+	DECQ             R10
+	JNZ              channel3
+	DECQ             BX
+	JNZ              tap3
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), SI
+	VMOVUPS          Y0, (CX)(SI*4)
+	MOVLQSX          4(DX)(BX*4), SI
+	VMOVUPS          Y1, (CX)(SI*4)
+	MOVLQSX          8(DX)(BX*4), DX
+	VMOVUPS          Y2, (CX)(DX*4)
+	ADDQ             $0x03, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile3
+	VZEROUPPER
+	RET
+
+size4:
+tile4:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVLQSX 4(SI)(DI*4), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVLQSX 8(SI)(DI*4), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVLQSX 12(SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  Y0, Y0, Y0
+	VPXORD  Y1, Y1, Y1
+	VPXORD  Y2, Y2, Y2
+	VPXORD  Y3, Y3, Y3
+	CMPQ    88(AX), $0x00
+	JEQ     start4
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R11
+	MOVLQSX (DI)(R11*4), R12
+	VMOVUPS (BX)(R12*4), Y0
+	MOVLQSX 4(DI)(R11*4), R12
+	VMOVUPS (BX)(R12*4), Y1
+	MOVLQSX 8(DI)(R11*4), R12
+	VMOVUPS (BX)(R12*4), Y2
+	MOVLQSX 12(DI)(R11*4), DI
+	VMOVUPS (BX)(DI*4), Y3
+
+start4:
+	MOVQ 72(AX), BX
+
+tap4:
+	MOVQ    80(AX), R11
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel4:
+	VMOVUPS          (CX), Y4
+	VFMADD231PS.BCST (R8)(DI*1), Y4, Y0
+	VFMADD231PS.BCST (R9)(DI*1), Y4, Y1
+	VFMADD231PS.BCST (R10)(DI*1), Y4, Y2
+	VFMADD231PS.BCST (SI)(DI*1), Y4, Y3
+	ADDQ             $0x20, CX
+	ADDQ             $0x04, DI
+	DECQ             R11
+	JNZ              channel4
+	DECQ             BX
+	JNZ              tap4
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), SI
+	VMOVUPS          Y0, (CX)(SI*4)
+	MOVLQSX          4(DX)(BX*4), SI
+	VMOVUPS          Y1, (CX)(SI*4)
+	MOVLQSX          8(DX)(BX*4), SI
+	VMOVUPS          Y2, (CX)(SI*4)
+	MOVLQSX          12(DX)(BX*4), DX
+	VMOVUPS          Y3, (CX)(DX*4)
+	ADDQ             $0x04, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile4
+	VZEROUPPER
+	RET
+
+size5:
+tile5:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVLQSX 4(SI)(DI*4), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVLQSX 8(SI)(DI*4), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVLQSX 12(SI)(DI*4), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVLQSX 16(SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  Y0, Y0, Y0
+	VPXORD  Y1, Y1, Y1
+	VPXORD  Y2, Y2, Y2
+	VPXORD  Y3, Y3, Y3
+	VPXORD  Y4, Y4, Y4
+	CMPQ    88(AX), $0x00
+	JEQ     start5
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R12
+	MOVLQSX (DI)(R12*4), R13
+	VMOVUPS (BX)(R13*4), Y0
+	MOVLQSX 4(DI)(R12*4), R13
+	VMOVUPS (BX)(R13*4), Y1
+	MOVLQSX 8(DI)(R12*4), R13
+	VMOVUPS (BX)(R13*4), Y2
+	MOVLQSX 12(DI)(R12*4), R13
+	VMOVUPS (BX)(R13*4), Y3
+	MOVLQSX 16(DI)(R12*4), DI
+	VMOVUPS (BX)(DI*4), Y4
+
+start5:
+	MOVQ 72(AX), BX
+
+tap5:
+	MOVQ    80(AX), R12
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel5:
+	VMOVUPS          (CX), Y5
+	VFMADD231PS.BCST (R8)(DI*1), Y5, Y0
+	VFMADD231PS.BCST (R9)(DI*1), Y5, Y1
+	VFMADD231PS.BCST (R10)(DI*1), Y5, Y2
+	VFMADD231PS.BCST (R11)(DI*1), Y5, Y3
+	VFMADD231PS.BCST (SI)(DI*1), Y5, Y4
+	ADDQ             $0x20, CX
+	ADDQ             $0x04, DI
+	DECQ             R12
+	JNZ              channel5
+	DECQ             BX
+	JNZ              tap5
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), SI
+	VMOVUPS          Y0, (CX)(SI*4)
+	MOVLQSX          4(DX)(BX*4), SI
+	VMOVUPS          Y1, (CX)(SI*4)
+	MOVLQSX          8(DX)(BX*4), SI
+	VMOVUPS          Y2, (CX)(SI*4)
+	MOVLQSX          12(DX)(BX*4), SI
+	VMOVUPS          Y3, (CX)(SI*4)
+	MOVLQSX          16(DX)(BX*4), DX
+	VMOVUPS          Y4, (CX)(DX*4)
+	ADDQ             $0x05, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile5
+	VZEROUPPER
+	RET
+
+size6:
+tile6:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVLQSX 4(SI)(DI*4), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVLQSX 8(SI)(DI*4), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVLQSX 12(SI)(DI*4), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVLQSX 16(SI)(DI*4), R12
+	LEAQ    (BX)(R12*4), R12
+	MOVLQSX 20(SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  Y0, Y0, Y0
+	VPXORD  Y1, Y1, Y1
+	VPXORD  Y2, Y2, Y2
+	VPXORD  Y3, Y3, Y3
+	VPXORD  Y4, Y4, Y4
+	VPXORD  Y5, Y5, Y5
+	CMPQ    88(AX), $0x00
+	JEQ     start6
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R13
+	MOVLQSX (DI)(R13*4), R14
+	VMOVUPS (BX)(R14*4), Y0
+	MOVLQSX 4(DI)(R13*4), R14
+	VMOVUPS (BX)(R14*4), Y1
+	MOVLQSX 8(DI)(R13*4), R14
+	VMOVUPS (BX)(R14*4), Y2
+	MOVLQSX 12(DI)(R13*4), R14
+	VMOVUPS (BX)(R14*4), Y3
+	MOVLQSX 16(DI)(R13*4), R14
+	VMOVUPS (BX)(R14*4), Y4
+	MOVLQSX 20(DI)(R13*4), DI
+	VMOVUPS (BX)(DI*4), Y5
+
+start6:
+	MOVQ 72(AX), BX
+
+tap6:
+	MOVQ    80(AX), R13
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel6:
+	VMOVUPS          (CX), Y6
+	VFMADD231PS.BCST (R8)(DI*1), Y6, Y0
+	VFMADD231PS.BCST (R9)(DI*1), Y6, Y1
+	VFMADD231PS.BCST (R10)(DI*1), Y6, Y2
+	VFMADD231PS.BCST (R11)(DI*1), Y6, Y3
+	VFMADD231PS.BCST (R12)(DI*1), Y6, Y4
+	VFMADD231PS.BCST (SI)(DI*1), Y6, Y5
+	ADDQ             $0x20, CX
+	ADDQ             $0x04, DI
+	DECQ             R13
+	JNZ              channel6
+	DECQ             BX
+	JNZ              tap6
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), SI
+	VMOVUPS          Y0, (CX)(SI*4)
+	MOVLQSX          4(DX)(BX*4), SI
+	VMOVUPS          Y1, (CX)(SI*4)
+	MOVLQSX          8(DX)(BX*4), SI
+	VMOVUPS          Y2, (CX)(SI*4)
+	MOVLQSX          12(DX)(BX*4), SI
+	VMOVUPS          Y3, (CX)(SI*4)
+	MOVLQSX          16(DX)(BX*4), SI
+	VMOVUPS          Y4, (CX)(SI*4)
+	MOVLQSX          20(DX)(BX*4), DX
+	VMOVUPS          Y5, (CX)(DX*4)
+	ADDQ             $0x06, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile6
+	VZEROUPPER
+	RET
+
+size7:
+tile7:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVLQSX 4(SI)(DI*4), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVLQSX 8(SI)(DI*4), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVLQSX 12(SI)(DI*4), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVLQSX 16(SI)(DI*4), R12
+	LEAQ    (BX)(R12*4), R12
+	MOVLQSX 20(SI)(DI*4), R13
+	LEAQ    (BX)(R13*4), R13
+	MOVLQSX 24(SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  Y0, Y0, Y0
+	VPXORD  Y1, Y1, Y1
+	VPXORD  Y2, Y2, Y2
+	VPXORD  Y3, Y3, Y3
+	VPXORD  Y4, Y4, Y4
+	VPXORD  Y5, Y5, Y5
+	VPXORD  Y6, Y6, Y6
+	CMPQ    88(AX), $0x00
+	JEQ     start7
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R14
+	MOVLQSX (DI)(R14*4), R15
+	VMOVUPS (BX)(R15*4), Y0
+	MOVLQSX 4(DI)(R14*4), R15
+	VMOVUPS (BX)(R15*4), Y1
+	MOVLQSX 8(DI)(R14*4), R15
+	VMOVUPS (BX)(R15*4), Y2
+	MOVLQSX 12(DI)(R14*4), R15
+	VMOVUPS (BX)(R15*4), Y3
+	MOVLQSX 16(DI)(R14*4), R15
+	VMOVUPS (BX)(R15*4), Y4
+	MOVLQSX 20(DI)(R14*4), R15
+	VMOVUPS (BX)(R15*4), Y5
+	MOVLQSX 24(DI)(R14*4), DI
+	VMOVUPS (BX)(DI*4), Y6
+
+start7:
+	MOVQ 72(AX), BX
+
+tap7:
+	MOVQ    80(AX), R14
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel7:
+	VMOVUPS          (CX), Y7
+	VFMADD231PS.BCST (R8)(DI*1), Y7, Y0
+	VFMADD231PS.BCST (R9)(DI*1), Y7, Y1
+	VFMADD231PS.BCST (R10)(DI*1), Y7, Y2
+	VFMADD231PS.BCST (R11)(DI*1), Y7, Y3
+	VFMADD231PS.BCST (R12)(DI*1), Y7, Y4
+	VFMADD231PS.BCST (R13)(DI*1), Y7, Y5
+	VFMADD231PS.BCST (SI)(DI*1), Y7, Y6
+	ADDQ             $0x20, CX
+	ADDQ             $0x04, DI
+	DECQ             R14
+	JNZ              channel7
+	DECQ             BX
+	JNZ              tap7
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), SI
+	VMOVUPS          Y0, (CX)(SI*4)
+	MOVLQSX          4(DX)(BX*4), SI
+	VMOVUPS          Y1, (CX)(SI*4)
+	MOVLQSX          8(DX)(BX*4), SI
+	VMOVUPS          Y2, (CX)(SI*4)
+	MOVLQSX          12(DX)(BX*4), SI
+	VMOVUPS          Y3, (CX)(SI*4)
+	MOVLQSX          16(DX)(BX*4), SI
+	VMOVUPS          Y4, (CX)(SI*4)
+	MOVLQSX          20(DX)(BX*4), SI
+	VMOVUPS          Y5, (CX)(SI*4)
+	MOVLQSX          24(DX)(BX*4), DX
+	VMOVUPS          Y6, (CX)(DX*4)
+	ADDQ             $0x07, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile7
+	VZEROUPPER
+	RET
+
+size8:
+tile8:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVLQSX 4(SI)(DI*4), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVLQSX 8(SI)(DI*4), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVLQSX 12(SI)(DI*4), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVLQSX 16(SI)(DI*4), R12
+	LEAQ    (BX)(R12*4), R12
+	MOVLQSX 20(SI)(DI*4), R13
+	LEAQ    (BX)(R13*4), R13
+	MOVLQSX 24(SI)(DI*4), R14
+	LEAQ    (BX)(R14*4), R14
+	MOVLQSX 28(SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  Y0, Y0, Y0
+	VPXORD  Y1, Y1, Y1
+	VPXORD  Y2, Y2, Y2
+	VPXORD  Y3, Y3, Y3
+	VPXORD  Y4, Y4, Y4
+	VPXORD  Y5, Y5, Y5
+	VPXORD  Y6, Y6, Y6
+	VPXORD  Y7, Y7, Y7
+	CMPQ    88(AX), $0x00
+	JEQ     start8
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R15
+	MOVLQSX (DI)(R15*4), BP
+	VMOVUPS (BX)(BP*4), Y0
+	MOVLQSX 4(DI)(R15*4), BP
+	VMOVUPS (BX)(BP*4), Y1
+	MOVLQSX 8(DI)(R15*4), BP
+	VMOVUPS (BX)(BP*4), Y2
+	MOVLQSX 12(DI)(R15*4), BP
+	VMOVUPS (BX)(BP*4), Y3
+	MOVLQSX 16(DI)(R15*4), BP
+	VMOVUPS (BX)(BP*4), Y4
+	MOVLQSX 20(DI)(R15*4), BP
+	VMOVUPS (BX)(BP*4), Y5
+	MOVLQSX 24(DI)(R15*4), BP
+	VMOVUPS (BX)(BP*4), Y6
+	MOVLQSX 28(DI)(R15*4), DI
+	VMOVUPS (BX)(DI*4), Y7
+
+start8:
+	MOVQ 72(AX), BX
+
+tap8:
+	MOVQ    80(AX), R15
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel8:
+	VMOVUPS          (CX), Y8
+	VFMADD231PS.BCST (R8)(DI*1), Y8, Y0
+	VFMADD231PS.BCST (R9)(DI*1), Y8, Y1
+	VFMADD231PS.BCST (R10)(DI*1), Y8, Y2
+	VFMADD231PS.BCST (R11)(DI*1), Y8, Y3
+	VFMADD231PS.BCST (R12)(DI*1), Y8, Y4
+	VFMADD231PS.BCST (R13)(DI*1), Y8, Y5
+	VFMADD231PS.BCST (R14)(DI*1), Y8, Y6
+	VFMADD231PS.BCST (SI)(DI*1), Y8, Y7
+	ADDQ             $0x20, CX
+	ADDQ             $0x04, DI
+	DECQ             R15
+	JNZ              channel8
+	DECQ             BX
+	JNZ              tap8
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), SI
+	VMOVUPS          Y0, (CX)(SI*4)
+	MOVLQSX          4(DX)(BX*4), SI
+	VMOVUPS          Y1, (CX)(SI*4)
+	MOVLQSX          8(DX)(BX*4), SI
+	VMOVUPS          Y2, (CX)(SI*4)
+	MOVLQSX          12(DX)(BX*4), SI
+	VMOVUPS          Y3, (CX)(SI*4)
+	MOVLQSX          16(DX)(BX*4), SI
+	VMOVUPS          Y4, (CX)(SI*4)
+	MOVLQSX          20(DX)(BX*4), SI
+	VMOVUPS          Y5, (CX)(SI*4)
+	MOVLQSX          24(DX)(BX*4), SI
+	VMOVUPS          Y6, (CX)(SI*4)
+	MOVLQSX          28(DX)(BX*4), DX
+	VMOVUPS          Y7, (CX)(DX*4)
+	ADDQ             $0x08, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile8
+	VZEROUPPER
+	RET
+
+// func dense4AVX512(c *byte)
+// Requires: AVX, AVX512F, AVX512VL
+TEXT ·dense4AVX512(SB), NOSPLIT, $8-8
+	MOVQ c+0(FP), AX
+	MOVQ 56(AX), CX
+	CMPQ CX, $0x08
+	JEQ  size8
+	CMPQ CX, $0x07
+	JEQ  size7
+	CMPQ CX, $0x06
+	JEQ  size6
+	CMPQ CX, $0x05
+	JEQ  size5
+	CMPQ CX, $0x04
+	JEQ  size4
+	CMPQ CX, $0x03
+	JEQ  size3
+	CMPQ CX, $0x02
+	JEQ  size2
+
+tile1:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  X0, X0, X0
+	CMPQ    88(AX), $0x00
+	JEQ     start1
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R8
+	MOVLQSX (DI)(R8*4), DI
+	VMOVUPS (BX)(DI*4), X0
+
+start1:
+	MOVQ 72(AX), BX
+
+tap1:
+	MOVQ    80(AX), R8
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel1:
+	VMOVUPS          (CX), X1
+	VFMADD231PS.BCST (SI)(DI*1), X1, X0
+	ADDQ             $0x10, CX
+	ADDQ             $0x04, DI
+	DECQ             R8
+	JNZ              channel1
+	DECQ             BX
+	JNZ              tap1
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), DX
+	VMOVUPS          X0, (CX)(DX*4)
+	ADDQ             $0x01, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile1
+	VZEROUPPER
+	RET
+
+size2:
+tile2:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVLQSX 4(SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  X0, X0, X0
+	VPXORD  X1, X1, X1
+	CMPQ    88(AX), $0x00
+	JEQ     start2
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R9
+	MOVLQSX (DI)(R9*4), R10
+	VMOVUPS (BX)(R10*4), X0
+	MOVLQSX 4(DI)(R9*4), DI
+	VMOVUPS (BX)(DI*4), X1
+
+start2:
+	MOVQ 72(AX), BX
+
+tap2:
+	MOVQ    80(AX), R9
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel2:
+	VMOVUPS          (CX), X2
+	VFMADD231PS.BCST (R8)(DI*1), X2, X0
+	VFMADD231PS.BCST (SI)(DI*1), X2, X1
+	ADDQ             $0x10, CX
+	ADDQ             $0x04, DI
+	DECQ             R9
+	JNZ              channel2
+	DECQ             BX
+	JNZ              tap2
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), SI
+	VMOVUPS          X0, (CX)(SI*4)
+	MOVLQSX          4(DX)(BX*4), DX
+	VMOVUPS          X1, (CX)(DX*4)
+	ADDQ             $0x02, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile2
+	VZEROUPPER
+	RET
+
+size3:
+tile3:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVLQSX 4(SI)(DI*4), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVLQSX 8(SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  X0, X0, X0
+	VPXORD  X1, X1, X1
+	VPXORD  X2, X2, X2
+	CMPQ    88(AX), $0x00
+	JEQ     start3
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R10
+	MOVLQSX (DI)(R10*4), R11
+	VMOVUPS (BX)(R11*4), X0
+	MOVLQSX 4(DI)(R10*4), R11
+	VMOVUPS (BX)(R11*4), X1
+	MOVLQSX 8(DI)(R10*4), DI
+	VMOVUPS (BX)(DI*4), X2
+
+start3:
+	MOVQ 72(AX), BX
+
+tap3:
+	MOVQ    80(AX), R10
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel3:
+	VMOVUPS          (CX), X3
+	VFMADD231PS.BCST (R8)(DI*1), X3, X0
+	VFMADD231PS.BCST (R9)(DI*1), X3, X1
+	VFMADD231PS.BCST (SI)(DI*1), X3, X2
+	ADDQ             $0x10, CX
+	ADDQ             $0x04, DI
+	DECQ             R10
+	JNZ              channel3
+	DECQ             BX
+	JNZ              tap3
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), SI
+	VMOVUPS          X0, (CX)(SI*4)
+	MOVLQSX          4(DX)(BX*4), SI
+	VMOVUPS          X1, (CX)(SI*4)
+	MOVLQSX          8(DX)(BX*4), DX
+	VMOVUPS          X2, (CX)(DX*4)
+	ADDQ             $0x03, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile3
+	VZEROUPPER
+	RET
+
+size4:
+tile4:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVLQSX 4(SI)(DI*4), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVLQSX 8(SI)(DI*4), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVLQSX 12(SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  X0, X0, X0
+	VPXORD  X1, X1, X1
+	VPXORD  X2, X2, X2
+	VPXORD  X3, X3, X3
+	CMPQ    88(AX), $0x00
+	JEQ     start4
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R11
+	MOVLQSX (DI)(R11*4), R12
+	VMOVUPS (BX)(R12*4), X0
+	MOVLQSX 4(DI)(R11*4), R12
+	VMOVUPS (BX)(R12*4), X1
+	MOVLQSX 8(DI)(R11*4), R12
+	VMOVUPS (BX)(R12*4), X2
+	MOVLQSX 12(DI)(R11*4), DI
+	VMOVUPS (BX)(DI*4), X3
+
+start4:
+	MOVQ 72(AX), BX
+
+tap4:
+	MOVQ    80(AX), R11
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel4:
+	VMOVUPS          (CX), X4
+	VFMADD231PS.BCST (R8)(DI*1), X4, X0
+	VFMADD231PS.BCST (R9)(DI*1), X4, X1
+	VFMADD231PS.BCST (R10)(DI*1), X4, X2
+	VFMADD231PS.BCST (SI)(DI*1), X4, X3
+	ADDQ             $0x10, CX
+	ADDQ             $0x04, DI
+	DECQ             R11
+	JNZ              channel4
+	DECQ             BX
+	JNZ              tap4
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), SI
+	VMOVUPS          X0, (CX)(SI*4)
+	MOVLQSX          4(DX)(BX*4), SI
+	VMOVUPS          X1, (CX)(SI*4)
+	MOVLQSX          8(DX)(BX*4), SI
+	VMOVUPS          X2, (CX)(SI*4)
+	MOVLQSX          12(DX)(BX*4), DX
+	VMOVUPS          X3, (CX)(DX*4)
+	ADDQ             $0x04, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile4
+	VZEROUPPER
+	RET
+
+size5:
+tile5:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVLQSX 4(SI)(DI*4), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVLQSX 8(SI)(DI*4), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVLQSX 12(SI)(DI*4), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVLQSX 16(SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  X0, X0, X0
+	VPXORD  X1, X1, X1
+	VPXORD  X2, X2, X2
+	VPXORD  X3, X3, X3
+	VPXORD  X4, X4, X4
+	CMPQ    88(AX), $0x00
+	JEQ     start5
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R12
+	MOVLQSX (DI)(R12*4), R13
+	VMOVUPS (BX)(R13*4), X0
+	MOVLQSX 4(DI)(R12*4), R13
+	VMOVUPS (BX)(R13*4), X1
+	MOVLQSX 8(DI)(R12*4), R13
+	VMOVUPS (BX)(R13*4), X2
+	MOVLQSX 12(DI)(R12*4), R13
+	VMOVUPS (BX)(R13*4), X3
+	MOVLQSX 16(DI)(R12*4), DI
+	VMOVUPS (BX)(DI*4), X4
+
+start5:
+	MOVQ 72(AX), BX
+
+tap5:
+	MOVQ    80(AX), R12
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel5:
+	VMOVUPS          (CX), X5
+	VFMADD231PS.BCST (R8)(DI*1), X5, X0
+	VFMADD231PS.BCST (R9)(DI*1), X5, X1
+	VFMADD231PS.BCST (R10)(DI*1), X5, X2
+	VFMADD231PS.BCST (R11)(DI*1), X5, X3
+	VFMADD231PS.BCST (SI)(DI*1), X5, X4
+	ADDQ             $0x10, CX
+	ADDQ             $0x04, DI
+	DECQ             R12
+	JNZ              channel5
+	DECQ             BX
+	JNZ              tap5
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), SI
+	VMOVUPS          X0, (CX)(SI*4)
+	MOVLQSX          4(DX)(BX*4), SI
+	VMOVUPS          X1, (CX)(SI*4)
+	MOVLQSX          8(DX)(BX*4), SI
+	VMOVUPS          X2, (CX)(SI*4)
+	MOVLQSX          12(DX)(BX*4), SI
+	VMOVUPS          X3, (CX)(SI*4)
+	MOVLQSX          16(DX)(BX*4), DX
+	VMOVUPS          X4, (CX)(DX*4)
+	ADDQ             $0x05, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile5
+	VZEROUPPER
+	RET
+
+size6:
+tile6:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVLQSX 4(SI)(DI*4), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVLQSX 8(SI)(DI*4), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVLQSX 12(SI)(DI*4), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVLQSX 16(SI)(DI*4), R12
+	LEAQ    (BX)(R12*4), R12
+	MOVLQSX 20(SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  X0, X0, X0
+	VPXORD  X1, X1, X1
+	VPXORD  X2, X2, X2
+	VPXORD  X3, X3, X3
+	VPXORD  X4, X4, X4
+	VPXORD  X5, X5, X5
+	CMPQ    88(AX), $0x00
+	JEQ     start6
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R13
+	MOVLQSX (DI)(R13*4), R14
+	VMOVUPS (BX)(R14*4), X0
+	MOVLQSX 4(DI)(R13*4), R14
+	VMOVUPS (BX)(R14*4), X1
+	MOVLQSX 8(DI)(R13*4), R14
+	VMOVUPS (BX)(R14*4), X2
+	MOVLQSX 12(DI)(R13*4), R14
+	VMOVUPS (BX)(R14*4), X3
+	MOVLQSX 16(DI)(R13*4), R14
+	VMOVUPS (BX)(R14*4), X4
+	MOVLQSX 20(DI)(R13*4), DI
+	VMOVUPS (BX)(DI*4), X5
+
+start6:
+	MOVQ 72(AX), BX
+
+tap6:
+	MOVQ    80(AX), R13
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel6:
+	VMOVUPS          (CX), X6
+	VFMADD231PS.BCST (R8)(DI*1), X6, X0
+	VFMADD231PS.BCST (R9)(DI*1), X6, X1
+	VFMADD231PS.BCST (R10)(DI*1), X6, X2
+	VFMADD231PS.BCST (R11)(DI*1), X6, X3
+	VFMADD231PS.BCST (R12)(DI*1), X6, X4
+	VFMADD231PS.BCST (SI)(DI*1), X6, X5
+	ADDQ             $0x10, CX
+	ADDQ             $0x04, DI
+	DECQ             R13
+	JNZ              channel6
+	DECQ             BX
+	JNZ              tap6
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), SI
+	VMOVUPS          X0, (CX)(SI*4)
+	MOVLQSX          4(DX)(BX*4), SI
+	VMOVUPS          X1, (CX)(SI*4)
+	MOVLQSX          8(DX)(BX*4), SI
+	VMOVUPS          X2, (CX)(SI*4)
+	MOVLQSX          12(DX)(BX*4), SI
+	VMOVUPS          X3, (CX)(SI*4)
+	MOVLQSX          16(DX)(BX*4), SI
+	VMOVUPS          X4, (CX)(SI*4)
+	MOVLQSX          20(DX)(BX*4), DX
+	VMOVUPS          X5, (CX)(DX*4)
+	ADDQ             $0x06, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile6
+	VZEROUPPER
+	RET
+
+size7:
+tile7:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVLQSX 4(SI)(DI*4), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVLQSX 8(SI)(DI*4), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVLQSX 12(SI)(DI*4), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVLQSX 16(SI)(DI*4), R12
+	LEAQ    (BX)(R12*4), R12
+	MOVLQSX 20(SI)(DI*4), R13
+	LEAQ    (BX)(R13*4), R13
+	MOVLQSX 24(SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  X0, X0, X0
+	VPXORD  X1, X1, X1
+	VPXORD  X2, X2, X2
+	VPXORD  X3, X3, X3
+	VPXORD  X4, X4, X4
+	VPXORD  X5, X5, X5
+	VPXORD  X6, X6, X6
+	CMPQ    88(AX), $0x00
+	JEQ     start7
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R14
+	MOVLQSX (DI)(R14*4), R15
+	VMOVUPS (BX)(R15*4), X0
+	MOVLQSX 4(DI)(R14*4), R15
+	VMOVUPS (BX)(R15*4), X1
+	MOVLQSX 8(DI)(R14*4), R15
+	VMOVUPS (BX)(R15*4), X2
+	MOVLQSX 12(DI)(R14*4), R15
+	VMOVUPS (BX)(R15*4), X3
+	MOVLQSX 16(DI)(R14*4), R15
+	VMOVUPS (BX)(R15*4), X4
+	MOVLQSX 20(DI)(R14*4), R15
+	VMOVUPS (BX)(R15*4), X5
+	MOVLQSX 24(DI)(R14*4), DI
+	VMOVUPS (BX)(DI*4), X6
+
+start7:
+	MOVQ 72(AX), BX
+
+tap7:
+	MOVQ    80(AX), R14
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel7:
+	VMOVUPS          (CX), X7
+	VFMADD231PS.BCST (R8)(DI*1), X7, X0
+	VFMADD231PS.BCST (R9)(DI*1), X7, X1
+	VFMADD231PS.BCST (R10)(DI*1), X7, X2
+	VFMADD231PS.BCST (R11)(DI*1), X7, X3
+	VFMADD231PS.BCST (R12)(DI*1), X7, X4
+	VFMADD231PS.BCST (R13)(DI*1), X7, X5
+	VFMADD231PS.BCST (SI)(DI*1), X7, X6
+	ADDQ             $0x10, CX
+	ADDQ             $0x04, DI
+	DECQ             R14
+	JNZ              channel7
+	DECQ             BX
+	JNZ              tap7
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), SI
+	VMOVUPS          X0, (CX)(SI*4)
+	MOVLQSX          4(DX)(BX*4), SI
+	VMOVUPS          X1, (CX)(SI*4)
+	MOVLQSX          8(DX)(BX*4), SI
+	VMOVUPS          X2, (CX)(SI*4)
+	MOVLQSX          12(DX)(BX*4), SI
+	VMOVUPS          X3, (CX)(SI*4)
+	MOVLQSX          16(DX)(BX*4), SI
+	VMOVUPS          X4, (CX)(SI*4)
+	MOVLQSX          20(DX)(BX*4), SI
+	VMOVUPS          X5, (CX)(SI*4)
+	MOVLQSX          24(DX)(BX*4), DX
+	VMOVUPS          X6, (CX)(DX*4)
+	ADDQ             $0x07, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile7
+	VZEROUPPER
+	RET
+
+size8:
+tile8:
+	MOVQ    40(AX), CX
+	MOVQ    32(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    24(AX), SI
+	MOVQ    48(AX), DI
+	MOVLQSX (SI)(DI*4), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVLQSX 4(SI)(DI*4), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVLQSX 8(SI)(DI*4), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVLQSX 12(SI)(DI*4), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVLQSX 16(SI)(DI*4), R12
+	LEAQ    (BX)(R12*4), R12
+	MOVLQSX 20(SI)(DI*4), R13
+	LEAQ    (BX)(R13*4), R13
+	MOVLQSX 24(SI)(DI*4), R14
+	LEAQ    (BX)(R14*4), R14
+	MOVLQSX 28(SI)(DI*4), SI
+	LEAQ    (BX)(SI*4), SI
+	VPXORD  X0, X0, X0
+	VPXORD  X1, X1, X1
+	VPXORD  X2, X2, X2
+	VPXORD  X3, X3, X3
+	VPXORD  X4, X4, X4
+	VPXORD  X5, X5, X5
+	VPXORD  X6, X6, X6
+	VPXORD  X7, X7, X7
+	CMPQ    88(AX), $0x00
+	JEQ     start8
+	MOVQ    (AX), BX
+	MOVQ    8(AX), DI
+	MOVQ    48(AX), R15
+	MOVLQSX (DI)(R15*4), BP
+	VMOVUPS (BX)(BP*4), X0
+	MOVLQSX 4(DI)(R15*4), BP
+	VMOVUPS (BX)(BP*4), X1
+	MOVLQSX 8(DI)(R15*4), BP
+	VMOVUPS (BX)(BP*4), X2
+	MOVLQSX 12(DI)(R15*4), BP
+	VMOVUPS (BX)(BP*4), X3
+	MOVLQSX 16(DI)(R15*4), BP
+	VMOVUPS (BX)(BP*4), X4
+	MOVLQSX 20(DI)(R15*4), BP
+	VMOVUPS (BX)(BP*4), X5
+	MOVLQSX 24(DI)(R15*4), BP
+	VMOVUPS (BX)(BP*4), X6
+	MOVLQSX 28(DI)(R15*4), DI
+	VMOVUPS (BX)(DI*4), X7
+
+start8:
+	MOVQ 72(AX), BX
+
+tap8:
+	MOVQ    80(AX), R15
+	MOVLQSX (DX), DI
+	SHLQ    $0x02, DI
+	ADDQ    $0x04, DX
+
+channel8:
+	VMOVUPS          (CX), X8
+	VFMADD231PS.BCST (R8)(DI*1), X8, X0
+	VFMADD231PS.BCST (R9)(DI*1), X8, X1
+	VFMADD231PS.BCST (R10)(DI*1), X8, X2
+	VFMADD231PS.BCST (R11)(DI*1), X8, X3
+	VFMADD231PS.BCST (R12)(DI*1), X8, X4
+	VFMADD231PS.BCST (R13)(DI*1), X8, X5
+	VFMADD231PS.BCST (R14)(DI*1), X8, X6
+	VFMADD231PS.BCST (SI)(DI*1), X8, X7
+	ADDQ             $0x10, CX
+	ADDQ             $0x04, DI
+	DECQ             R15
+	JNZ              channel8
+	DECQ             BX
+	JNZ              tap8
+	MOVQ             (AX), CX
+	MOVQ             8(AX), DX
+	MOVQ             48(AX), BX
+	MOVLQSX          (DX)(BX*4), SI
+	VMOVUPS          X0, (CX)(SI*4)
+	MOVLQSX          4(DX)(BX*4), SI
+	VMOVUPS          X1, (CX)(SI*4)
+	MOVLQSX          8(DX)(BX*4), SI
+	VMOVUPS          X2, (CX)(SI*4)
+	MOVLQSX          12(DX)(BX*4), SI
+	VMOVUPS          X3, (CX)(SI*4)
+	MOVLQSX          16(DX)(BX*4), SI
+	VMOVUPS          X4, (CX)(SI*4)
+	MOVLQSX          20(DX)(BX*4), SI
+	VMOVUPS          X5, (CX)(SI*4)
+	MOVLQSX          24(DX)(BX*4), SI
+	VMOVUPS          X6, (CX)(SI*4)
+	MOVLQSX          28(DX)(BX*4), DX
+	VMOVUPS          X7, (CX)(DX*4)
+	ADDQ             $0x08, 48(AX)
+	DECQ             64(AX)
+	JNZ              tile8
+	VZEROUPPER
+	RET
+
 // func denseGrad16AVX2(c *byte)
 // Requires: AVX, FMA3
 TEXT ·denseGrad16AVX2(SB), NOSPLIT, $0-8
@@ -3152,5 +5009,3539 @@ column8:
 	ADDQ         AX, CX
 	VMOVUPS      X7, (CX)
 	ADDQ         AX, CX
+	VZEROUPPER
+	RET
+
+// func denseGrad16AVX512(c *byte)
+// Requires: AVX, AVX512F
+TEXT ·denseGrad16AVX512(SB), NOSPLIT, $0-8
+	MOVQ    c+0(FP), AX
+	MOVQ    24(AX), CX
+	CMPQ    CX, $0x10
+	JEQ     size16
+	CMPQ    CX, $0x0f
+	JEQ     size15
+	CMPQ    CX, $0x0e
+	JEQ     size14
+	CMPQ    CX, $0x0d
+	JEQ     size13
+	CMPQ    CX, $0x0c
+	JEQ     size12
+	CMPQ    CX, $0x0b
+	JEQ     size11
+	CMPQ    CX, $0x0a
+	JEQ     size10
+	CMPQ    CX, $0x09
+	JEQ     size9
+	CMPQ    CX, $0x08
+	JEQ     size8
+	CMPQ    CX, $0x07
+	JEQ     size7
+	CMPQ    CX, $0x06
+	JEQ     size6
+	CMPQ    CX, $0x05
+	JEQ     size5
+	CMPQ    CX, $0x04
+	JEQ     size4
+	CMPQ    CX, $0x03
+	JEQ     size3
+	CMPQ    CX, $0x02
+	JEQ     size2
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row1:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column1:
+	VMOVUPS          (R9), Z1
+	VFMADD231PS.BCST (R8), Z1, Z0
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column1
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row1
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Z0, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size2:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z1
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row2:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column2:
+	VMOVUPS          (R9), Z2
+	VFMADD231PS.BCST (R8), Z2, Z0
+	VFMADD231PS.BCST 4(R8), Z2, Z1
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column2
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row2
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Z0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z1, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size3:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z2
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row3:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column3:
+	VMOVUPS          (R9), Z3
+	VFMADD231PS.BCST (R8), Z3, Z0
+	VFMADD231PS.BCST 4(R8), Z3, Z1
+	VFMADD231PS.BCST 8(R8), Z3, Z2
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column3
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row3
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Z0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z2, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size4:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z3
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row4:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column4:
+	VMOVUPS          (R9), Z4
+	VFMADD231PS.BCST (R8), Z4, Z0
+	VFMADD231PS.BCST 4(R8), Z4, Z1
+	VFMADD231PS.BCST 8(R8), Z4, Z2
+	VFMADD231PS.BCST 12(R8), Z4, Z3
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column4
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row4
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Z0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z3, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size5:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z4
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row5:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column5:
+	VMOVUPS          (R9), Z5
+	VFMADD231PS.BCST (R8), Z5, Z0
+	VFMADD231PS.BCST 4(R8), Z5, Z1
+	VFMADD231PS.BCST 8(R8), Z5, Z2
+	VFMADD231PS.BCST 12(R8), Z5, Z3
+	VFMADD231PS.BCST 16(R8), Z5, Z4
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column5
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row5
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Z0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z4, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size6:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z5
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row6:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column6:
+	VMOVUPS          (R9), Z6
+	VFMADD231PS.BCST (R8), Z6, Z0
+	VFMADD231PS.BCST 4(R8), Z6, Z1
+	VFMADD231PS.BCST 8(R8), Z6, Z2
+	VFMADD231PS.BCST 12(R8), Z6, Z3
+	VFMADD231PS.BCST 16(R8), Z6, Z4
+	VFMADD231PS.BCST 20(R8), Z6, Z5
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column6
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row6
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Z0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z5, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size7:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z6
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row7:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column7:
+	VMOVUPS          (R9), Z7
+	VFMADD231PS.BCST (R8), Z7, Z0
+	VFMADD231PS.BCST 4(R8), Z7, Z1
+	VFMADD231PS.BCST 8(R8), Z7, Z2
+	VFMADD231PS.BCST 12(R8), Z7, Z3
+	VFMADD231PS.BCST 16(R8), Z7, Z4
+	VFMADD231PS.BCST 20(R8), Z7, Z5
+	VFMADD231PS.BCST 24(R8), Z7, Z6
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column7
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row7
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Z0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z6, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size8:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z7
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row8:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column8:
+	VMOVUPS          (R9), Z8
+	VFMADD231PS.BCST (R8), Z8, Z0
+	VFMADD231PS.BCST 4(R8), Z8, Z1
+	VFMADD231PS.BCST 8(R8), Z8, Z2
+	VFMADD231PS.BCST 12(R8), Z8, Z3
+	VFMADD231PS.BCST 16(R8), Z8, Z4
+	VFMADD231PS.BCST 20(R8), Z8, Z5
+	VFMADD231PS.BCST 24(R8), Z8, Z6
+	VFMADD231PS.BCST 28(R8), Z8, Z7
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column8
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row8
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Z0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z7, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size9:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z8
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row9:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column9:
+	VMOVUPS          (R9), Z9
+	VFMADD231PS.BCST (R8), Z9, Z0
+	VFMADD231PS.BCST 4(R8), Z9, Z1
+	VFMADD231PS.BCST 8(R8), Z9, Z2
+	VFMADD231PS.BCST 12(R8), Z9, Z3
+	VFMADD231PS.BCST 16(R8), Z9, Z4
+	VFMADD231PS.BCST 20(R8), Z9, Z5
+	VFMADD231PS.BCST 24(R8), Z9, Z6
+	VFMADD231PS.BCST 28(R8), Z9, Z7
+	VFMADD231PS.BCST 32(R8), Z9, Z8
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column9
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row9
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Z0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z8, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size10:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z8
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z9
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row10:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column10:
+	VMOVUPS          (R9), Z10
+	VFMADD231PS.BCST (R8), Z10, Z0
+	VFMADD231PS.BCST 4(R8), Z10, Z1
+	VFMADD231PS.BCST 8(R8), Z10, Z2
+	VFMADD231PS.BCST 12(R8), Z10, Z3
+	VFMADD231PS.BCST 16(R8), Z10, Z4
+	VFMADD231PS.BCST 20(R8), Z10, Z5
+	VFMADD231PS.BCST 24(R8), Z10, Z6
+	VFMADD231PS.BCST 28(R8), Z10, Z7
+	VFMADD231PS.BCST 32(R8), Z10, Z8
+	VFMADD231PS.BCST 36(R8), Z10, Z9
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column10
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row10
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Z0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z8, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z9, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size11:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z8
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z9
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z10
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row11:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column11:
+	VMOVUPS          (R9), Z11
+	VFMADD231PS.BCST (R8), Z11, Z0
+	VFMADD231PS.BCST 4(R8), Z11, Z1
+	VFMADD231PS.BCST 8(R8), Z11, Z2
+	VFMADD231PS.BCST 12(R8), Z11, Z3
+	VFMADD231PS.BCST 16(R8), Z11, Z4
+	VFMADD231PS.BCST 20(R8), Z11, Z5
+	VFMADD231PS.BCST 24(R8), Z11, Z6
+	VFMADD231PS.BCST 28(R8), Z11, Z7
+	VFMADD231PS.BCST 32(R8), Z11, Z8
+	VFMADD231PS.BCST 36(R8), Z11, Z9
+	VFMADD231PS.BCST 40(R8), Z11, Z10
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column11
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row11
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Z0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z8, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z9, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z10, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size12:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z8
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z9
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z10
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z11
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row12:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column12:
+	VMOVUPS          (R9), Z12
+	VFMADD231PS.BCST (R8), Z12, Z0
+	VFMADD231PS.BCST 4(R8), Z12, Z1
+	VFMADD231PS.BCST 8(R8), Z12, Z2
+	VFMADD231PS.BCST 12(R8), Z12, Z3
+	VFMADD231PS.BCST 16(R8), Z12, Z4
+	VFMADD231PS.BCST 20(R8), Z12, Z5
+	VFMADD231PS.BCST 24(R8), Z12, Z6
+	VFMADD231PS.BCST 28(R8), Z12, Z7
+	VFMADD231PS.BCST 32(R8), Z12, Z8
+	VFMADD231PS.BCST 36(R8), Z12, Z9
+	VFMADD231PS.BCST 40(R8), Z12, Z10
+	VFMADD231PS.BCST 44(R8), Z12, Z11
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column12
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row12
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Z0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z8, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z9, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z10, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z11, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size13:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z8
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z9
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z10
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z11
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z12
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row13:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column13:
+	VMOVUPS          (R9), Z13
+	VFMADD231PS.BCST (R8), Z13, Z0
+	VFMADD231PS.BCST 4(R8), Z13, Z1
+	VFMADD231PS.BCST 8(R8), Z13, Z2
+	VFMADD231PS.BCST 12(R8), Z13, Z3
+	VFMADD231PS.BCST 16(R8), Z13, Z4
+	VFMADD231PS.BCST 20(R8), Z13, Z5
+	VFMADD231PS.BCST 24(R8), Z13, Z6
+	VFMADD231PS.BCST 28(R8), Z13, Z7
+	VFMADD231PS.BCST 32(R8), Z13, Z8
+	VFMADD231PS.BCST 36(R8), Z13, Z9
+	VFMADD231PS.BCST 40(R8), Z13, Z10
+	VFMADD231PS.BCST 44(R8), Z13, Z11
+	VFMADD231PS.BCST 48(R8), Z13, Z12
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column13
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row13
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Z0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z8, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z9, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z10, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z11, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z12, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size14:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z8
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z9
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z10
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z11
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z12
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z13
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row14:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column14:
+	VMOVUPS          (R9), Z14
+	VFMADD231PS.BCST (R8), Z14, Z0
+	VFMADD231PS.BCST 4(R8), Z14, Z1
+	VFMADD231PS.BCST 8(R8), Z14, Z2
+	VFMADD231PS.BCST 12(R8), Z14, Z3
+	VFMADD231PS.BCST 16(R8), Z14, Z4
+	VFMADD231PS.BCST 20(R8), Z14, Z5
+	VFMADD231PS.BCST 24(R8), Z14, Z6
+	VFMADD231PS.BCST 28(R8), Z14, Z7
+	VFMADD231PS.BCST 32(R8), Z14, Z8
+	VFMADD231PS.BCST 36(R8), Z14, Z9
+	VFMADD231PS.BCST 40(R8), Z14, Z10
+	VFMADD231PS.BCST 44(R8), Z14, Z11
+	VFMADD231PS.BCST 48(R8), Z14, Z12
+	VFMADD231PS.BCST 52(R8), Z14, Z13
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column14
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row14
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Z0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z8, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z9, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z10, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z11, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z12, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z13, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size15:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z8
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z9
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z10
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z11
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z12
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z13
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z14
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row15:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column15:
+	VMOVUPS          (R9), Z15
+	VFMADD231PS.BCST (R8), Z15, Z0
+	VFMADD231PS.BCST 4(R8), Z15, Z1
+	VFMADD231PS.BCST 8(R8), Z15, Z2
+	VFMADD231PS.BCST 12(R8), Z15, Z3
+	VFMADD231PS.BCST 16(R8), Z15, Z4
+	VFMADD231PS.BCST 20(R8), Z15, Z5
+	VFMADD231PS.BCST 24(R8), Z15, Z6
+	VFMADD231PS.BCST 28(R8), Z15, Z7
+	VFMADD231PS.BCST 32(R8), Z15, Z8
+	VFMADD231PS.BCST 36(R8), Z15, Z9
+	VFMADD231PS.BCST 40(R8), Z15, Z10
+	VFMADD231PS.BCST 44(R8), Z15, Z11
+	VFMADD231PS.BCST 48(R8), Z15, Z12
+	VFMADD231PS.BCST 52(R8), Z15, Z13
+	VFMADD231PS.BCST 56(R8), Z15, Z14
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column15
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row15
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Z0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z8, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z9, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z10, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z11, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z12, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z13, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z14, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size16:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Z0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z8
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z9
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z10
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z11
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z12
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z13
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z14
+	ADDQ    DX, CX
+	VMOVUPS (CX), Z15
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row16:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column16:
+	VMOVUPS          (R9), Z16
+	VFMADD231PS.BCST (R8), Z16, Z0
+	VFMADD231PS.BCST 4(R8), Z16, Z1
+	VFMADD231PS.BCST 8(R8), Z16, Z2
+	VFMADD231PS.BCST 12(R8), Z16, Z3
+	VFMADD231PS.BCST 16(R8), Z16, Z4
+	VFMADD231PS.BCST 20(R8), Z16, Z5
+	VFMADD231PS.BCST 24(R8), Z16, Z6
+	VFMADD231PS.BCST 28(R8), Z16, Z7
+	VFMADD231PS.BCST 32(R8), Z16, Z8
+	VFMADD231PS.BCST 36(R8), Z16, Z9
+	VFMADD231PS.BCST 40(R8), Z16, Z10
+	VFMADD231PS.BCST 44(R8), Z16, Z11
+	VFMADD231PS.BCST 48(R8), Z16, Z12
+	VFMADD231PS.BCST 52(R8), Z16, Z13
+	VFMADD231PS.BCST 56(R8), Z16, Z14
+	VFMADD231PS.BCST 60(R8), Z16, Z15
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column16
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row16
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Z0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z8, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z9, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z10, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z11, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z12, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z13, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z14, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Z15, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+// func denseGrad8AVX512(c *byte)
+// Requires: AVX, AVX512F, AVX512VL
+TEXT ·denseGrad8AVX512(SB), NOSPLIT, $0-8
+	MOVQ    c+0(FP), AX
+	MOVQ    24(AX), CX
+	CMPQ    CX, $0x10
+	JEQ     size16
+	CMPQ    CX, $0x0f
+	JEQ     size15
+	CMPQ    CX, $0x0e
+	JEQ     size14
+	CMPQ    CX, $0x0d
+	JEQ     size13
+	CMPQ    CX, $0x0c
+	JEQ     size12
+	CMPQ    CX, $0x0b
+	JEQ     size11
+	CMPQ    CX, $0x0a
+	JEQ     size10
+	CMPQ    CX, $0x09
+	JEQ     size9
+	CMPQ    CX, $0x08
+	JEQ     size8
+	CMPQ    CX, $0x07
+	JEQ     size7
+	CMPQ    CX, $0x06
+	JEQ     size6
+	CMPQ    CX, $0x05
+	JEQ     size5
+	CMPQ    CX, $0x04
+	JEQ     size4
+	CMPQ    CX, $0x03
+	JEQ     size3
+	CMPQ    CX, $0x02
+	JEQ     size2
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Y0
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row1:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column1:
+	VMOVUPS          (R9), Y1
+	VFMADD231PS.BCST (R8), Y1, Y0
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column1
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row1
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Y0, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size2:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row2:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column2:
+	VMOVUPS          (R9), Y2
+	VFMADD231PS.BCST (R8), Y2, Y0
+	VFMADD231PS.BCST 4(R8), Y2, Y1
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column2
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row2
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Y0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y1, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size3:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row3:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column3:
+	VMOVUPS          (R9), Y3
+	VFMADD231PS.BCST (R8), Y3, Y0
+	VFMADD231PS.BCST 4(R8), Y3, Y1
+	VFMADD231PS.BCST 8(R8), Y3, Y2
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column3
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row3
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Y0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y2, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size4:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y3
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row4:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column4:
+	VMOVUPS          (R9), Y4
+	VFMADD231PS.BCST (R8), Y4, Y0
+	VFMADD231PS.BCST 4(R8), Y4, Y1
+	VFMADD231PS.BCST 8(R8), Y4, Y2
+	VFMADD231PS.BCST 12(R8), Y4, Y3
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column4
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row4
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Y0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y3, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size5:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y4
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row5:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column5:
+	VMOVUPS          (R9), Y5
+	VFMADD231PS.BCST (R8), Y5, Y0
+	VFMADD231PS.BCST 4(R8), Y5, Y1
+	VFMADD231PS.BCST 8(R8), Y5, Y2
+	VFMADD231PS.BCST 12(R8), Y5, Y3
+	VFMADD231PS.BCST 16(R8), Y5, Y4
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column5
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row5
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Y0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y4, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size6:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y5
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row6:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column6:
+	VMOVUPS          (R9), Y6
+	VFMADD231PS.BCST (R8), Y6, Y0
+	VFMADD231PS.BCST 4(R8), Y6, Y1
+	VFMADD231PS.BCST 8(R8), Y6, Y2
+	VFMADD231PS.BCST 12(R8), Y6, Y3
+	VFMADD231PS.BCST 16(R8), Y6, Y4
+	VFMADD231PS.BCST 20(R8), Y6, Y5
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column6
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row6
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Y0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y5, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size7:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y6
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row7:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column7:
+	VMOVUPS          (R9), Y7
+	VFMADD231PS.BCST (R8), Y7, Y0
+	VFMADD231PS.BCST 4(R8), Y7, Y1
+	VFMADD231PS.BCST 8(R8), Y7, Y2
+	VFMADD231PS.BCST 12(R8), Y7, Y3
+	VFMADD231PS.BCST 16(R8), Y7, Y4
+	VFMADD231PS.BCST 20(R8), Y7, Y5
+	VFMADD231PS.BCST 24(R8), Y7, Y6
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column7
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row7
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Y0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y6, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size8:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y7
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row8:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column8:
+	VMOVUPS          (R9), Y8
+	VFMADD231PS.BCST (R8), Y8, Y0
+	VFMADD231PS.BCST 4(R8), Y8, Y1
+	VFMADD231PS.BCST 8(R8), Y8, Y2
+	VFMADD231PS.BCST 12(R8), Y8, Y3
+	VFMADD231PS.BCST 16(R8), Y8, Y4
+	VFMADD231PS.BCST 20(R8), Y8, Y5
+	VFMADD231PS.BCST 24(R8), Y8, Y6
+	VFMADD231PS.BCST 28(R8), Y8, Y7
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column8
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row8
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Y0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y7, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size9:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y8
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row9:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column9:
+	VMOVUPS          (R9), Y9
+	VFMADD231PS.BCST (R8), Y9, Y0
+	VFMADD231PS.BCST 4(R8), Y9, Y1
+	VFMADD231PS.BCST 8(R8), Y9, Y2
+	VFMADD231PS.BCST 12(R8), Y9, Y3
+	VFMADD231PS.BCST 16(R8), Y9, Y4
+	VFMADD231PS.BCST 20(R8), Y9, Y5
+	VFMADD231PS.BCST 24(R8), Y9, Y6
+	VFMADD231PS.BCST 28(R8), Y9, Y7
+	VFMADD231PS.BCST 32(R8), Y9, Y8
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column9
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row9
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Y0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y8, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size10:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y8
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y9
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row10:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column10:
+	VMOVUPS          (R9), Y10
+	VFMADD231PS.BCST (R8), Y10, Y0
+	VFMADD231PS.BCST 4(R8), Y10, Y1
+	VFMADD231PS.BCST 8(R8), Y10, Y2
+	VFMADD231PS.BCST 12(R8), Y10, Y3
+	VFMADD231PS.BCST 16(R8), Y10, Y4
+	VFMADD231PS.BCST 20(R8), Y10, Y5
+	VFMADD231PS.BCST 24(R8), Y10, Y6
+	VFMADD231PS.BCST 28(R8), Y10, Y7
+	VFMADD231PS.BCST 32(R8), Y10, Y8
+	VFMADD231PS.BCST 36(R8), Y10, Y9
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column10
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row10
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Y0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y8, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y9, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size11:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y8
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y9
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y10
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row11:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column11:
+	VMOVUPS          (R9), Y11
+	VFMADD231PS.BCST (R8), Y11, Y0
+	VFMADD231PS.BCST 4(R8), Y11, Y1
+	VFMADD231PS.BCST 8(R8), Y11, Y2
+	VFMADD231PS.BCST 12(R8), Y11, Y3
+	VFMADD231PS.BCST 16(R8), Y11, Y4
+	VFMADD231PS.BCST 20(R8), Y11, Y5
+	VFMADD231PS.BCST 24(R8), Y11, Y6
+	VFMADD231PS.BCST 28(R8), Y11, Y7
+	VFMADD231PS.BCST 32(R8), Y11, Y8
+	VFMADD231PS.BCST 36(R8), Y11, Y9
+	VFMADD231PS.BCST 40(R8), Y11, Y10
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column11
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row11
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Y0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y8, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y9, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y10, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size12:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y8
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y9
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y10
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y11
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row12:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column12:
+	VMOVUPS          (R9), Y12
+	VFMADD231PS.BCST (R8), Y12, Y0
+	VFMADD231PS.BCST 4(R8), Y12, Y1
+	VFMADD231PS.BCST 8(R8), Y12, Y2
+	VFMADD231PS.BCST 12(R8), Y12, Y3
+	VFMADD231PS.BCST 16(R8), Y12, Y4
+	VFMADD231PS.BCST 20(R8), Y12, Y5
+	VFMADD231PS.BCST 24(R8), Y12, Y6
+	VFMADD231PS.BCST 28(R8), Y12, Y7
+	VFMADD231PS.BCST 32(R8), Y12, Y8
+	VFMADD231PS.BCST 36(R8), Y12, Y9
+	VFMADD231PS.BCST 40(R8), Y12, Y10
+	VFMADD231PS.BCST 44(R8), Y12, Y11
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column12
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row12
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Y0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y8, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y9, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y10, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y11, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size13:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y8
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y9
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y10
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y11
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row13:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column13:
+	VMOVUPS          (R9), Y13
+	VFMADD231PS.BCST (R8), Y13, Y0
+	VFMADD231PS.BCST 4(R8), Y13, Y1
+	VFMADD231PS.BCST 8(R8), Y13, Y2
+	VFMADD231PS.BCST 12(R8), Y13, Y3
+	VFMADD231PS.BCST 16(R8), Y13, Y4
+	VFMADD231PS.BCST 20(R8), Y13, Y5
+	VFMADD231PS.BCST 24(R8), Y13, Y6
+	VFMADD231PS.BCST 28(R8), Y13, Y7
+	VFMADD231PS.BCST 32(R8), Y13, Y8
+	VFMADD231PS.BCST 36(R8), Y13, Y9
+	VFMADD231PS.BCST 40(R8), Y13, Y10
+	VFMADD231PS.BCST 44(R8), Y13, Y11
+	VFMADD231PS.BCST 48(R8), Y13, Y12
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column13
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row13
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Y0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y8, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y9, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y10, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y11, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y12, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size14:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y8
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y9
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y10
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y11
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y13
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row14:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column14:
+	VMOVUPS          (R9), Y14
+	VFMADD231PS.BCST (R8), Y14, Y0
+	VFMADD231PS.BCST 4(R8), Y14, Y1
+	VFMADD231PS.BCST 8(R8), Y14, Y2
+	VFMADD231PS.BCST 12(R8), Y14, Y3
+	VFMADD231PS.BCST 16(R8), Y14, Y4
+	VFMADD231PS.BCST 20(R8), Y14, Y5
+	VFMADD231PS.BCST 24(R8), Y14, Y6
+	VFMADD231PS.BCST 28(R8), Y14, Y7
+	VFMADD231PS.BCST 32(R8), Y14, Y8
+	VFMADD231PS.BCST 36(R8), Y14, Y9
+	VFMADD231PS.BCST 40(R8), Y14, Y10
+	VFMADD231PS.BCST 44(R8), Y14, Y11
+	VFMADD231PS.BCST 48(R8), Y14, Y12
+	VFMADD231PS.BCST 52(R8), Y14, Y13
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column14
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row14
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Y0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y8, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y9, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y10, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y11, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y12, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y13, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size15:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y8
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y9
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y10
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y11
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y13
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y14
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row15:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column15:
+	VMOVUPS          (R9), Y15
+	VFMADD231PS.BCST (R8), Y15, Y0
+	VFMADD231PS.BCST 4(R8), Y15, Y1
+	VFMADD231PS.BCST 8(R8), Y15, Y2
+	VFMADD231PS.BCST 12(R8), Y15, Y3
+	VFMADD231PS.BCST 16(R8), Y15, Y4
+	VFMADD231PS.BCST 20(R8), Y15, Y5
+	VFMADD231PS.BCST 24(R8), Y15, Y6
+	VFMADD231PS.BCST 28(R8), Y15, Y7
+	VFMADD231PS.BCST 32(R8), Y15, Y8
+	VFMADD231PS.BCST 36(R8), Y15, Y9
+	VFMADD231PS.BCST 40(R8), Y15, Y10
+	VFMADD231PS.BCST 44(R8), Y15, Y11
+	VFMADD231PS.BCST 48(R8), Y15, Y12
+	VFMADD231PS.BCST 52(R8), Y15, Y13
+	VFMADD231PS.BCST 56(R8), Y15, Y14
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column15
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row15
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Y0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y8, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y9, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y10, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y11, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y12, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y13, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y14, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size16:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y8
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y9
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y10
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y11
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y13
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y14
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y15
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row16:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column16:
+	VMOVUPS          (R9), Y16
+	VFMADD231PS.BCST (R8), Y16, Y0
+	VFMADD231PS.BCST 4(R8), Y16, Y1
+	VFMADD231PS.BCST 8(R8), Y16, Y2
+	VFMADD231PS.BCST 12(R8), Y16, Y3
+	VFMADD231PS.BCST 16(R8), Y16, Y4
+	VFMADD231PS.BCST 20(R8), Y16, Y5
+	VFMADD231PS.BCST 24(R8), Y16, Y6
+	VFMADD231PS.BCST 28(R8), Y16, Y7
+	VFMADD231PS.BCST 32(R8), Y16, Y8
+	VFMADD231PS.BCST 36(R8), Y16, Y9
+	VFMADD231PS.BCST 40(R8), Y16, Y10
+	VFMADD231PS.BCST 44(R8), Y16, Y11
+	VFMADD231PS.BCST 48(R8), Y16, Y12
+	VFMADD231PS.BCST 52(R8), Y16, Y13
+	VFMADD231PS.BCST 56(R8), Y16, Y14
+	VFMADD231PS.BCST 60(R8), Y16, Y15
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column16
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row16
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          Y0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y8, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y9, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y10, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y11, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y12, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y13, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y14, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          Y15, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+// func denseGrad4AVX512(c *byte)
+// Requires: AVX, AVX512F, AVX512VL
+TEXT ·denseGrad4AVX512(SB), NOSPLIT, $0-8
+	MOVQ    c+0(FP), AX
+	MOVQ    24(AX), CX
+	CMPQ    CX, $0x10
+	JEQ     size16
+	CMPQ    CX, $0x0f
+	JEQ     size15
+	CMPQ    CX, $0x0e
+	JEQ     size14
+	CMPQ    CX, $0x0d
+	JEQ     size13
+	CMPQ    CX, $0x0c
+	JEQ     size12
+	CMPQ    CX, $0x0b
+	JEQ     size11
+	CMPQ    CX, $0x0a
+	JEQ     size10
+	CMPQ    CX, $0x09
+	JEQ     size9
+	CMPQ    CX, $0x08
+	JEQ     size8
+	CMPQ    CX, $0x07
+	JEQ     size7
+	CMPQ    CX, $0x06
+	JEQ     size6
+	CMPQ    CX, $0x05
+	JEQ     size5
+	CMPQ    CX, $0x04
+	JEQ     size4
+	CMPQ    CX, $0x03
+	JEQ     size3
+	CMPQ    CX, $0x02
+	JEQ     size2
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), X0
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row1:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column1:
+	VMOVUPS          (R9), X1
+	VFMADD231PS.BCST (R8), X1, X0
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column1
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row1
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          X0, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size2:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), X0
+	ADDQ    DX, CX
+	VMOVUPS (CX), X1
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row2:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column2:
+	VMOVUPS          (R9), X2
+	VFMADD231PS.BCST (R8), X2, X0
+	VFMADD231PS.BCST 4(R8), X2, X1
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column2
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row2
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          X0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X1, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size3:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), X0
+	ADDQ    DX, CX
+	VMOVUPS (CX), X1
+	ADDQ    DX, CX
+	VMOVUPS (CX), X2
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row3:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column3:
+	VMOVUPS          (R9), X3
+	VFMADD231PS.BCST (R8), X3, X0
+	VFMADD231PS.BCST 4(R8), X3, X1
+	VFMADD231PS.BCST 8(R8), X3, X2
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column3
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row3
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          X0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X2, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size4:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), X0
+	ADDQ    DX, CX
+	VMOVUPS (CX), X1
+	ADDQ    DX, CX
+	VMOVUPS (CX), X2
+	ADDQ    DX, CX
+	VMOVUPS (CX), X3
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row4:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column4:
+	VMOVUPS          (R9), X4
+	VFMADD231PS.BCST (R8), X4, X0
+	VFMADD231PS.BCST 4(R8), X4, X1
+	VFMADD231PS.BCST 8(R8), X4, X2
+	VFMADD231PS.BCST 12(R8), X4, X3
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column4
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row4
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          X0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X3, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size5:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), X0
+	ADDQ    DX, CX
+	VMOVUPS (CX), X1
+	ADDQ    DX, CX
+	VMOVUPS (CX), X2
+	ADDQ    DX, CX
+	VMOVUPS (CX), X3
+	ADDQ    DX, CX
+	VMOVUPS (CX), X4
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row5:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column5:
+	VMOVUPS          (R9), X5
+	VFMADD231PS.BCST (R8), X5, X0
+	VFMADD231PS.BCST 4(R8), X5, X1
+	VFMADD231PS.BCST 8(R8), X5, X2
+	VFMADD231PS.BCST 12(R8), X5, X3
+	VFMADD231PS.BCST 16(R8), X5, X4
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column5
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row5
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          X0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X4, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size6:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), X0
+	ADDQ    DX, CX
+	VMOVUPS (CX), X1
+	ADDQ    DX, CX
+	VMOVUPS (CX), X2
+	ADDQ    DX, CX
+	VMOVUPS (CX), X3
+	ADDQ    DX, CX
+	VMOVUPS (CX), X4
+	ADDQ    DX, CX
+	VMOVUPS (CX), X5
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row6:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column6:
+	VMOVUPS          (R9), X6
+	VFMADD231PS.BCST (R8), X6, X0
+	VFMADD231PS.BCST 4(R8), X6, X1
+	VFMADD231PS.BCST 8(R8), X6, X2
+	VFMADD231PS.BCST 12(R8), X6, X3
+	VFMADD231PS.BCST 16(R8), X6, X4
+	VFMADD231PS.BCST 20(R8), X6, X5
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column6
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row6
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          X0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X5, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size7:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), X0
+	ADDQ    DX, CX
+	VMOVUPS (CX), X1
+	ADDQ    DX, CX
+	VMOVUPS (CX), X2
+	ADDQ    DX, CX
+	VMOVUPS (CX), X3
+	ADDQ    DX, CX
+	VMOVUPS (CX), X4
+	ADDQ    DX, CX
+	VMOVUPS (CX), X5
+	ADDQ    DX, CX
+	VMOVUPS (CX), X6
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row7:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column7:
+	VMOVUPS          (R9), X7
+	VFMADD231PS.BCST (R8), X7, X0
+	VFMADD231PS.BCST 4(R8), X7, X1
+	VFMADD231PS.BCST 8(R8), X7, X2
+	VFMADD231PS.BCST 12(R8), X7, X3
+	VFMADD231PS.BCST 16(R8), X7, X4
+	VFMADD231PS.BCST 20(R8), X7, X5
+	VFMADD231PS.BCST 24(R8), X7, X6
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column7
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row7
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          X0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X6, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size8:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), X0
+	ADDQ    DX, CX
+	VMOVUPS (CX), X1
+	ADDQ    DX, CX
+	VMOVUPS (CX), X2
+	ADDQ    DX, CX
+	VMOVUPS (CX), X3
+	ADDQ    DX, CX
+	VMOVUPS (CX), X4
+	ADDQ    DX, CX
+	VMOVUPS (CX), X5
+	ADDQ    DX, CX
+	VMOVUPS (CX), X6
+	ADDQ    DX, CX
+	VMOVUPS (CX), X7
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row8:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column8:
+	VMOVUPS          (R9), X8
+	VFMADD231PS.BCST (R8), X8, X0
+	VFMADD231PS.BCST 4(R8), X8, X1
+	VFMADD231PS.BCST 8(R8), X8, X2
+	VFMADD231PS.BCST 12(R8), X8, X3
+	VFMADD231PS.BCST 16(R8), X8, X4
+	VFMADD231PS.BCST 20(R8), X8, X5
+	VFMADD231PS.BCST 24(R8), X8, X6
+	VFMADD231PS.BCST 28(R8), X8, X7
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column8
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row8
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          X0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X7, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size9:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), X0
+	ADDQ    DX, CX
+	VMOVUPS (CX), X1
+	ADDQ    DX, CX
+	VMOVUPS (CX), X2
+	ADDQ    DX, CX
+	VMOVUPS (CX), X3
+	ADDQ    DX, CX
+	VMOVUPS (CX), X4
+	ADDQ    DX, CX
+	VMOVUPS (CX), X5
+	ADDQ    DX, CX
+	VMOVUPS (CX), X6
+	ADDQ    DX, CX
+	VMOVUPS (CX), X7
+	ADDQ    DX, CX
+	VMOVUPS (CX), X8
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row9:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column9:
+	VMOVUPS          (R9), X9
+	VFMADD231PS.BCST (R8), X9, X0
+	VFMADD231PS.BCST 4(R8), X9, X1
+	VFMADD231PS.BCST 8(R8), X9, X2
+	VFMADD231PS.BCST 12(R8), X9, X3
+	VFMADD231PS.BCST 16(R8), X9, X4
+	VFMADD231PS.BCST 20(R8), X9, X5
+	VFMADD231PS.BCST 24(R8), X9, X6
+	VFMADD231PS.BCST 28(R8), X9, X7
+	VFMADD231PS.BCST 32(R8), X9, X8
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column9
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row9
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          X0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X8, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size10:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), X0
+	ADDQ    DX, CX
+	VMOVUPS (CX), X1
+	ADDQ    DX, CX
+	VMOVUPS (CX), X2
+	ADDQ    DX, CX
+	VMOVUPS (CX), X3
+	ADDQ    DX, CX
+	VMOVUPS (CX), X4
+	ADDQ    DX, CX
+	VMOVUPS (CX), X5
+	ADDQ    DX, CX
+	VMOVUPS (CX), X6
+	ADDQ    DX, CX
+	VMOVUPS (CX), X7
+	ADDQ    DX, CX
+	VMOVUPS (CX), X8
+	ADDQ    DX, CX
+	VMOVUPS (CX), X9
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row10:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column10:
+	VMOVUPS          (R9), X10
+	VFMADD231PS.BCST (R8), X10, X0
+	VFMADD231PS.BCST 4(R8), X10, X1
+	VFMADD231PS.BCST 8(R8), X10, X2
+	VFMADD231PS.BCST 12(R8), X10, X3
+	VFMADD231PS.BCST 16(R8), X10, X4
+	VFMADD231PS.BCST 20(R8), X10, X5
+	VFMADD231PS.BCST 24(R8), X10, X6
+	VFMADD231PS.BCST 28(R8), X10, X7
+	VFMADD231PS.BCST 32(R8), X10, X8
+	VFMADD231PS.BCST 36(R8), X10, X9
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column10
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row10
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          X0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X8, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X9, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size11:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), X0
+	ADDQ    DX, CX
+	VMOVUPS (CX), X1
+	ADDQ    DX, CX
+	VMOVUPS (CX), X2
+	ADDQ    DX, CX
+	VMOVUPS (CX), X3
+	ADDQ    DX, CX
+	VMOVUPS (CX), X4
+	ADDQ    DX, CX
+	VMOVUPS (CX), X5
+	ADDQ    DX, CX
+	VMOVUPS (CX), X6
+	ADDQ    DX, CX
+	VMOVUPS (CX), X7
+	ADDQ    DX, CX
+	VMOVUPS (CX), X8
+	ADDQ    DX, CX
+	VMOVUPS (CX), X9
+	ADDQ    DX, CX
+	VMOVUPS (CX), X10
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row11:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column11:
+	VMOVUPS          (R9), X11
+	VFMADD231PS.BCST (R8), X11, X0
+	VFMADD231PS.BCST 4(R8), X11, X1
+	VFMADD231PS.BCST 8(R8), X11, X2
+	VFMADD231PS.BCST 12(R8), X11, X3
+	VFMADD231PS.BCST 16(R8), X11, X4
+	VFMADD231PS.BCST 20(R8), X11, X5
+	VFMADD231PS.BCST 24(R8), X11, X6
+	VFMADD231PS.BCST 28(R8), X11, X7
+	VFMADD231PS.BCST 32(R8), X11, X8
+	VFMADD231PS.BCST 36(R8), X11, X9
+	VFMADD231PS.BCST 40(R8), X11, X10
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column11
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row11
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          X0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X8, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X9, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X10, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size12:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), X0
+	ADDQ    DX, CX
+	VMOVUPS (CX), X1
+	ADDQ    DX, CX
+	VMOVUPS (CX), X2
+	ADDQ    DX, CX
+	VMOVUPS (CX), X3
+	ADDQ    DX, CX
+	VMOVUPS (CX), X4
+	ADDQ    DX, CX
+	VMOVUPS (CX), X5
+	ADDQ    DX, CX
+	VMOVUPS (CX), X6
+	ADDQ    DX, CX
+	VMOVUPS (CX), X7
+	ADDQ    DX, CX
+	VMOVUPS (CX), X8
+	ADDQ    DX, CX
+	VMOVUPS (CX), X9
+	ADDQ    DX, CX
+	VMOVUPS (CX), X10
+	ADDQ    DX, CX
+	VMOVUPS (CX), X11
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row12:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column12:
+	VMOVUPS          (R9), X12
+	VFMADD231PS.BCST (R8), X12, X0
+	VFMADD231PS.BCST 4(R8), X12, X1
+	VFMADD231PS.BCST 8(R8), X12, X2
+	VFMADD231PS.BCST 12(R8), X12, X3
+	VFMADD231PS.BCST 16(R8), X12, X4
+	VFMADD231PS.BCST 20(R8), X12, X5
+	VFMADD231PS.BCST 24(R8), X12, X6
+	VFMADD231PS.BCST 28(R8), X12, X7
+	VFMADD231PS.BCST 32(R8), X12, X8
+	VFMADD231PS.BCST 36(R8), X12, X9
+	VFMADD231PS.BCST 40(R8), X12, X10
+	VFMADD231PS.BCST 44(R8), X12, X11
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column12
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row12
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          X0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X8, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X9, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X10, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X11, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size13:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), X0
+	ADDQ    DX, CX
+	VMOVUPS (CX), X1
+	ADDQ    DX, CX
+	VMOVUPS (CX), X2
+	ADDQ    DX, CX
+	VMOVUPS (CX), X3
+	ADDQ    DX, CX
+	VMOVUPS (CX), X4
+	ADDQ    DX, CX
+	VMOVUPS (CX), X5
+	ADDQ    DX, CX
+	VMOVUPS (CX), X6
+	ADDQ    DX, CX
+	VMOVUPS (CX), X7
+	ADDQ    DX, CX
+	VMOVUPS (CX), X8
+	ADDQ    DX, CX
+	VMOVUPS (CX), X9
+	ADDQ    DX, CX
+	VMOVUPS (CX), X10
+	ADDQ    DX, CX
+	VMOVUPS (CX), X11
+	ADDQ    DX, CX
+	VMOVUPS (CX), X12
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row13:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column13:
+	VMOVUPS          (R9), X13
+	VFMADD231PS.BCST (R8), X13, X0
+	VFMADD231PS.BCST 4(R8), X13, X1
+	VFMADD231PS.BCST 8(R8), X13, X2
+	VFMADD231PS.BCST 12(R8), X13, X3
+	VFMADD231PS.BCST 16(R8), X13, X4
+	VFMADD231PS.BCST 20(R8), X13, X5
+	VFMADD231PS.BCST 24(R8), X13, X6
+	VFMADD231PS.BCST 28(R8), X13, X7
+	VFMADD231PS.BCST 32(R8), X13, X8
+	VFMADD231PS.BCST 36(R8), X13, X9
+	VFMADD231PS.BCST 40(R8), X13, X10
+	VFMADD231PS.BCST 44(R8), X13, X11
+	VFMADD231PS.BCST 48(R8), X13, X12
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column13
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row13
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          X0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X8, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X9, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X10, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X11, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X12, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size14:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), X0
+	ADDQ    DX, CX
+	VMOVUPS (CX), X1
+	ADDQ    DX, CX
+	VMOVUPS (CX), X2
+	ADDQ    DX, CX
+	VMOVUPS (CX), X3
+	ADDQ    DX, CX
+	VMOVUPS (CX), X4
+	ADDQ    DX, CX
+	VMOVUPS (CX), X5
+	ADDQ    DX, CX
+	VMOVUPS (CX), X6
+	ADDQ    DX, CX
+	VMOVUPS (CX), X7
+	ADDQ    DX, CX
+	VMOVUPS (CX), X8
+	ADDQ    DX, CX
+	VMOVUPS (CX), X9
+	ADDQ    DX, CX
+	VMOVUPS (CX), X10
+	ADDQ    DX, CX
+	VMOVUPS (CX), X11
+	ADDQ    DX, CX
+	VMOVUPS (CX), X12
+	ADDQ    DX, CX
+	VMOVUPS (CX), X13
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row14:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column14:
+	VMOVUPS          (R9), X14
+	VFMADD231PS.BCST (R8), X14, X0
+	VFMADD231PS.BCST 4(R8), X14, X1
+	VFMADD231PS.BCST 8(R8), X14, X2
+	VFMADD231PS.BCST 12(R8), X14, X3
+	VFMADD231PS.BCST 16(R8), X14, X4
+	VFMADD231PS.BCST 20(R8), X14, X5
+	VFMADD231PS.BCST 24(R8), X14, X6
+	VFMADD231PS.BCST 28(R8), X14, X7
+	VFMADD231PS.BCST 32(R8), X14, X8
+	VFMADD231PS.BCST 36(R8), X14, X9
+	VFMADD231PS.BCST 40(R8), X14, X10
+	VFMADD231PS.BCST 44(R8), X14, X11
+	VFMADD231PS.BCST 48(R8), X14, X12
+	VFMADD231PS.BCST 52(R8), X14, X13
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column14
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row14
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          X0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X8, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X9, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X10, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X11, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X12, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X13, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size15:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), X0
+	ADDQ    DX, CX
+	VMOVUPS (CX), X1
+	ADDQ    DX, CX
+	VMOVUPS (CX), X2
+	ADDQ    DX, CX
+	VMOVUPS (CX), X3
+	ADDQ    DX, CX
+	VMOVUPS (CX), X4
+	ADDQ    DX, CX
+	VMOVUPS (CX), X5
+	ADDQ    DX, CX
+	VMOVUPS (CX), X6
+	ADDQ    DX, CX
+	VMOVUPS (CX), X7
+	ADDQ    DX, CX
+	VMOVUPS (CX), X8
+	ADDQ    DX, CX
+	VMOVUPS (CX), X9
+	ADDQ    DX, CX
+	VMOVUPS (CX), X10
+	ADDQ    DX, CX
+	VMOVUPS (CX), X11
+	ADDQ    DX, CX
+	VMOVUPS (CX), X12
+	ADDQ    DX, CX
+	VMOVUPS (CX), X13
+	ADDQ    DX, CX
+	VMOVUPS (CX), X14
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row15:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column15:
+	VMOVUPS          (R9), X15
+	VFMADD231PS.BCST (R8), X15, X0
+	VFMADD231PS.BCST 4(R8), X15, X1
+	VFMADD231PS.BCST 8(R8), X15, X2
+	VFMADD231PS.BCST 12(R8), X15, X3
+	VFMADD231PS.BCST 16(R8), X15, X4
+	VFMADD231PS.BCST 20(R8), X15, X5
+	VFMADD231PS.BCST 24(R8), X15, X6
+	VFMADD231PS.BCST 28(R8), X15, X7
+	VFMADD231PS.BCST 32(R8), X15, X8
+	VFMADD231PS.BCST 36(R8), X15, X9
+	VFMADD231PS.BCST 40(R8), X15, X10
+	VFMADD231PS.BCST 44(R8), X15, X11
+	VFMADD231PS.BCST 48(R8), X15, X12
+	VFMADD231PS.BCST 52(R8), X15, X13
+	VFMADD231PS.BCST 56(R8), X15, X14
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column15
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row15
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          X0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X8, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X9, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X10, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X11, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X12, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X13, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X14, (CX)
+	ADDQ             AX, CX
+	VZEROUPPER
+	RET
+
+size16:
+	MOVQ    (AX), CX
+	MOVQ    32(AX), DX
+	VMOVUPS (CX), X0
+	ADDQ    DX, CX
+	VMOVUPS (CX), X1
+	ADDQ    DX, CX
+	VMOVUPS (CX), X2
+	ADDQ    DX, CX
+	VMOVUPS (CX), X3
+	ADDQ    DX, CX
+	VMOVUPS (CX), X4
+	ADDQ    DX, CX
+	VMOVUPS (CX), X5
+	ADDQ    DX, CX
+	VMOVUPS (CX), X6
+	ADDQ    DX, CX
+	VMOVUPS (CX), X7
+	ADDQ    DX, CX
+	VMOVUPS (CX), X8
+	ADDQ    DX, CX
+	VMOVUPS (CX), X9
+	ADDQ    DX, CX
+	VMOVUPS (CX), X10
+	ADDQ    DX, CX
+	VMOVUPS (CX), X11
+	ADDQ    DX, CX
+	VMOVUPS (CX), X12
+	ADDQ    DX, CX
+	VMOVUPS (CX), X13
+	ADDQ    DX, CX
+	VMOVUPS (CX), X14
+	ADDQ    DX, CX
+	VMOVUPS (CX), X15
+	ADDQ    DX, CX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    72(AX), BX
+	MOVQ    48(AX), SI
+	MOVQ    64(AX), DI
+
+row16:
+	MOVQ 80(AX), R10
+	MOVQ CX, R8
+	MOVQ DX, R9
+
+column16:
+	VMOVUPS          (R9), X16
+	VFMADD231PS.BCST (R8), X16, X0
+	VFMADD231PS.BCST 4(R8), X16, X1
+	VFMADD231PS.BCST 8(R8), X16, X2
+	VFMADD231PS.BCST 12(R8), X16, X3
+	VFMADD231PS.BCST 16(R8), X16, X4
+	VFMADD231PS.BCST 20(R8), X16, X5
+	VFMADD231PS.BCST 24(R8), X16, X6
+	VFMADD231PS.BCST 28(R8), X16, X7
+	VFMADD231PS.BCST 32(R8), X16, X8
+	VFMADD231PS.BCST 36(R8), X16, X9
+	VFMADD231PS.BCST 40(R8), X16, X10
+	VFMADD231PS.BCST 44(R8), X16, X11
+	VFMADD231PS.BCST 48(R8), X16, X12
+	VFMADD231PS.BCST 52(R8), X16, X13
+	VFMADD231PS.BCST 56(R8), X16, X14
+	VFMADD231PS.BCST 60(R8), X16, X15
+	ADDQ             SI, R8
+	ADDQ             DI, R9
+	DECQ             R10
+	JNZ              column16
+	ADDQ             40(AX), CX
+	ADDQ             56(AX), DX
+	DECQ             BX
+	JNZ              row16
+	MOVQ             (AX), CX
+	MOVQ             32(AX), AX
+	VMOVUPS          X0, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X1, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X2, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X3, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X4, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X5, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X6, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X7, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X8, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X9, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X10, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X11, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X12, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X13, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X14, (CX)
+	ADDQ             AX, CX
+	VMOVUPS          X15, (CX)
+	ADDQ             AX, CX
 	VZEROUPPER
 	RET

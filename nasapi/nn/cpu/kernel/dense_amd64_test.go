@@ -34,22 +34,26 @@ func TestCallsLayout(t *testing.T) {
 	}
 }
 
-// TestDenseTiles shares out every count of pixels, and leaves no tile of one or two
-// where larger ones are to be had.
+// TestDenseTiles shares out every count of pixels or channels, and leaves no tile of one
+// or two where larger ones are to be had.
 func TestDenseTiles(t *testing.T) {
-	for _, width := range []int{16, 8, 4} {
-		for total := 1; total <= 60; total++ {
-			left, smallest := total, total
-			for left > 0 {
-				size, count := denseTile(left, width)
-				if count < 1 || size < 1 || size > 8 || width == 16 && size > 6 {
-					t.Fatalf("%d of %d left, width %d: %d tiles of %d", left, total, width, count, size)
+	for _, set := range []Set{AVX2, AVX512} {
+		for _, width := range []int{16, 8, 4} {
+			for _, most := range []int{largestPixels(set, width), largestInputs(set, width)} {
+				for total := 1; total <= 60; total++ {
+					left, smallest := total, total
+					for left > 0 {
+						size, count := denseTile(left, most)
+						if count < 1 || size < 1 || size > most {
+							t.Fatalf("%d of %d left, at most %d: %d tiles of %d", left, total, most, count, size)
+						}
+						left -= size * count
+						smallest = min(smallest, size)
+					}
+					if left < 0 || total > 2 && smallest < 3 {
+						t.Errorf("%d, at most %d: %d left over, smallest tile %d", total, most, left, smallest)
+					}
 				}
-				left -= size * count
-				smallest = min(smallest, size)
-			}
-			if left < 0 || total > 2 && smallest < 3 {
-				t.Errorf("%d of width %d: %d left over, smallest tile %d", total, width, left, smallest)
 			}
 		}
 	}

@@ -8,7 +8,7 @@ func (s Set) Dense(a *Dense) {
 		denseGeneric(a)
 		return
 	}
-	denseAVX2(a)
+	denseAssembly(s, a)
 }
 
 // DenseGrad runs the kernel.
@@ -17,7 +17,7 @@ func (s Set) DenseGrad(a *DenseGrad) {
 		denseGradGeneric(a)
 		return
 	}
-	denseGradAVX2(a)
+	denseGradAssembly(s, a)
 }
 
 // Depthwise runs the kernel.

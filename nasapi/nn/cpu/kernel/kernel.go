@@ -39,9 +39,10 @@ type Set uint8
 const (
 	Generic Set = iota // plain Go, any processor
 	AVX2               // 8 lanes and FMA
+	AVX512             // 16 lanes, 32 registers (F, VL), where a kernel has them; else AVX2's
 )
 
-var setNames = [...]string{"generic", "avx2"}
+var setNames = [...]string{"generic", "avx2", "avx512"}
 
 func (s Set) String() string { return setNames[s] }
 
@@ -58,6 +59,9 @@ func Available() []Set {
 	sets := []Set{Generic}
 	if hasAVX2 {
 		sets = append(sets, AVX2)
+	}
+	if hasAVX512 {
+		sets = append(sets, AVX512)
 	}
 	return sets
 }

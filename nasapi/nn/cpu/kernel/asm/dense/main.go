@@ -1,8 +1,8 @@
-// Command dense writes the AVX2 kernels of dense convolutions and of the gradients of
-// their weights. Lanes are output channels; every chain is fused multiply-adds in the
-// order of the plain Go twins, so the bits are theirs.
+// Command dense writes the kernels of dense convolutions and of the gradients of their
+// weights, for AVX2 and for AVX-512. Lanes are output channels; every chain is fused
+// multiply-adds in the order of the plain Go twins, so the bits are theirs.
 //
-// A function has the width of its panel in its name. It does a tile of pixels, or of
+// A function has the width of its panel and its set in its name. It does a tile of pixels, or of
 // input channels, whose sums stay in registers: so many that the latency of the
 // multiply-adds is hidden, as long as there are registers.
 package main
@@ -16,16 +16,30 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// panel is a number of output channels and the registers that hold them.
+// panel is a number of output channels and the registers that hold them. The Go code
+// agrees with pixels and inputs: see largestPixels and largestInputs there.
 type panel struct {
+	set      string
 	channels int
 	vectors  int
 	vector   func() VecVirtual
-	bytes    int // of a vector
-	most     int // pixels of a tile; denseTile in the package agrees
+	bytes    int  // of a vector
+	pixels   int  // of the largest tile of dense
+	inputs   int  // of the largest tile of grad
+	embedded bool // multiply-adds broadcast their number from memory themselves
 }
 
-var panels = []panel{{16, 2, YMM, 32, 6}, {8, 1, YMM, 32, 8}, {4, 1, XMM, 16, 8}}
+// With AVX2 a vector's registers run out first. AVX-512 has more and needs no load for
+// a broadcast, which is what a gradient waits for with AVX2; its tile of pixels is
+// bounded by the sixteen integer registers.
+var panels = []panel{
+	{"AVX2", 16, 2, YMM, 32, 6, 6, false},
+	{"AVX2", 8, 1, YMM, 32, 8, 8, false},
+	{"AVX2", 4, 1, XMM, 16, 8, 8, false},
+	{"AVX512", 16, 1, ZMM, 64, 8, 16, true},
+	{"AVX512", 8, 1, YMM, 32, 8, 16, true},
+	{"AVX512", 4, 1, XMM, 16, 8, 16, true},
+}
 
 // The fields of the arguments, 8 bytes each. The types and the declarations of the
 // functions are in dense_amd64.go; a test holds them to these lists.
@@ -36,23 +50,23 @@ var (
 
 func main() {
 	for _, l := range panels {
-		l.function("dense", denseCall, l.dense)
+		l.function("dense", denseCall, l.pixels, l.dense)
 	}
 	for _, l := range panels {
-		l.function("denseGrad", denseGradCall, l.grad)
+		l.function("denseGrad", denseGradCall, l.inputs, l.grad)
 	}
 	Generate()
 }
 
-// function is one that branches to the code of its tile's size.
-func (l panel) function(name string, fields []string, body func(c emit.Call, size int)) {
-	c := emit.Begin(fmt.Sprintf("%s%dAVX2", name, l.channels), fields)
+// function is one that branches to the code of its tile's size, most at the most.
+func (l panel) function(name string, fields []string, most int, body func(c emit.Call, size int)) {
+	c := emit.Begin(fmt.Sprintf("%s%d%s", name, l.channels, l.set), fields)
 	size := c.Load("tile")
-	for s := l.most; s > 1; s-- {
+	for s := most; s > 1; s-- {
 		CMPQ(size, Imm(uint64(s)))
 		JEQ(LabelRef(fmt.Sprintf("size%d", s)))
 	}
-	for s := 1; s <= l.most; s++ {
+	for s := 1; s <= most; s++ {
 		Label(fmt.Sprintf("size%d", s))
 		body(c, s)
 		VZEROUPPER()
@@ -73,6 +87,14 @@ func (l panel) sums(size int) sums {
 	return s
 }
 
+func (l panel) zero(sum VecVirtual) {
+	if l.embedded {
+		VPXORD(sum, sum, sum) // VXORPS of these registers is an extension of its own
+		return
+	}
+	VXORPS(sum, sum, sum)
+}
+
 // each calls f with the accumulators of row i and their places from at on.
 func (l panel) each(row []VecVirtual, at Mem, f func(sum VecVirtual, at Mem)) {
 	for v, sum := range row {
@@ -88,6 +110,10 @@ func (l panel) step(s sums, w Mem, x func(i int) Mem) {
 		VMOVUPS(w.Offset(v*l.bytes), ws[v])
 	}
 	for i, row := range s {
+		if l.embedded {
+			VFMADD231PS_BCST(x(i), ws[0], row[0])
+			continue
+		}
 		y := l.vector()
 		VBROADCASTSS(x(i), y)
 		for v, sum := range row {
@@ -110,7 +136,7 @@ func (l panel) dense(c emit.Call, size int) {
 	s := l.sums(size)
 	for _, row := range s {
 		for _, sum := range row {
-			VXORPS(sum, sum, sum)
+			l.zero(sum)
 		}
 	}
 	outs := func(f func(sum VecVirtual, at Mem)) {
