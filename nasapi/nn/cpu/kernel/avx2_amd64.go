@@ -18,40 +18,66 @@ func flag(b bool) int {
 	return 0
 }
 
-func depthwiseAVX2(a *Depthwise) {
+// wholeLines says whether every pixel of a plane begins where a cache line may, so that
+// no vector of 16 channels lies across two.
+func wholeLines(p *Plane) bool {
+	const line = 16
+	return p.Pix%line == 0 && p.Row%line == 0
+}
+
+// windowPanel is the width of the next panel of channels, of left.
+func windowPanel(s Set, left int, lines bool) int {
+	switch {
+	case left >= 16 && s == AVX512 && lines:
+		return 16
+	case left >= 8:
+		return 8
+	}
+	return 4
+}
+
+func depthwiseAssembly(s Set, a *Depthwise) {
 	if a.Rows == 0 || a.Cols == 0 {
 		return
 	}
+	lines := wholeLines(&a.In)
 	for c := 0; c < a.C; {
 		p := [6]*float32{at(a.Out.Data, c), at(a.In.Data, c), float(a.Taps), at(a.W, c)}
 		n := [12]int{4 * a.Out.Row, 4 * a.Out.Pix, 4 * a.In.Row, 4 * a.In.Pix, 4 * a.C, a.Rows, a.Cols, len(a.Taps), flag(a.Accumulate)}
-		if a.C-c >= 8 {
+		width := windowPanel(s, a.C-c, lines)
+		switch width {
+		case 16:
+			depthwise16AVX512(&p, &n)
+		case 8:
 			depthwise8AVX2(&p, &n)
-			c += 8
-		} else {
+		default:
 			depthwise4AVX2(&p, &n)
-			c += 4
 		}
+		c += width
 	}
 }
 
 // lowest is -Inf, as an integer that holds its bits.
 const lowest = 0xff800000
 
-func maxPoolAVX2(a *MaxPool) {
+func maxPoolAssembly(s Set, a *MaxPool) {
 	if a.Rows == 0 || a.Cols == 0 {
 		return
 	}
+	lines := wholeLines(&a.In)
 	for c := 0; c < a.C; {
 		p := [6]*float32{at(a.Out.Data, c), at(a.In.Data, c), float(a.Taps)}
 		n := [12]int{4 * a.Out.Row, 4 * a.Out.Pix, 4 * a.In.Row, 4 * a.In.Pix, lowest, a.Rows, a.Cols, len(a.Taps)}
-		if a.C-c >= 8 {
+		width := windowPanel(s, a.C-c, lines)
+		switch width {
+		case 16:
+			maxPool16AVX512(&p, &n)
+		case 8:
 			maxPool8AVX2(&p, &n)
-			c += 8
-		} else {
+		default:
 			maxPool4AVX2(&p, &n)
-			c += 4
 		}
+		c += width
 	}
 }
 
@@ -74,6 +100,21 @@ func maxPoolGradAVX2(a *MaxPoolGrad) {
 
 // gradTaps is how many taps the assembly takes at once.
 const gradTaps = 5
+
+func depthwiseGradOf16(taps int, p *[6]*float32, n *[12]int) {
+	switch taps {
+	case 1:
+		depthwiseGrad1x16AVX2(p, n)
+	case 2:
+		depthwiseGrad2x16AVX2(p, n)
+	case 3:
+		depthwiseGrad3x16AVX2(p, n)
+	case 4:
+		depthwiseGrad4x16AVX2(p, n)
+	case 5:
+		depthwiseGrad5x16AVX2(p, n)
+	}
+}
 
 func depthwiseGradOf8(taps int, p *[6]*float32, n *[12]int) {
 	switch taps {
@@ -105,7 +146,7 @@ func depthwiseGradOf4(taps int, p *[6]*float32, n *[12]int) {
 	}
 }
 
-func depthwiseGradAVX2(a *DepthwiseGrad) {
+func depthwiseGradAssembly(_ Set, a *DepthwiseGrad) {
 	if a.Rows == 0 || a.Cols == 0 {
 		return
 	}
@@ -114,10 +155,14 @@ func depthwiseGradAVX2(a *DepthwiseGrad) {
 		for c := 0; c < a.C; {
 			p := [6]*float32{at(a.DW, t*a.C+c), at(a.In.Data, c), at(a.G.Data, c), float(a.Taps[t:])}
 			n := [12]int{4 * a.In.Row, 4 * a.In.Pix, 4 * a.G.Row, 4 * a.G.Pix, 4 * a.C, a.Rows, a.Cols}
-			if a.C-c >= 8 {
+			switch left := a.C - c; {
+			case left >= 16:
+				depthwiseGradOf16(taps, &p, &n)
+				c += 16
+			case left >= 8:
 				depthwiseGradOf8(taps, &p, &n)
 				c += 8
-			} else {
+			default:
 				depthwiseGradOf4(taps, &p, &n)
 				c += 4
 			}

@@ -2,6 +2,248 @@
 
 #include "textflag.h"
 
+// func depthwise16AVX512(p *[6]*float32, n *[12]int)
+// Requires: AVX, AVX512F
+TEXT ·depthwise16AVX512(SB), NOSPLIT, $0-16
+	MOVQ p+0(FP), BX
+	MOVQ n+8(FP), CX
+	MOVQ (BX), R8
+	MOVQ 8(BX), R9
+	MOVQ 24(CX), R12
+	LEAQ (R12)(R12*2), R13
+	MOVQ 8(CX), R14
+	MOVQ 40(CX), AX
+	MOVQ AX, 80(CX)
+
+row:
+	MOVQ R8, R10
+	MOVQ R9, R11
+	MOVQ 48(CX), AX
+	MOVQ AX, 88(CX)
+
+tile8:
+	CMPQ   88(CX), $0x08
+	JLT    after8
+	CMPQ   64(CX), $0x00
+	JNE    old8
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	JMP    start8
+
+old8:
+	MOVQ    R10, AX
+	VMOVUPS (AX), Z0
+	ADDQ    R14, AX
+	VMOVUPS (AX), Z1
+	ADDQ    R14, AX
+	VMOVUPS (AX), Z2
+	ADDQ    R14, AX
+	VMOVUPS (AX), Z3
+	ADDQ    R14, AX
+	VMOVUPS (AX), Z4
+	ADDQ    R14, AX
+	VMOVUPS (AX), Z5
+	ADDQ    R14, AX
+	VMOVUPS (AX), Z6
+	ADDQ    R14, AX
+	VMOVUPS (AX), Z7
+	ADDQ    R14, AX
+
+start8:
+	MOVQ 24(BX), R15
+	MOVQ 16(BX), DX
+	MOVQ 56(CX), AX
+
+tap8:
+	MOVLQSX     (DX), SI
+	LEAQ        (R11)(SI*4), SI
+	ADDQ        $0x04, DX
+	VMOVUPS     (R15), Z8
+	ADDQ        32(CX), R15
+	VFMADD231PS (SI), Z8, Z0
+	VFMADD231PS (SI)(R12*1), Z8, Z1
+	VFMADD231PS (SI)(R12*2), Z8, Z2
+	VFMADD231PS (SI)(R13*1), Z8, Z3
+	LEAQ        (SI)(R12*4), SI
+	VFMADD231PS (SI), Z8, Z4
+	VFMADD231PS (SI)(R12*1), Z8, Z5
+	VFMADD231PS (SI)(R12*2), Z8, Z6
+	VFMADD231PS (SI)(R13*1), Z8, Z7
+	DECQ        AX
+	JNZ         tap8
+	MOVQ        R10, AX
+	VMOVUPS     Z0, (AX)
+	ADDQ        R14, AX
+	VMOVUPS     Z1, (AX)
+	ADDQ        R14, AX
+	VMOVUPS     Z2, (AX)
+	ADDQ        R14, AX
+	VMOVUPS     Z3, (AX)
+	ADDQ        R14, AX
+	VMOVUPS     Z4, (AX)
+	ADDQ        R14, AX
+	VMOVUPS     Z5, (AX)
+	ADDQ        R14, AX
+	VMOVUPS     Z6, (AX)
+	ADDQ        R14, AX
+	VMOVUPS     Z7, (AX)
+	ADDQ        R14, AX
+	MOVQ        AX, R10
+	LEAQ        (R11)(R12*8), R11
+	SUBQ        $0x08, 88(CX)
+	JMP         tile8
+
+after8:
+tile1:
+	CMPQ   88(CX), $0x01
+	JLT    after1
+	CMPQ   64(CX), $0x00
+	JNE    old1
+	VPXORD Z0, Z0, Z0
+	JMP    start1
+
+old1:
+	MOVQ    R10, AX
+	VMOVUPS (AX), Z0
+	ADDQ    R14, AX
+
+start1:
+	MOVQ 24(BX), R15
+	MOVQ 16(BX), DX
+	MOVQ 56(CX), AX
+
+tap1:
+	MOVLQSX     (DX), SI
+	LEAQ        (R11)(SI*4), SI
+	ADDQ        $0x04, DX
+	VMOVUPS     (R15), Z8
+	ADDQ        32(CX), R15
+	VFMADD231PS (SI), Z8, Z0
+	DECQ        AX
+	JNZ         tap1
+	MOVQ        R10, AX
+	VMOVUPS     Z0, (AX)
+	ADDQ        R14, AX
+	MOVQ        AX, R10
+	ADDQ        R12, R11
+	SUBQ        $0x01, 88(CX)
+	JMP         tile1
+
+after1:
+	ADDQ (CX), R8
+	ADDQ 16(CX), R9
+	DECQ 80(CX)
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func maxPool16AVX512(p *[6]*float32, n *[12]int)
+// Requires: AVX, AVX512F
+TEXT ·maxPool16AVX512(SB), NOSPLIT, $0-16
+	MOVQ p+0(FP), BX
+	MOVQ n+8(FP), CX
+	MOVQ (BX), R8
+	MOVQ 8(BX), R9
+	MOVQ 24(CX), R12
+	LEAQ (R12)(R12*2), R13
+	MOVQ 8(CX), R14
+	MOVQ 40(CX), AX
+	MOVQ AX, 80(CX)
+
+row:
+	MOVQ R8, R10
+	MOVQ R9, R11
+	MOVQ 48(CX), AX
+	MOVQ AX, 88(CX)
+
+tile8:
+	CMPQ         88(CX), $0x08
+	JLT          after8
+	VBROADCASTSS 32(CX), Z0
+	VMOVUPS      Z0, Z1
+	VMOVUPS      Z0, Z2
+	VMOVUPS      Z0, Z3
+	VMOVUPS      Z0, Z4
+	VMOVUPS      Z0, Z5
+	VMOVUPS      Z0, Z6
+	VMOVUPS      Z0, Z7
+	MOVQ         16(BX), DX
+	MOVQ         56(CX), AX
+
+tap8:
+	MOVLQSX (DX), SI
+	LEAQ    (R11)(SI*4), SI
+	ADDQ    $0x04, DX
+	VMAXPS  (SI), Z0, Z0
+	VMAXPS  (SI)(R12*1), Z1, Z1
+	VMAXPS  (SI)(R12*2), Z2, Z2
+	VMAXPS  (SI)(R13*1), Z3, Z3
+	LEAQ    (SI)(R12*4), SI
+	VMAXPS  (SI), Z4, Z4
+	VMAXPS  (SI)(R12*1), Z5, Z5
+	VMAXPS  (SI)(R12*2), Z6, Z6
+	VMAXPS  (SI)(R13*1), Z7, Z7
+	DECQ    AX
+	JNZ     tap8
+	MOVQ    R10, AX
+	VMOVUPS Z0, (AX)
+	ADDQ    R14, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    R14, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    R14, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    R14, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    R14, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    R14, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    R14, AX
+	VMOVUPS Z7, (AX)
+	ADDQ    R14, AX
+	MOVQ    AX, R10
+	LEAQ    (R11)(R12*8), R11
+	SUBQ    $0x08, 88(CX)
+	JMP     tile8
+
+after8:
+tile1:
+	CMPQ         88(CX), $0x01
+	JLT          after1
+	VBROADCASTSS 32(CX), Z0
+	MOVQ         16(BX), DX
+	MOVQ         56(CX), AX
+
+tap1:
+	MOVLQSX (DX), SI
+	LEAQ    (R11)(SI*4), SI
+	ADDQ    $0x04, DX
+	VMAXPS  (SI), Z0, Z0
+	DECQ    AX
+	JNZ     tap1
+	MOVQ    R10, AX
+	VMOVUPS Z0, (AX)
+	ADDQ    R14, AX
+	MOVQ    AX, R10
+	ADDQ    R12, R11
+	SUBQ    $0x01, 88(CX)
+	JMP     tile1
+
+after1:
+	ADDQ (CX), R8
+	ADDQ 16(CX), R9
+	DECQ 80(CX)
+	JNZ  row
+	VZEROUPPER
+	RET
+
 // func depthwise8AVX2(p *[6]*float32, n *[12]int)
 // Requires: AVX, FMA3
 TEXT ·depthwise8AVX2(SB), NOSPLIT, $0-16
@@ -166,13 +408,13 @@ tile8:
 	CMPQ         88(CX), $0x08
 	JLT          after8
 	VBROADCASTSS 32(CX), Y0
-	VMOVAPS      Y0, Y1
-	VMOVAPS      Y0, Y2
-	VMOVAPS      Y0, Y3
-	VMOVAPS      Y0, Y4
-	VMOVAPS      Y0, Y5
-	VMOVAPS      Y0, Y6
-	VMOVAPS      Y0, Y7
+	VMOVUPS      Y0, Y1
+	VMOVUPS      Y0, Y2
+	VMOVUPS      Y0, Y3
+	VMOVUPS      Y0, Y4
+	VMOVUPS      Y0, Y5
+	VMOVUPS      Y0, Y6
+	VMOVUPS      Y0, Y7
 	MOVQ         16(BX), DX
 	MOVQ         56(CX), AX
 
@@ -241,326 +483,6 @@ after1:
 	ADDQ 16(CX), R9
 	DECQ 80(CX)
 	JNZ  row
-	VZEROUPPER
-	RET
-
-// func maxPoolGrad8AVX2(p *[6]*float32, n *[12]int)
-// Requires: AVX
-TEXT ·maxPoolGrad8AVX2(SB), NOSPLIT, $0-16
-	MOVQ p+0(FP), BX
-	MOVQ n+8(FP), CX
-	MOVQ 48(CX), AX
-	MOVQ AX, 80(CX)
-
-row:
-	MOVQ (BX), R8
-	MOVQ 8(BX), R9
-	MOVQ 16(BX), R10
-	MOVQ 24(BX), R11
-	MOVQ 56(CX), R12
-
-column:
-	VMOVUPS (R10), Y0
-	VMOVUPS (R11), Y1
-	MOVQ    32(BX), DX
-	MOVQ    64(CX), AX
-
-tap:
-	MOVLQSX (DX), SI
-	ADDQ    $0x04, DX
-	VCMPPS  $0x00, (R9)(SI*4), Y0, Y2
-	VANDPS  Y1, Y2, Y3
-	VANDNPS Y1, Y2, Y1
-	VADDPS  (R8)(SI*4), Y3, Y3
-	VMOVUPS Y3, (R8)(SI*4)
-	DECQ    AX
-	JNZ     tap
-	ADDQ    8(CX), R8
-	ADDQ    8(CX), R9
-	ADDQ    24(CX), R10
-	ADDQ    40(CX), R11
-	DECQ    R12
-	JNZ     column
-	MOVQ    (CX), AX
-	ADDQ    AX, (BX)
-	MOVQ    (CX), AX
-	ADDQ    AX, 8(BX)
-	MOVQ    16(CX), AX
-	ADDQ    AX, 16(BX)
-	MOVQ    32(CX), AX
-	ADDQ    AX, 24(BX)
-	DECQ    80(CX)
-	JNZ     row
-	VZEROUPPER
-	RET
-
-// func depthwiseGrad1x8AVX2(p *[6]*float32, n *[12]int)
-// Requires: AVX, FMA3
-TEXT ·depthwiseGrad1x8AVX2(SB), NOSPLIT, $0-16
-	MOVQ    p+0(FP), BX
-	MOVQ    n+8(FP), CX
-	MOVQ    (BX), AX
-	VMOVUPS (AX), Y0
-	ADDQ    32(CX), AX
-	MOVQ    24(BX), AX
-	MOVLQSX (AX), R8
-	SHLQ    $0x02, R8
-	MOVQ    8(BX), DX
-	MOVQ    16(BX), R15
-	MOVQ    8(CX), R13
-	MOVQ    24(CX), R14
-	MOVQ    40(CX), AX
-	MOVQ    AX, 88(CX)
-
-row:
-	MOVQ DX, SI
-	MOVQ R15, DI
-	MOVQ 48(CX), AX
-
-column:
-	VMOVUPS     (DI), Y8
-	VFMADD231PS (SI)(R8*1), Y8, Y0
-	ADDQ        R13, SI
-	ADDQ        R14, DI
-	DECQ        AX
-	JNZ         column
-	ADDQ        (CX), DX
-	ADDQ        16(CX), R15
-	DECQ        88(CX)
-	JNZ         row
-	MOVQ        (BX), AX
-	VMOVUPS     Y0, (AX)
-	ADDQ        32(CX), AX
-	VZEROUPPER
-	RET
-
-// func depthwiseGrad2x8AVX2(p *[6]*float32, n *[12]int)
-// Requires: AVX, FMA3
-TEXT ·depthwiseGrad2x8AVX2(SB), NOSPLIT, $0-16
-	MOVQ    p+0(FP), BX
-	MOVQ    n+8(FP), CX
-	MOVQ    (BX), AX
-	VMOVUPS (AX), Y0
-	ADDQ    32(CX), AX
-	VMOVUPS (AX), Y1
-	ADDQ    32(CX), AX
-	MOVQ    24(BX), AX
-	MOVLQSX (AX), R8
-	SHLQ    $0x02, R8
-	MOVLQSX 4(AX), R9
-	SHLQ    $0x02, R9
-	MOVQ    8(BX), DX
-	MOVQ    16(BX), R15
-	MOVQ    8(CX), R13
-	MOVQ    24(CX), R14
-	MOVQ    40(CX), AX
-	MOVQ    AX, 88(CX)
-
-row:
-	MOVQ DX, SI
-	MOVQ R15, DI
-	MOVQ 48(CX), AX
-
-column:
-	VMOVUPS     (DI), Y8
-	VFMADD231PS (SI)(R8*1), Y8, Y0
-	VFMADD231PS (SI)(R9*1), Y8, Y1
-	ADDQ        R13, SI
-	ADDQ        R14, DI
-	DECQ        AX
-	JNZ         column
-	ADDQ        (CX), DX
-	ADDQ        16(CX), R15
-	DECQ        88(CX)
-	JNZ         row
-	MOVQ        (BX), AX
-	VMOVUPS     Y0, (AX)
-	ADDQ        32(CX), AX
-	VMOVUPS     Y1, (AX)
-	ADDQ        32(CX), AX
-	VZEROUPPER
-	RET
-
-// func depthwiseGrad3x8AVX2(p *[6]*float32, n *[12]int)
-// Requires: AVX, FMA3
-TEXT ·depthwiseGrad3x8AVX2(SB), NOSPLIT, $0-16
-	MOVQ    p+0(FP), BX
-	MOVQ    n+8(FP), CX
-	MOVQ    (BX), AX
-	VMOVUPS (AX), Y0
-	ADDQ    32(CX), AX
-	VMOVUPS (AX), Y1
-	ADDQ    32(CX), AX
-	VMOVUPS (AX), Y2
-	ADDQ    32(CX), AX
-	MOVQ    24(BX), AX
-	MOVLQSX (AX), R8
-	SHLQ    $0x02, R8
-	MOVLQSX 4(AX), R9
-	SHLQ    $0x02, R9
-	MOVLQSX 8(AX), R10
-	SHLQ    $0x02, R10
-	MOVQ    8(BX), DX
-	MOVQ    16(BX), R15
-	MOVQ    8(CX), R13
-	MOVQ    24(CX), R14
-	MOVQ    40(CX), AX
-	MOVQ    AX, 88(CX)
-
-row:
-	MOVQ DX, SI
-	MOVQ R15, DI
-	MOVQ 48(CX), AX
-
-column:
-	VMOVUPS     (DI), Y8
-	VFMADD231PS (SI)(R8*1), Y8, Y0
-	VFMADD231PS (SI)(R9*1), Y8, Y1
-	VFMADD231PS (SI)(R10*1), Y8, Y2
-	ADDQ        R13, SI
-	ADDQ        R14, DI
-	DECQ        AX
-	JNZ         column
-	ADDQ        (CX), DX
-	ADDQ        16(CX), R15
-	DECQ        88(CX)
-	JNZ         row
-	MOVQ        (BX), AX
-	VMOVUPS     Y0, (AX)
-	ADDQ        32(CX), AX
-	VMOVUPS     Y1, (AX)
-	ADDQ        32(CX), AX
-	VMOVUPS     Y2, (AX)
-	ADDQ        32(CX), AX
-	VZEROUPPER
-	RET
-
-// func depthwiseGrad4x8AVX2(p *[6]*float32, n *[12]int)
-// Requires: AVX, FMA3
-TEXT ·depthwiseGrad4x8AVX2(SB), NOSPLIT, $0-16
-	MOVQ    p+0(FP), BX
-	MOVQ    n+8(FP), CX
-	MOVQ    (BX), AX
-	VMOVUPS (AX), Y0
-	ADDQ    32(CX), AX
-	VMOVUPS (AX), Y1
-	ADDQ    32(CX), AX
-	VMOVUPS (AX), Y2
-	ADDQ    32(CX), AX
-	VMOVUPS (AX), Y3
-	ADDQ    32(CX), AX
-	MOVQ    24(BX), AX
-	MOVLQSX (AX), R8
-	SHLQ    $0x02, R8
-	MOVLQSX 4(AX), R9
-	SHLQ    $0x02, R9
-	MOVLQSX 8(AX), R10
-	SHLQ    $0x02, R10
-	MOVLQSX 12(AX), R11
-	SHLQ    $0x02, R11
-	MOVQ    8(BX), DX
-	MOVQ    16(BX), R15
-	MOVQ    8(CX), R13
-	MOVQ    24(CX), R14
-	MOVQ    40(CX), AX
-	MOVQ    AX, 88(CX)
-
-row:
-	MOVQ DX, SI
-	MOVQ R15, DI
-	MOVQ 48(CX), AX
-
-column:
-	VMOVUPS     (DI), Y8
-	VFMADD231PS (SI)(R8*1), Y8, Y0
-	VFMADD231PS (SI)(R9*1), Y8, Y1
-	VFMADD231PS (SI)(R10*1), Y8, Y2
-	VFMADD231PS (SI)(R11*1), Y8, Y3
-	ADDQ        R13, SI
-	ADDQ        R14, DI
-	DECQ        AX
-	JNZ         column
-	ADDQ        (CX), DX
-	ADDQ        16(CX), R15
-	DECQ        88(CX)
-	JNZ         row
-	MOVQ        (BX), AX
-	VMOVUPS     Y0, (AX)
-	ADDQ        32(CX), AX
-	VMOVUPS     Y1, (AX)
-	ADDQ        32(CX), AX
-	VMOVUPS     Y2, (AX)
-	ADDQ        32(CX), AX
-	VMOVUPS     Y3, (AX)
-	ADDQ        32(CX), AX
-	VZEROUPPER
-	RET
-
-// func depthwiseGrad5x8AVX2(p *[6]*float32, n *[12]int)
-// Requires: AVX, FMA3
-TEXT ·depthwiseGrad5x8AVX2(SB), NOSPLIT, $0-16
-	MOVQ    p+0(FP), BX
-	MOVQ    n+8(FP), CX
-	MOVQ    (BX), AX
-	VMOVUPS (AX), Y0
-	ADDQ    32(CX), AX
-	VMOVUPS (AX), Y1
-	ADDQ    32(CX), AX
-	VMOVUPS (AX), Y2
-	ADDQ    32(CX), AX
-	VMOVUPS (AX), Y3
-	ADDQ    32(CX), AX
-	VMOVUPS (AX), Y4
-	ADDQ    32(CX), AX
-	MOVQ    24(BX), AX
-	MOVLQSX (AX), R8
-	SHLQ    $0x02, R8
-	MOVLQSX 4(AX), R9
-	SHLQ    $0x02, R9
-	MOVLQSX 8(AX), R10
-	SHLQ    $0x02, R10
-	MOVLQSX 12(AX), R11
-	SHLQ    $0x02, R11
-	MOVLQSX 16(AX), R12
-	SHLQ    $0x02, R12
-	MOVQ    8(BX), DX
-	MOVQ    16(BX), R15
-	MOVQ    8(CX), R13
-	MOVQ    24(CX), R14
-	MOVQ    40(CX), AX
-	MOVQ    AX, 88(CX)
-
-row:
-	MOVQ DX, SI
-	MOVQ R15, DI
-	MOVQ 48(CX), AX
-
-column:
-	VMOVUPS     (DI), Y8
-	VFMADD231PS (SI)(R8*1), Y8, Y0
-	VFMADD231PS (SI)(R9*1), Y8, Y1
-	VFMADD231PS (SI)(R10*1), Y8, Y2
-	VFMADD231PS (SI)(R11*1), Y8, Y3
-	VFMADD231PS (SI)(R12*1), Y8, Y4
-	ADDQ        R13, SI
-	ADDQ        R14, DI
-	DECQ        AX
-	JNZ         column
-	ADDQ        (CX), DX
-	ADDQ        16(CX), R15
-	DECQ        88(CX)
-	JNZ         row
-	MOVQ        (BX), AX
-	VMOVUPS     Y0, (AX)
-	ADDQ        32(CX), AX
-	VMOVUPS     Y1, (AX)
-	ADDQ        32(CX), AX
-	VMOVUPS     Y2, (AX)
-	ADDQ        32(CX), AX
-	VMOVUPS     Y3, (AX)
-	ADDQ        32(CX), AX
-	VMOVUPS     Y4, (AX)
-	ADDQ        32(CX), AX
 	VZEROUPPER
 	RET
 
@@ -728,13 +650,13 @@ tile8:
 	CMPQ         88(CX), $0x08
 	JLT          after8
 	VBROADCASTSS 32(CX), X0
-	VMOVAPS      X0, X1
-	VMOVAPS      X0, X2
-	VMOVAPS      X0, X3
-	VMOVAPS      X0, X4
-	VMOVAPS      X0, X5
-	VMOVAPS      X0, X6
-	VMOVAPS      X0, X7
+	VMOVUPS      X0, X1
+	VMOVUPS      X0, X2
+	VMOVUPS      X0, X3
+	VMOVUPS      X0, X4
+	VMOVUPS      X0, X5
+	VMOVUPS      X0, X6
+	VMOVUPS      X0, X7
 	MOVQ         16(BX), DX
 	MOVQ         56(CX), AX
 
@@ -806,6 +728,56 @@ after1:
 	VZEROUPPER
 	RET
 
+// func maxPoolGrad8AVX2(p *[6]*float32, n *[12]int)
+// Requires: AVX
+TEXT ·maxPoolGrad8AVX2(SB), NOSPLIT, $0-16
+	MOVQ p+0(FP), BX
+	MOVQ n+8(FP), CX
+	MOVQ 48(CX), AX
+	MOVQ AX, 80(CX)
+
+row:
+	MOVQ (BX), R8
+	MOVQ 8(BX), R9
+	MOVQ 16(BX), R10
+	MOVQ 24(BX), R11
+	MOVQ 56(CX), R12
+
+column:
+	VMOVUPS (R10), Y0
+	VMOVUPS (R11), Y1
+	MOVQ    32(BX), DX
+	MOVQ    64(CX), AX
+
+tap:
+	MOVLQSX (DX), SI
+	ADDQ    $0x04, DX
+	VCMPPS  $0x00, (R9)(SI*4), Y0, Y2
+	VANDPS  Y1, Y2, Y3
+	VANDNPS Y1, Y2, Y1
+	VADDPS  (R8)(SI*4), Y3, Y3
+	VMOVUPS Y3, (R8)(SI*4)
+	DECQ    AX
+	JNZ     tap
+	ADDQ    8(CX), R8
+	ADDQ    8(CX), R9
+	ADDQ    24(CX), R10
+	ADDQ    40(CX), R11
+	DECQ    R12
+	JNZ     column
+	MOVQ    (CX), AX
+	ADDQ    AX, (BX)
+	MOVQ    (CX), AX
+	ADDQ    AX, 8(BX)
+	MOVQ    16(CX), AX
+	ADDQ    AX, 16(BX)
+	MOVQ    32(CX), AX
+	ADDQ    AX, 24(BX)
+	DECQ    80(CX)
+	JNZ     row
+	VZEROUPPER
+	RET
+
 // func maxPoolGrad4AVX2(p *[6]*float32, n *[12]int)
 // Requires: AVX
 TEXT ·maxPoolGrad4AVX2(SB), NOSPLIT, $0-16
@@ -856,6 +828,596 @@ tap:
 	VZEROUPPER
 	RET
 
+// func depthwiseGrad1x16AVX2(p *[6]*float32, n *[12]int)
+// Requires: AVX, FMA3
+TEXT ·depthwiseGrad1x16AVX2(SB), NOSPLIT, $0-16
+	MOVQ    p+0(FP), BX
+	MOVQ    n+8(FP), CX
+	MOVQ    (BX), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	ADDQ    32(CX), AX
+	MOVQ    24(BX), AX
+	MOVLQSX (AX), R8
+	SHLQ    $0x02, R8
+	MOVQ    8(BX), DX
+	MOVQ    16(BX), R15
+	MOVQ    8(CX), R13
+	MOVQ    24(CX), R14
+	MOVQ    40(CX), AX
+	MOVQ    AX, 88(CX)
+
+row:
+	MOVQ DX, SI
+	MOVQ R15, DI
+	MOVQ 48(CX), AX
+
+column:
+	VMOVUPS     (DI), Y14
+	VMOVUPS     32(DI), Y15
+	VFMADD231PS (SI)(R8*1), Y14, Y0
+	VFMADD231PS 32(SI)(R8*1), Y15, Y1
+	ADDQ        R13, SI
+	ADDQ        R14, DI
+	DECQ        AX
+	JNZ         column
+	ADDQ        (CX), DX
+	ADDQ        16(CX), R15
+	DECQ        88(CX)
+	JNZ         row
+	MOVQ        (BX), AX
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     Y1, 32(AX)
+	ADDQ        32(CX), AX
+	VZEROUPPER
+	RET
+
+// func depthwiseGrad2x16AVX2(p *[6]*float32, n *[12]int)
+// Requires: AVX, FMA3
+TEXT ·depthwiseGrad2x16AVX2(SB), NOSPLIT, $0-16
+	MOVQ    p+0(FP), BX
+	MOVQ    n+8(FP), CX
+	MOVQ    (BX), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	ADDQ    32(CX), AX
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	ADDQ    32(CX), AX
+	MOVQ    24(BX), AX
+	MOVLQSX (AX), R8
+	SHLQ    $0x02, R8
+	MOVLQSX 4(AX), R9
+	SHLQ    $0x02, R9
+	MOVQ    8(BX), DX
+	MOVQ    16(BX), R15
+	MOVQ    8(CX), R13
+	MOVQ    24(CX), R14
+	MOVQ    40(CX), AX
+	MOVQ    AX, 88(CX)
+
+row:
+	MOVQ DX, SI
+	MOVQ R15, DI
+	MOVQ 48(CX), AX
+
+column:
+	VMOVUPS     (DI), Y14
+	VMOVUPS     32(DI), Y15
+	VFMADD231PS (SI)(R8*1), Y14, Y0
+	VFMADD231PS 32(SI)(R8*1), Y15, Y1
+	VFMADD231PS (SI)(R9*1), Y14, Y2
+	VFMADD231PS 32(SI)(R9*1), Y15, Y3
+	ADDQ        R13, SI
+	ADDQ        R14, DI
+	DECQ        AX
+	JNZ         column
+	ADDQ        (CX), DX
+	ADDQ        16(CX), R15
+	DECQ        88(CX)
+	JNZ         row
+	MOVQ        (BX), AX
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     Y1, 32(AX)
+	ADDQ        32(CX), AX
+	VMOVUPS     Y2, (AX)
+	VMOVUPS     Y3, 32(AX)
+	ADDQ        32(CX), AX
+	VZEROUPPER
+	RET
+
+// func depthwiseGrad3x16AVX2(p *[6]*float32, n *[12]int)
+// Requires: AVX, FMA3
+TEXT ·depthwiseGrad3x16AVX2(SB), NOSPLIT, $0-16
+	MOVQ    p+0(FP), BX
+	MOVQ    n+8(FP), CX
+	MOVQ    (BX), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	ADDQ    32(CX), AX
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	ADDQ    32(CX), AX
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	ADDQ    32(CX), AX
+	MOVQ    24(BX), AX
+	MOVLQSX (AX), R8
+	SHLQ    $0x02, R8
+	MOVLQSX 4(AX), R9
+	SHLQ    $0x02, R9
+	MOVLQSX 8(AX), R10
+	SHLQ    $0x02, R10
+	MOVQ    8(BX), DX
+	MOVQ    16(BX), R15
+	MOVQ    8(CX), R13
+	MOVQ    24(CX), R14
+	MOVQ    40(CX), AX
+	MOVQ    AX, 88(CX)
+
+row:
+	MOVQ DX, SI
+	MOVQ R15, DI
+	MOVQ 48(CX), AX
+
+column:
+	VMOVUPS     (DI), Y14
+	VMOVUPS     32(DI), Y15
+	VFMADD231PS (SI)(R8*1), Y14, Y0
+	VFMADD231PS 32(SI)(R8*1), Y15, Y1
+	VFMADD231PS (SI)(R9*1), Y14, Y2
+	VFMADD231PS 32(SI)(R9*1), Y15, Y3
+	VFMADD231PS (SI)(R10*1), Y14, Y4
+	VFMADD231PS 32(SI)(R10*1), Y15, Y5
+	ADDQ        R13, SI
+	ADDQ        R14, DI
+	DECQ        AX
+	JNZ         column
+	ADDQ        (CX), DX
+	ADDQ        16(CX), R15
+	DECQ        88(CX)
+	JNZ         row
+	MOVQ        (BX), AX
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     Y1, 32(AX)
+	ADDQ        32(CX), AX
+	VMOVUPS     Y2, (AX)
+	VMOVUPS     Y3, 32(AX)
+	ADDQ        32(CX), AX
+	VMOVUPS     Y4, (AX)
+	VMOVUPS     Y5, 32(AX)
+	ADDQ        32(CX), AX
+	VZEROUPPER
+	RET
+
+// func depthwiseGrad4x16AVX2(p *[6]*float32, n *[12]int)
+// Requires: AVX, FMA3
+TEXT ·depthwiseGrad4x16AVX2(SB), NOSPLIT, $0-16
+	MOVQ    p+0(FP), BX
+	MOVQ    n+8(FP), CX
+	MOVQ    (BX), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	ADDQ    32(CX), AX
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	ADDQ    32(CX), AX
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	ADDQ    32(CX), AX
+	VMOVUPS (AX), Y6
+	VMOVUPS 32(AX), Y7
+	ADDQ    32(CX), AX
+	MOVQ    24(BX), AX
+	MOVLQSX (AX), R8
+	SHLQ    $0x02, R8
+	MOVLQSX 4(AX), R9
+	SHLQ    $0x02, R9
+	MOVLQSX 8(AX), R10
+	SHLQ    $0x02, R10
+	MOVLQSX 12(AX), R11
+	SHLQ    $0x02, R11
+	MOVQ    8(BX), DX
+	MOVQ    16(BX), R15
+	MOVQ    8(CX), R13
+	MOVQ    24(CX), R14
+	MOVQ    40(CX), AX
+	MOVQ    AX, 88(CX)
+
+row:
+	MOVQ DX, SI
+	MOVQ R15, DI
+	MOVQ 48(CX), AX
+
+column:
+	VMOVUPS     (DI), Y14
+	VMOVUPS     32(DI), Y15
+	VFMADD231PS (SI)(R8*1), Y14, Y0
+	VFMADD231PS 32(SI)(R8*1), Y15, Y1
+	VFMADD231PS (SI)(R9*1), Y14, Y2
+	VFMADD231PS 32(SI)(R9*1), Y15, Y3
+	VFMADD231PS (SI)(R10*1), Y14, Y4
+	VFMADD231PS 32(SI)(R10*1), Y15, Y5
+	VFMADD231PS (SI)(R11*1), Y14, Y6
+	VFMADD231PS 32(SI)(R11*1), Y15, Y7
+	ADDQ        R13, SI
+	ADDQ        R14, DI
+	DECQ        AX
+	JNZ         column
+	ADDQ        (CX), DX
+	ADDQ        16(CX), R15
+	DECQ        88(CX)
+	JNZ         row
+	MOVQ        (BX), AX
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     Y1, 32(AX)
+	ADDQ        32(CX), AX
+	VMOVUPS     Y2, (AX)
+	VMOVUPS     Y3, 32(AX)
+	ADDQ        32(CX), AX
+	VMOVUPS     Y4, (AX)
+	VMOVUPS     Y5, 32(AX)
+	ADDQ        32(CX), AX
+	VMOVUPS     Y6, (AX)
+	VMOVUPS     Y7, 32(AX)
+	ADDQ        32(CX), AX
+	VZEROUPPER
+	RET
+
+// func depthwiseGrad5x16AVX2(p *[6]*float32, n *[12]int)
+// Requires: AVX, FMA3
+TEXT ·depthwiseGrad5x16AVX2(SB), NOSPLIT, $0-16
+	MOVQ    p+0(FP), BX
+	MOVQ    n+8(FP), CX
+	MOVQ    (BX), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	ADDQ    32(CX), AX
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	ADDQ    32(CX), AX
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	ADDQ    32(CX), AX
+	VMOVUPS (AX), Y6
+	VMOVUPS 32(AX), Y7
+	ADDQ    32(CX), AX
+	VMOVUPS (AX), Y8
+	VMOVUPS 32(AX), Y9
+	ADDQ    32(CX), AX
+	MOVQ    24(BX), AX
+	MOVLQSX (AX), R8
+	SHLQ    $0x02, R8
+	MOVLQSX 4(AX), R9
+	SHLQ    $0x02, R9
+	MOVLQSX 8(AX), R10
+	SHLQ    $0x02, R10
+	MOVLQSX 12(AX), R11
+	SHLQ    $0x02, R11
+	MOVLQSX 16(AX), R12
+	SHLQ    $0x02, R12
+	MOVQ    8(BX), DX
+	MOVQ    16(BX), R15
+	MOVQ    8(CX), R13
+	MOVQ    24(CX), R14
+	MOVQ    40(CX), AX
+	MOVQ    AX, 88(CX)
+
+row:
+	MOVQ DX, SI
+	MOVQ R15, DI
+	MOVQ 48(CX), AX
+
+column:
+	VMOVUPS     (DI), Y14
+	VMOVUPS     32(DI), Y15
+	VFMADD231PS (SI)(R8*1), Y14, Y0
+	VFMADD231PS 32(SI)(R8*1), Y15, Y1
+	VFMADD231PS (SI)(R9*1), Y14, Y2
+	VFMADD231PS 32(SI)(R9*1), Y15, Y3
+	VFMADD231PS (SI)(R10*1), Y14, Y4
+	VFMADD231PS 32(SI)(R10*1), Y15, Y5
+	VFMADD231PS (SI)(R11*1), Y14, Y6
+	VFMADD231PS 32(SI)(R11*1), Y15, Y7
+	VFMADD231PS (SI)(R12*1), Y14, Y8
+	VFMADD231PS 32(SI)(R12*1), Y15, Y9
+	ADDQ        R13, SI
+	ADDQ        R14, DI
+	DECQ        AX
+	JNZ         column
+	ADDQ        (CX), DX
+	ADDQ        16(CX), R15
+	DECQ        88(CX)
+	JNZ         row
+	MOVQ        (BX), AX
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     Y1, 32(AX)
+	ADDQ        32(CX), AX
+	VMOVUPS     Y2, (AX)
+	VMOVUPS     Y3, 32(AX)
+	ADDQ        32(CX), AX
+	VMOVUPS     Y4, (AX)
+	VMOVUPS     Y5, 32(AX)
+	ADDQ        32(CX), AX
+	VMOVUPS     Y6, (AX)
+	VMOVUPS     Y7, 32(AX)
+	ADDQ        32(CX), AX
+	VMOVUPS     Y8, (AX)
+	VMOVUPS     Y9, 32(AX)
+	ADDQ        32(CX), AX
+	VZEROUPPER
+	RET
+
+// func depthwiseGrad1x8AVX2(p *[6]*float32, n *[12]int)
+// Requires: AVX, FMA3
+TEXT ·depthwiseGrad1x8AVX2(SB), NOSPLIT, $0-16
+	MOVQ    p+0(FP), BX
+	MOVQ    n+8(FP), CX
+	MOVQ    (BX), AX
+	VMOVUPS (AX), Y0
+	ADDQ    32(CX), AX
+	MOVQ    24(BX), AX
+	MOVLQSX (AX), R8
+	SHLQ    $0x02, R8
+	MOVQ    8(BX), DX
+	MOVQ    16(BX), R15
+	MOVQ    8(CX), R13
+	MOVQ    24(CX), R14
+	MOVQ    40(CX), AX
+	MOVQ    AX, 88(CX)
+
+row:
+	MOVQ DX, SI
+	MOVQ R15, DI
+	MOVQ 48(CX), AX
+
+column:
+	VMOVUPS     (DI), Y14
+	VFMADD231PS (SI)(R8*1), Y14, Y0
+	ADDQ        R13, SI
+	ADDQ        R14, DI
+	DECQ        AX
+	JNZ         column
+	ADDQ        (CX), DX
+	ADDQ        16(CX), R15
+	DECQ        88(CX)
+	JNZ         row
+	MOVQ        (BX), AX
+	VMOVUPS     Y0, (AX)
+	ADDQ        32(CX), AX
+	VZEROUPPER
+	RET
+
+// func depthwiseGrad2x8AVX2(p *[6]*float32, n *[12]int)
+// Requires: AVX, FMA3
+TEXT ·depthwiseGrad2x8AVX2(SB), NOSPLIT, $0-16
+	MOVQ    p+0(FP), BX
+	MOVQ    n+8(FP), CX
+	MOVQ    (BX), AX
+	VMOVUPS (AX), Y0
+	ADDQ    32(CX), AX
+	VMOVUPS (AX), Y1
+	ADDQ    32(CX), AX
+	MOVQ    24(BX), AX
+	MOVLQSX (AX), R8
+	SHLQ    $0x02, R8
+	MOVLQSX 4(AX), R9
+	SHLQ    $0x02, R9
+	MOVQ    8(BX), DX
+	MOVQ    16(BX), R15
+	MOVQ    8(CX), R13
+	MOVQ    24(CX), R14
+	MOVQ    40(CX), AX
+	MOVQ    AX, 88(CX)
+
+row:
+	MOVQ DX, SI
+	MOVQ R15, DI
+	MOVQ 48(CX), AX
+
+column:
+	VMOVUPS     (DI), Y14
+	VFMADD231PS (SI)(R8*1), Y14, Y0
+	VFMADD231PS (SI)(R9*1), Y14, Y1
+	ADDQ        R13, SI
+	ADDQ        R14, DI
+	DECQ        AX
+	JNZ         column
+	ADDQ        (CX), DX
+	ADDQ        16(CX), R15
+	DECQ        88(CX)
+	JNZ         row
+	MOVQ        (BX), AX
+	VMOVUPS     Y0, (AX)
+	ADDQ        32(CX), AX
+	VMOVUPS     Y1, (AX)
+	ADDQ        32(CX), AX
+	VZEROUPPER
+	RET
+
+// func depthwiseGrad3x8AVX2(p *[6]*float32, n *[12]int)
+// Requires: AVX, FMA3
+TEXT ·depthwiseGrad3x8AVX2(SB), NOSPLIT, $0-16
+	MOVQ    p+0(FP), BX
+	MOVQ    n+8(FP), CX
+	MOVQ    (BX), AX
+	VMOVUPS (AX), Y0
+	ADDQ    32(CX), AX
+	VMOVUPS (AX), Y1
+	ADDQ    32(CX), AX
+	VMOVUPS (AX), Y2
+	ADDQ    32(CX), AX
+	MOVQ    24(BX), AX
+	MOVLQSX (AX), R8
+	SHLQ    $0x02, R8
+	MOVLQSX 4(AX), R9
+	SHLQ    $0x02, R9
+	MOVLQSX 8(AX), R10
+	SHLQ    $0x02, R10
+	MOVQ    8(BX), DX
+	MOVQ    16(BX), R15
+	MOVQ    8(CX), R13
+	MOVQ    24(CX), R14
+	MOVQ    40(CX), AX
+	MOVQ    AX, 88(CX)
+
+row:
+	MOVQ DX, SI
+	MOVQ R15, DI
+	MOVQ 48(CX), AX
+
+column:
+	VMOVUPS     (DI), Y14
+	VFMADD231PS (SI)(R8*1), Y14, Y0
+	VFMADD231PS (SI)(R9*1), Y14, Y1
+	VFMADD231PS (SI)(R10*1), Y14, Y2
+	ADDQ        R13, SI
+	ADDQ        R14, DI
+	DECQ        AX
+	JNZ         column
+	ADDQ        (CX), DX
+	ADDQ        16(CX), R15
+	DECQ        88(CX)
+	JNZ         row
+	MOVQ        (BX), AX
+	VMOVUPS     Y0, (AX)
+	ADDQ        32(CX), AX
+	VMOVUPS     Y1, (AX)
+	ADDQ        32(CX), AX
+	VMOVUPS     Y2, (AX)
+	ADDQ        32(CX), AX
+	VZEROUPPER
+	RET
+
+// func depthwiseGrad4x8AVX2(p *[6]*float32, n *[12]int)
+// Requires: AVX, FMA3
+TEXT ·depthwiseGrad4x8AVX2(SB), NOSPLIT, $0-16
+	MOVQ    p+0(FP), BX
+	MOVQ    n+8(FP), CX
+	MOVQ    (BX), AX
+	VMOVUPS (AX), Y0
+	ADDQ    32(CX), AX
+	VMOVUPS (AX), Y1
+	ADDQ    32(CX), AX
+	VMOVUPS (AX), Y2
+	ADDQ    32(CX), AX
+	VMOVUPS (AX), Y3
+	ADDQ    32(CX), AX
+	MOVQ    24(BX), AX
+	MOVLQSX (AX), R8
+	SHLQ    $0x02, R8
+	MOVLQSX 4(AX), R9
+	SHLQ    $0x02, R9
+	MOVLQSX 8(AX), R10
+	SHLQ    $0x02, R10
+	MOVLQSX 12(AX), R11
+	SHLQ    $0x02, R11
+	MOVQ    8(BX), DX
+	MOVQ    16(BX), R15
+	MOVQ    8(CX), R13
+	MOVQ    24(CX), R14
+	MOVQ    40(CX), AX
+	MOVQ    AX, 88(CX)
+
+row:
+	MOVQ DX, SI
+	MOVQ R15, DI
+	MOVQ 48(CX), AX
+
+column:
+	VMOVUPS     (DI), Y14
+	VFMADD231PS (SI)(R8*1), Y14, Y0
+	VFMADD231PS (SI)(R9*1), Y14, Y1
+	VFMADD231PS (SI)(R10*1), Y14, Y2
+	VFMADD231PS (SI)(R11*1), Y14, Y3
+	ADDQ        R13, SI
+	ADDQ        R14, DI
+	DECQ        AX
+	JNZ         column
+	ADDQ        (CX), DX
+	ADDQ        16(CX), R15
+	DECQ        88(CX)
+	JNZ         row
+	MOVQ        (BX), AX
+	VMOVUPS     Y0, (AX)
+	ADDQ        32(CX), AX
+	VMOVUPS     Y1, (AX)
+	ADDQ        32(CX), AX
+	VMOVUPS     Y2, (AX)
+	ADDQ        32(CX), AX
+	VMOVUPS     Y3, (AX)
+	ADDQ        32(CX), AX
+	VZEROUPPER
+	RET
+
+// func depthwiseGrad5x8AVX2(p *[6]*float32, n *[12]int)
+// Requires: AVX, FMA3
+TEXT ·depthwiseGrad5x8AVX2(SB), NOSPLIT, $0-16
+	MOVQ    p+0(FP), BX
+	MOVQ    n+8(FP), CX
+	MOVQ    (BX), AX
+	VMOVUPS (AX), Y0
+	ADDQ    32(CX), AX
+	VMOVUPS (AX), Y1
+	ADDQ    32(CX), AX
+	VMOVUPS (AX), Y2
+	ADDQ    32(CX), AX
+	VMOVUPS (AX), Y3
+	ADDQ    32(CX), AX
+	VMOVUPS (AX), Y4
+	ADDQ    32(CX), AX
+	MOVQ    24(BX), AX
+	MOVLQSX (AX), R8
+	SHLQ    $0x02, R8
+	MOVLQSX 4(AX), R9
+	SHLQ    $0x02, R9
+	MOVLQSX 8(AX), R10
+	SHLQ    $0x02, R10
+	MOVLQSX 12(AX), R11
+	SHLQ    $0x02, R11
+	MOVLQSX 16(AX), R12
+	SHLQ    $0x02, R12
+	MOVQ    8(BX), DX
+	MOVQ    16(BX), R15
+	MOVQ    8(CX), R13
+	MOVQ    24(CX), R14
+	MOVQ    40(CX), AX
+	MOVQ    AX, 88(CX)
+
+row:
+	MOVQ DX, SI
+	MOVQ R15, DI
+	MOVQ 48(CX), AX
+
+column:
+	VMOVUPS     (DI), Y14
+	VFMADD231PS (SI)(R8*1), Y14, Y0
+	VFMADD231PS (SI)(R9*1), Y14, Y1
+	VFMADD231PS (SI)(R10*1), Y14, Y2
+	VFMADD231PS (SI)(R11*1), Y14, Y3
+	VFMADD231PS (SI)(R12*1), Y14, Y4
+	ADDQ        R13, SI
+	ADDQ        R14, DI
+	DECQ        AX
+	JNZ         column
+	ADDQ        (CX), DX
+	ADDQ        16(CX), R15
+	DECQ        88(CX)
+	JNZ         row
+	MOVQ        (BX), AX
+	VMOVUPS     Y0, (AX)
+	ADDQ        32(CX), AX
+	VMOVUPS     Y1, (AX)
+	ADDQ        32(CX), AX
+	VMOVUPS     Y2, (AX)
+	ADDQ        32(CX), AX
+	VMOVUPS     Y3, (AX)
+	ADDQ        32(CX), AX
+	VMOVUPS     Y4, (AX)
+	ADDQ        32(CX), AX
+	VZEROUPPER
+	RET
+
 // func depthwiseGrad1x4AVX2(p *[6]*float32, n *[12]int)
 // Requires: AVX, FMA3
 TEXT ·depthwiseGrad1x4AVX2(SB), NOSPLIT, $0-16
@@ -880,8 +1442,8 @@ row:
 	MOVQ 48(CX), AX
 
 column:
-	VMOVUPS     (DI), X8
-	VFMADD231PS (SI)(R8*1), X8, X0
+	VMOVUPS     (DI), X14
+	VFMADD231PS (SI)(R8*1), X14, X0
 	ADDQ        R13, SI
 	ADDQ        R14, DI
 	DECQ        AX
@@ -924,9 +1486,9 @@ row:
 	MOVQ 48(CX), AX
 
 column:
-	VMOVUPS     (DI), X8
-	VFMADD231PS (SI)(R8*1), X8, X0
-	VFMADD231PS (SI)(R9*1), X8, X1
+	VMOVUPS     (DI), X14
+	VFMADD231PS (SI)(R8*1), X14, X0
+	VFMADD231PS (SI)(R9*1), X14, X1
 	ADDQ        R13, SI
 	ADDQ        R14, DI
 	DECQ        AX
@@ -975,10 +1537,10 @@ row:
 	MOVQ 48(CX), AX
 
 column:
-	VMOVUPS     (DI), X8
-	VFMADD231PS (SI)(R8*1), X8, X0
-	VFMADD231PS (SI)(R9*1), X8, X1
-	VFMADD231PS (SI)(R10*1), X8, X2
+	VMOVUPS     (DI), X14
+	VFMADD231PS (SI)(R8*1), X14, X0
+	VFMADD231PS (SI)(R9*1), X14, X1
+	VFMADD231PS (SI)(R10*1), X14, X2
 	ADDQ        R13, SI
 	ADDQ        R14, DI
 	DECQ        AX
@@ -1033,11 +1595,11 @@ row:
 	MOVQ 48(CX), AX
 
 column:
-	VMOVUPS     (DI), X8
-	VFMADD231PS (SI)(R8*1), X8, X0
-	VFMADD231PS (SI)(R9*1), X8, X1
-	VFMADD231PS (SI)(R10*1), X8, X2
-	VFMADD231PS (SI)(R11*1), X8, X3
+	VMOVUPS     (DI), X14
+	VFMADD231PS (SI)(R8*1), X14, X0
+	VFMADD231PS (SI)(R9*1), X14, X1
+	VFMADD231PS (SI)(R10*1), X14, X2
+	VFMADD231PS (SI)(R11*1), X14, X3
 	ADDQ        R13, SI
 	ADDQ        R14, DI
 	DECQ        AX
@@ -1098,12 +1660,12 @@ row:
 	MOVQ 48(CX), AX
 
 column:
-	VMOVUPS     (DI), X8
-	VFMADD231PS (SI)(R8*1), X8, X0
-	VFMADD231PS (SI)(R9*1), X8, X1
-	VFMADD231PS (SI)(R10*1), X8, X2
-	VFMADD231PS (SI)(R11*1), X8, X3
-	VFMADD231PS (SI)(R12*1), X8, X4
+	VMOVUPS     (DI), X14
+	VFMADD231PS (SI)(R8*1), X14, X0
+	VFMADD231PS (SI)(R9*1), X14, X1
+	VFMADD231PS (SI)(R10*1), X14, X2
+	VFMADD231PS (SI)(R11*1), X14, X3
+	VFMADD231PS (SI)(R12*1), X14, X4
 	ADDQ        R13, SI
 	ADDQ        R14, DI
 	DECQ        AX

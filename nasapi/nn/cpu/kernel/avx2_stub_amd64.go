@@ -3,13 +3,43 @@
 package kernel
 
 //go:noescape
+func depthwise16AVX512(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func maxPool16AVX512(p *[6]*float32, n *[12]int)
+
+//go:noescape
 func depthwise8AVX2(p *[6]*float32, n *[12]int)
 
 //go:noescape
 func maxPool8AVX2(p *[6]*float32, n *[12]int)
 
 //go:noescape
+func depthwise4AVX2(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func maxPool4AVX2(p *[6]*float32, n *[12]int)
+
+//go:noescape
 func maxPoolGrad8AVX2(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func maxPoolGrad4AVX2(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseGrad1x16AVX2(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseGrad2x16AVX2(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseGrad3x16AVX2(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseGrad4x16AVX2(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseGrad5x16AVX2(p *[6]*float32, n *[12]int)
 
 //go:noescape
 func depthwiseGrad1x8AVX2(p *[6]*float32, n *[12]int)
@@ -25,15 +55,6 @@ func depthwiseGrad4x8AVX2(p *[6]*float32, n *[12]int)
 
 //go:noescape
 func depthwiseGrad5x8AVX2(p *[6]*float32, n *[12]int)
-
-//go:noescape
-func depthwise4AVX2(p *[6]*float32, n *[12]int)
-
-//go:noescape
-func maxPool4AVX2(p *[6]*float32, n *[12]int)
-
-//go:noescape
-func maxPoolGrad4AVX2(p *[6]*float32, n *[12]int)
 
 //go:noescape
 func depthwiseGrad1x4AVX2(p *[6]*float32, n *[12]int)

@@ -26,7 +26,7 @@ func (s Set) Depthwise(a *Depthwise) {
 		depthwiseGeneric(a)
 		return
 	}
-	depthwiseAVX2(a)
+	depthwiseAssembly(s, a)
 }
 
 // DepthwiseGrad runs the kernel.
@@ -35,7 +35,7 @@ func (s Set) DepthwiseGrad(a *DepthwiseGrad) {
 		depthwiseGradGeneric(a)
 		return
 	}
-	depthwiseGradAVX2(a)
+	depthwiseGradAssembly(s, a)
 }
 
 // MaxPool runs the kernel.
@@ -44,7 +44,7 @@ func (s Set) MaxPool(a *MaxPool) {
 		maxPoolGeneric(a)
 		return
 	}
-	maxPoolAVX2(a)
+	maxPoolAssembly(s, a)
 }
 
 // MaxPoolGrad runs the kernel.

@@ -1,4 +1,4 @@
-// Command asm writes the AVX2 kernels of what has a window for each channel: depthwise
+// Command asm writes the kernels of what has a window for each channel: depthwise
 // convolutions, the gradients of their weights, and pools. Lanes are channels; every
 // chain has the order of the plain Go twins, so the bits are theirs.
 //
@@ -16,23 +16,44 @@ import (
 
 // panel is a number of channels and the registers that hold them.
 type panel struct {
+	set      string
 	channels int
 	bytes    int // of a vector
+	vectors  int
 }
 
-var panels = []panel{{8, 32}, {4, 16}}
+func (l panel) name(kernel string) string { return fmt.Sprintf("%s%d%s", kernel, l.channels, l.set) }
 
 var (
+	zmm    = panel{"AVX512", 16, 64, 1}
+	twoYMM = panel{"AVX2", 16, 32, 2}
+	ymm    = panel{"AVX2", 8, 32, 1}
+	xmm    = panel{"AVX2", 4, 16, 1}
+)
+
+var (
+	zs   = []VecPhysical{Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7, Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}
 	xs   = []VecPhysical{X0, X1, X2, X3, X4, X5, X6, X7, X8, X9, X10, X11, X12, X13, X14, X15}
 	ys   = []VecPhysical{Y0, Y1, Y2, Y3, Y4, Y5, Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13, Y14, Y15}
 	high = []GPPhysical{R8, R9, R10, R11, R12, R13}
 )
 
 func (l panel) reg(i int) VecPhysical {
-	if l.bytes == 16 {
+	switch l.bytes {
+	case 16:
 		return xs[i]
+	case 32:
+		return ys[i]
 	}
-	return ys[i]
+	return zs[i]
+}
+
+func (l panel) clear(i int) {
+	if l.bytes == 64 {
+		VPXORD(l.reg(i), l.reg(i), l.reg(i))
+		return
+	}
+	VXORPS(l.reg(i), l.reg(i), l.reg(i))
 }
 
 func p(i int) Mem { return Mem{Base: RBX, Disp: 8 * i} }
@@ -51,10 +72,16 @@ func end() {
 }
 
 func main() {
-	for _, l := range panels {
-		windows(fmt.Sprintf("depthwise%dAVX2", l.channels), l, (*tile).multiply)
-		windows(fmt.Sprintf("maxPool%dAVX2", l.channels), l, (*tile).largest)
+	for _, l := range []panel{zmm, ymm, xmm} {
+		windows(l.name("depthwise"), l, (*tile).multiply)
+		windows(l.name("maxPool"), l, (*tile).largest)
+	}
+	for _, l := range []panel{ymm, xmm} {
 		maxPoolGrad(l)
+	}
+	// With one vector a tap, the sums of few taps wait for the multiply-adds. Two of AVX2
+	// are as fast as one of AVX-512.
+	for _, l := range []panel{twoYMM, ymm, xmm} {
 		for taps := 1; taps <= 5; taps++ {
 			depthwiseGrad(l, taps)
 		}
@@ -117,7 +144,7 @@ func (t *tile) multiply() {
 	CMPQ(n(8), Imm(0))
 	JNE(LabelRef(t.label("old")))
 	for i := range t.size {
-		VXORPS(t.reg(i), t.reg(i), t.reg(i))
+		t.clear(i)
 	}
 	JMP(LabelRef(t.label("start")))
 	Label(t.label("old"))
@@ -134,7 +161,7 @@ func (t *tile) multiply() {
 func (t *tile) largest() {
 	VBROADCASTSS(Mem{Base: RCX, Disp: 8 * 4}, t.reg(0))
 	for i := 1; i < t.size; i++ {
-		VMOVAPS(t.reg(0), t.reg(i))
+		VMOVUPS(t.reg(0), t.reg(i))
 	}
 	t.taps(func() {}, func(r VecPhysical, at Mem) { VMAXPS(at, r, r) })
 }
@@ -169,7 +196,7 @@ func (t *tile) taps(begin func(), each func(r VecPhysical, at Mem)) {
 // maxPoolGrad: p = din, in, out, g, taps; n = the row and pixel of din and in, of out, of
 // g, rows, columns, taps.
 func maxPoolGrad(l panel) {
-	begin(fmt.Sprintf("maxPoolGrad%dAVX2", l.channels))
+	begin(l.name("maxPoolGrad"))
 	output, left, equal, share := l.reg(0), l.reg(1), l.reg(2), l.reg(3)
 	MOVQ(n(6), RAX)
 	MOVQ(RAX, n(10))
@@ -211,11 +238,13 @@ func maxPoolGrad(l panel) {
 // depthwiseGrad of up to five taps: p = dw, in, g, taps; n = in's row and pixel, g's
 // row and pixel, bytes from a tap of dw to the next, rows, columns.
 func depthwiseGrad(l panel, taps int) {
-	begin(fmt.Sprintf("depthwiseGrad%dx%dAVX2", taps, l.channels))
+	begin(l.name(fmt.Sprintf("depthwiseGrad%dx", taps)))
 	table := func(each func(r VecPhysical, at Mem)) {
 		MOVQ(p(0), RAX)
 		for i := range taps {
-			each(l.reg(i), Mem{Base: RAX})
+			for v := range l.vectors {
+				each(l.reg(i*l.vectors+v), Mem{Base: RAX, Disp: v * l.bytes})
+			}
 			ADDQ(n(4), RAX)
 		}
 	}
@@ -236,9 +265,13 @@ func depthwiseGrad(l panel, taps int) {
 	MOVQ(R15, RDI)
 	MOVQ(n(6), RAX)
 	Label("column")
-	VMOVUPS(Mem{Base: RDI}, l.reg(8))
+	for v := range l.vectors {
+		VMOVUPS(Mem{Base: RDI, Disp: v * l.bytes}, l.reg(14+v))
+	}
 	for i := range taps {
-		VFMADD231PS(Mem{Base: RSI, Index: high[i], Scale: 1}, l.reg(8), l.reg(i))
+		for v := range l.vectors {
+			VFMADD231PS(Mem{Base: RSI, Index: high[i], Scale: 1, Disp: v * l.bytes}, l.reg(14+v), l.reg(i*l.vectors+v))
+		}
 	}
 	ADDQ(R13, RSI)
 	ADDQ(R14, RDI)
