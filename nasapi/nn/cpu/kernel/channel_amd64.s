@@ -3,7 +3,7 @@
 #include "textflag.h"
 
 // func affineRegionAVX2(c *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·affineRegionAVX2(SB), NOSPLIT, $0-8
 	MOVQ c+0(FP), AX
 	MOVQ 184(AX), CX
@@ -26,14 +26,15 @@ variant0pixel:
 	JLT  variant0few
 
 variant0wide:
-	VMOVUPS (DX)(BX*1), Y0
-	VMOVUPS Y0, (CX)(BX*1)
-	ADDQ    $0x20, BX
-	VMOVUPS (DX)(BX*1), Y0
-	VMOVUPS Y0, (CX)(BX*1)
-	ADDQ    $0x20, BX
-	SUBQ    $0x40, SI
-	JGE     variant0wide
+	PREFETCHT0 2048(DX)(BX*1)
+	VMOVUPS    (DX)(BX*1), Y0
+	VMOVUPS    Y0, (CX)(BX*1)
+	ADDQ       $0x20, BX
+	VMOVUPS    (DX)(BX*1), Y0
+	VMOVUPS    Y0, (CX)(BX*1)
+	ADDQ       $0x20, BX
+	SUBQ       $0x40, SI
+	JGE        variant0wide
 
 variant0few:
 	TESTQ   $0x00000020, SI
@@ -78,16 +79,17 @@ variant1pixel:
 	JLT  variant1few
 
 variant1wide:
-	VMOVUPS (DX)(BX*1), Y1
-	VMAXPS  Y0, Y1, Y1
-	VMOVUPS Y1, (CX)(BX*1)
-	ADDQ    $0x20, BX
-	VMOVUPS (DX)(BX*1), Y1
-	VMAXPS  Y0, Y1, Y1
-	VMOVUPS Y1, (CX)(BX*1)
-	ADDQ    $0x20, BX
-	SUBQ    $0x40, SI
-	JGE     variant1wide
+	PREFETCHT0 2048(DX)(BX*1)
+	VMOVUPS    (DX)(BX*1), Y1
+	VMAXPS     Y0, Y1, Y1
+	VMOVUPS    Y1, (CX)(BX*1)
+	ADDQ       $0x20, BX
+	VMOVUPS    (DX)(BX*1), Y1
+	VMAXPS     Y0, Y1, Y1
+	VMOVUPS    Y1, (CX)(BX*1)
+	ADDQ       $0x20, BX
+	SUBQ       $0x40, SI
+	JGE        variant1wide
 
 variant1few:
 	TESTQ   $0x00000020, SI
@@ -135,6 +137,7 @@ variant4pixel:
 	JLT  variant4few
 
 variant4wide:
+	PREFETCHT0  2048(DX)(DI*1)
 	VMOVUPS     (DX)(DI*1), Y0
 	VMOVUPS     (BX)(DI*1), Y1
 	VFMADD213PS (SI)(DI*1), Y1, Y0
@@ -197,6 +200,7 @@ variant5pixel:
 	JLT  variant5few
 
 variant5wide:
+	PREFETCHT0  2048(DX)(DI*1)
 	VMOVUPS     (DX)(DI*1), Y1
 	VMOVUPS     (BX)(DI*1), Y2
 	VFMADD213PS (SI)(DI*1), Y2, Y1
@@ -247,7 +251,7 @@ variant5no16:
 	RET
 
 // func addScaledRegionAVX2(c *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·addScaledRegionAVX2(SB), NOSPLIT, $0-8
 	MOVQ         c+0(FP), AX
 	MOVQ         184(AX), CX
@@ -280,6 +284,7 @@ variant0pixel:
 	JLT  variant0few
 
 variant0wide:
+	PREFETCHT0  2048(DX)(BX*1)
 	VMOVUPS     (DX)(BX*1), Y1
 	VFMADD213PS (CX)(BX*1), Y0, Y1
 	VMOVUPS     Y1, (CX)(BX*1)
@@ -338,6 +343,7 @@ variant1pixel:
 	JLT  variant1few
 
 variant1wide:
+	PREFETCHT0  2048(DX)(BX*1)
 	VMOVUPS     (DX)(BX*1), Y2
 	VMAXPS      Y1, Y2, Y2
 	VFMADD213PS (CX)(BX*1), Y0, Y2
@@ -399,16 +405,17 @@ variant2pixel:
 	JLT  variant2few
 
 variant2wide:
-	VMOVUPS (DX)(BX*1), Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, (CX)(BX*1)
-	ADDQ    $0x20, BX
-	VMOVUPS (DX)(BX*1), Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, (CX)(BX*1)
-	ADDQ    $0x20, BX
-	SUBQ    $0x40, SI
-	JGE     variant2wide
+	PREFETCHT0 2048(DX)(BX*1)
+	VMOVUPS    (DX)(BX*1), Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVUPS    Y1, (CX)(BX*1)
+	ADDQ       $0x20, BX
+	VMOVUPS    (DX)(BX*1), Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVUPS    Y1, (CX)(BX*1)
+	ADDQ       $0x20, BX
+	SUBQ       $0x40, SI
+	JGE        variant2wide
 
 variant2few:
 	TESTQ   $0x00000020, SI
@@ -457,18 +464,19 @@ variant3pixel:
 	JLT  variant3few
 
 variant3wide:
-	VMOVUPS (DX)(BX*1), Y2
-	VMAXPS  Y1, Y2, Y2
-	VMULPS  Y0, Y2, Y2
-	VMOVUPS Y2, (CX)(BX*1)
-	ADDQ    $0x20, BX
-	VMOVUPS (DX)(BX*1), Y2
-	VMAXPS  Y1, Y2, Y2
-	VMULPS  Y0, Y2, Y2
-	VMOVUPS Y2, (CX)(BX*1)
-	ADDQ    $0x20, BX
-	SUBQ    $0x40, SI
-	JGE     variant3wide
+	PREFETCHT0 2048(DX)(BX*1)
+	VMOVUPS    (DX)(BX*1), Y2
+	VMAXPS     Y1, Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, (CX)(BX*1)
+	ADDQ       $0x20, BX
+	VMOVUPS    (DX)(BX*1), Y2
+	VMAXPS     Y1, Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, (CX)(BX*1)
+	ADDQ       $0x20, BX
+	SUBQ       $0x40, SI
+	JGE        variant3wide
 
 variant3few:
 	TESTQ   $0x00000020, SI
@@ -520,6 +528,7 @@ variant4pixel:
 	JLT  variant4few
 
 variant4wide:
+	PREFETCHT0  2048(DX)(DI*1)
 	VMOVUPS     (DX)(DI*1), Y1
 	VMOVUPS     (BX)(DI*1), Y2
 	VFMADD213PS (SI)(DI*1), Y2, Y1
@@ -588,6 +597,7 @@ variant5pixel:
 	JLT  variant5few
 
 variant5wide:
+	PREFETCHT0  2048(DX)(DI*1)
 	VMOVUPS     (DX)(DI*1), Y2
 	VMOVUPS     (BX)(DI*1), Y3
 	VFMADD213PS (SI)(DI*1), Y3, Y2
@@ -659,6 +669,7 @@ variant6pixel:
 	JLT  variant6few
 
 variant6wide:
+	PREFETCHT0  2048(DX)(DI*1)
 	VMOVUPS     (DX)(DI*1), Y1
 	VMOVUPS     (BX)(DI*1), Y2
 	VFMADD213PS (SI)(DI*1), Y2, Y1
@@ -727,6 +738,7 @@ variant7pixel:
 	JLT  variant7few
 
 variant7wide:
+	PREFETCHT0  2048(DX)(DI*1)
 	VMOVUPS     (DX)(DI*1), Y2
 	VMOVUPS     (BX)(DI*1), Y3
 	VFMADD213PS (SI)(DI*1), Y3, Y2
@@ -781,7 +793,7 @@ variant7no16:
 	RET
 
 // func momentsRegionAVX2(c *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·momentsRegionAVX2(SB), NOSPLIT, $0-8
 	MOVQ c+0(FP), AX
 	MOVQ 184(AX), CX
@@ -812,6 +824,7 @@ variant0lane:
 	JLT  variant0few
 
 variant0wide:
+	PREFETCHT0  2048(DX)(R8*1)
 	VMOVUPS     (DX)(R8*1), Y0
 	VSUBPS      (BX)(R8*1), Y0, Y0
 	VMOVUPS     (DI)(R8*1), Y2
@@ -867,7 +880,7 @@ variant0no16:
 	RET
 
 // func gradMomentsRegionAVX2(c *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gradMomentsRegionAVX2(SB), NOSPLIT, $0-8
 	MOVQ c+0(FP), AX
 	MOVQ 184(AX), CX
@@ -905,6 +918,7 @@ variant0lane:
 	JLT  variant0few
 
 variant0wide:
+	PREFETCHT0  2048(DX)(R9*1)
 	VMOVUPS     (BX)(R9*1), Y0
 	VMOVUPS     (DX)(R9*1), Y1
 	VSUBPS      (SI)(R9*1), Y1, Y1
@@ -996,6 +1010,7 @@ variant1lane:
 	JLT  variant1few
 
 variant1wide:
+	PREFETCHT0  2048(DX)(R9*1)
 	VMOVUPS     (DX)(R9*1), Y1
 	VCMPPS      $0x1e, Y0, Y1, Y1
 	VANDPS      (BX)(R9*1), Y1, Y1
@@ -1094,6 +1109,7 @@ variant4lane:
 	JLT  variant4few
 
 variant4wide:
+	PREFETCHT0  2048(DX)(R9*1)
 	VMOVUPS     (BX)(R9*1), Y0
 	VMOVUPS     (DX)(R9*1), Y1
 	VSUBPS      (SI)(R9*1), Y1, Y1
@@ -1187,6 +1203,7 @@ variant5lane:
 	JLT  variant5few
 
 variant5wide:
+	PREFETCHT0  2048(DX)(R11*1)
 	VMOVUPS     (DX)(R11*1), Y1
 	VMOVUPS     (SI)(R11*1), Y2
 	VFMADD213PS (DI)(R11*1), Y2, Y1
@@ -1265,7 +1282,7 @@ variant5no16:
 	RET
 
 // func normGradRegionAVX2(c *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·normGradRegionAVX2(SB), NOSPLIT, $0-8
 	MOVQ c+0(FP), AX
 	MOVQ 184(AX), CX
@@ -1293,6 +1310,7 @@ variant0pixel:
 	JLT  variant0few
 
 variant0wide:
+	PREFETCHT0  2048(DX)(R10*1)
 	VMOVUPS     (BX)(R10*1), Y0
 	VMOVUPS     (DX)(R10*1), Y1
 	VSUBPS      (SI)(R10*1), Y1, Y1
@@ -1373,6 +1391,7 @@ variant1pixel:
 	JLT  variant1few
 
 variant1wide:
+	PREFETCHT0  2048(DX)(R10*1)
 	VMOVUPS     (DX)(R10*1), Y1
 	VCMPPS      $0x1e, Y0, Y1, Y1
 	VANDPS      (BX)(R10*1), Y1, Y1
@@ -1460,6 +1479,7 @@ variant4pixel:
 	JLT  variant4few
 
 variant4wide:
+	PREFETCHT0  2048(DX)(R10*1)
 	VMOVUPS     (BX)(R10*1), Y0
 	VMOVUPS     (DX)(R10*1), Y1
 	VSUBPS      (SI)(R10*1), Y1, Y1
@@ -1542,6 +1562,7 @@ variant5pixel:
 	JLT  variant5few
 
 variant5wide:
+	PREFETCHT0  2048(DX)(R12*1)
 	VMOVUPS     (DX)(R12*1), Y1
 	VMOVUPS     (SI)(R12*1), Y2
 	VFMADD213PS (DI)(R12*1), Y2, Y1
@@ -1619,7 +1640,7 @@ variant5no16:
 	RET
 
 // func addMaskedRegionAVX2(c *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·addMaskedRegionAVX2(SB), NOSPLIT, $0-8
 	MOVQ c+0(FP), AX
 	MOVQ 184(AX), CX
@@ -1707,20 +1728,21 @@ variant1pixel:
 	JLT  variant1few
 
 variant1wide:
-	VMOVUPS (BX)(SI*1), Y1
-	VCMPPS  $0x1e, Y0, Y1, Y1
-	VANDPS  (DX)(SI*1), Y1, Y1
-	VADDPS  (CX)(SI*1), Y1, Y1
-	VMOVUPS Y1, (CX)(SI*1)
-	ADDQ    $0x20, SI
-	VMOVUPS (BX)(SI*1), Y1
-	VCMPPS  $0x1e, Y0, Y1, Y1
-	VANDPS  (DX)(SI*1), Y1, Y1
-	VADDPS  (CX)(SI*1), Y1, Y1
-	VMOVUPS Y1, (CX)(SI*1)
-	ADDQ    $0x20, SI
-	SUBQ    $0x40, DI
-	JGE     variant1wide
+	PREFETCHT0 2048(BX)(SI*1)
+	VMOVUPS    (BX)(SI*1), Y1
+	VCMPPS     $0x1e, Y0, Y1, Y1
+	VANDPS     (DX)(SI*1), Y1, Y1
+	VADDPS     (CX)(SI*1), Y1, Y1
+	VMOVUPS    Y1, (CX)(SI*1)
+	ADDQ       $0x20, SI
+	VMOVUPS    (BX)(SI*1), Y1
+	VCMPPS     $0x1e, Y0, Y1, Y1
+	VANDPS     (DX)(SI*1), Y1, Y1
+	VADDPS     (CX)(SI*1), Y1, Y1
+	VMOVUPS    Y1, (CX)(SI*1)
+	ADDQ       $0x20, SI
+	SUBQ       $0x40, DI
+	JGE        variant1wide
 
 variant1few:
 	TESTQ   $0x00000020, DI
@@ -1825,18 +1847,19 @@ variant3pixel:
 	JLT  variant3few
 
 variant3wide:
-	VMOVUPS (BX)(SI*1), Y1
-	VCMPPS  $0x1e, Y0, Y1, Y1
-	VANDPS  (DX)(SI*1), Y1, Y1
-	VMOVUPS Y1, (CX)(SI*1)
-	ADDQ    $0x20, SI
-	VMOVUPS (BX)(SI*1), Y1
-	VCMPPS  $0x1e, Y0, Y1, Y1
-	VANDPS  (DX)(SI*1), Y1, Y1
-	VMOVUPS Y1, (CX)(SI*1)
-	ADDQ    $0x20, SI
-	SUBQ    $0x40, DI
-	JGE     variant3wide
+	PREFETCHT0 2048(BX)(SI*1)
+	VMOVUPS    (BX)(SI*1), Y1
+	VCMPPS     $0x1e, Y0, Y1, Y1
+	VANDPS     (DX)(SI*1), Y1, Y1
+	VMOVUPS    Y1, (CX)(SI*1)
+	ADDQ       $0x20, SI
+	VMOVUPS    (BX)(SI*1), Y1
+	VCMPPS     $0x1e, Y0, Y1, Y1
+	VANDPS     (DX)(SI*1), Y1, Y1
+	VMOVUPS    Y1, (CX)(SI*1)
+	ADDQ       $0x20, SI
+	SUBQ       $0x40, DI
+	JGE        variant3wide
 
 variant3few:
 	TESTQ   $0x00000020, DI
@@ -1945,6 +1968,7 @@ variant5pixel:
 	JLT  variant5few
 
 variant5wide:
+	PREFETCHT0  2048(BX)(R8*1)
 	VMOVUPS     (BX)(R8*1), Y1
 	VMOVUPS     (SI)(R8*1), Y2
 	VFMADD213PS (DI)(R8*1), Y2, Y1
@@ -2073,6 +2097,7 @@ variant7pixel:
 	JLT  variant7few
 
 variant7wide:
+	PREFETCHT0  2048(BX)(R8*1)
 	VMOVUPS     (BX)(R8*1), Y1
 	VMOVUPS     (SI)(R8*1), Y2
 	VFMADD213PS (DI)(R8*1), Y2, Y1
@@ -2130,7 +2155,7 @@ variant7no16:
 	RET
 
 // func scalePixelsRegionAVX2(c *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·scalePixelsRegionAVX2(SB), NOSPLIT, $0-8
 	MOVQ c+0(FP), AX
 	MOVQ 184(AX), CX
@@ -2151,6 +2176,7 @@ variant0pixel:
 	JLT          variant0few
 
 variant0wide:
+	PREFETCHT0  2048(DX)(SI*1)
 	VMOVUPS     (DX)(SI*1), Y1
 	VFMADD213PS (CX)(SI*1), Y0, Y1
 	VMOVUPS     Y1, (CX)(SI*1)
@@ -2210,16 +2236,17 @@ variant2pixel:
 	JLT          variant2few
 
 variant2wide:
-	VMOVUPS (DX)(SI*1), Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, (CX)(SI*1)
-	ADDQ    $0x20, SI
-	VMOVUPS (DX)(SI*1), Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, (CX)(SI*1)
-	ADDQ    $0x20, SI
-	SUBQ    $0x40, DI
-	JGE     variant2wide
+	PREFETCHT0 2048(DX)(SI*1)
+	VMOVUPS    (DX)(SI*1), Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVUPS    Y1, (CX)(SI*1)
+	ADDQ       $0x20, SI
+	VMOVUPS    (DX)(SI*1), Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVUPS    Y1, (CX)(SI*1)
+	ADDQ       $0x20, SI
+	SUBQ       $0x40, DI
+	JGE        variant2wide
 
 variant2few:
 	TESTQ   $0x00000020, DI

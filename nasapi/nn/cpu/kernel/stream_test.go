@@ -33,6 +33,15 @@ func BenchmarkStream(b *testing.B) {
 			AVX2.Moments(&Moments{sum[:4*c], sum[4*c:], p(x), 32, 32, c, v.Scale})
 		})
 		run("addscaled", func(x []float32) { AVX2.AddScaled(&AddScaled{p(x), p(dst), 32, 32, c, v, 1, false}) })
+		g2 := make([]float32, pixels*c)
+		d2 := make([]float32, pixels*c)
+		run("normGrad", func(x []float32) {
+			AVX2.NormGrad(&NormGrad{Dst: p(d2), G: p(g2), X: p(x), Rows: 32, Cols: 32, C: c, Center: v.Scale, A: v.Scale, B: v.Scale, D: v.Shift})
+		})
+		run("gradMoments", func(x []float32) {
+			AVX2.GradMoments(&GradMoments{Sum: sum[:4*c], Dot: sum[4*c:], G: p(g2), X: p(x), Rows: 32, Cols: 32, C: c, Center: v.Scale})
+		})
+		run("addscaledX", func(x []float32) { AVX2.AddScaled(&AddScaled{p(d2), p(x), 32, 32, c, v, 1, false}) })
 		run("affineL2", func(x []float32) { AVX2.Affine(&Affine{p(dst), p(src), 32, 32, c, v}) })
 		run("momentsL2", func(x []float32) {
 			AVX2.Moments(&Moments{sum[:4*c], sum[4*c:], p(src), 32, 32, c, v.Scale})
