@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"time"
 )
 
 func init() {
@@ -140,19 +141,31 @@ func (s *stepper) end() (float64, error) {
 	return answer.Megabytes, s.close()
 }
 
-// stepsOfRun is how many steps the time of a run is the mean of.
-const stepsOfRun = 3
+// A run is at least so many steps, and takes at least so many seconds. Before it, the
+// other side's threads get the time to stop waiting actively for more work.
+const (
+	leastSteps   = 3
+	leastSeconds = 0.5
+	settling     = 50 * time.Millisecond
+)
 
+// run is the median of the seconds of the run's steps, but for a first one that brings
+// the process's memory back into the caches.
 func (s *stepper) run(context.Context, int) (float64, error) {
-	sum := 0.0
-	for range stepsOfRun {
+	time.Sleep(settling)
+	if _, err := s.step(); err != nil {
+		return 0, err
+	}
+	var all []float64
+	for sum := 0.0; len(all) < leastSteps || sum < leastSeconds; {
 		seconds, err := s.step()
 		if err != nil {
 			return 0, err
 		}
+		all = append(all, seconds)
 		sum += seconds
 	}
-	return sum / stepsOfRun, nil
+	return median(all), nil
 }
 
 func openSteps(ctx context.Context, work string) (*Comparison, error) {

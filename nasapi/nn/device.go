@@ -42,7 +42,8 @@ type Device interface {
 	// what they add comes in the group's order, whatever runs first.
 	Backward(mode Mode, group []Op) error
 	// Scratch is the number of bytes that the group needs besides planned tensors,
-	// backward pass included.
+	// backward pass included. A device may get ready for the groups that it is asked
+	// about.
 	Scratch(group []Op) int64
 
 	// SquaredNorm is the sum over the parameters, in order, of their gradients' squares.

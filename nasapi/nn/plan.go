@@ -30,6 +30,7 @@ func (l *life) size() int { return l.t.N * l.t.Image() }
 // fails where there is not enough memory, with the number of bytes.
 func (g *Graph) Plan() error {
 	p := g.layOut()
+	g.scratch() // tells the device what to be ready for
 	arena, err := g.dev.NewMemory(p.floats())
 	if err != nil {
 		return fmt.Errorf("the plan needs %.0f MB for tensors (a smaller batch, fewer channels or fewer cells need less): %w", float64(p.bytes)/1e6, err)
@@ -53,11 +54,16 @@ func (g *Graph) Bytes() int64 {
 	if p == nil {
 		p = g.layOut()
 	}
-	var scratch int64
+	return p.bytes + g.scratch()
+}
+
+// scratch is what the group that needs the most needs.
+func (g *Graph) scratch() int64 {
+	var most int64
 	for _, group := range g.groups {
-		scratch = max(scratch, g.dev.Scratch(group.ops))
+		most = max(most, g.dev.Scratch(group.ops))
 	}
-	return p.bytes + scratch
+	return most
 }
 
 func (g *Graph) layOut() *plan {

@@ -103,6 +103,7 @@ type batch struct {
 	bundles  []*bundle
 	tasks    []blockTask
 	used     struct{ chains, poolings int }
+	partial  []float32 // of all bundles
 }
 
 // blockTask is a chunk of a bundle, or of a block of it.
@@ -152,7 +153,7 @@ func (b *batch) forget() {
 		p.op, p.x, p.out, p.bundle, p.grad.v, p.grad.upstream, p.grad.center = nil, nil, nil, nil, nil, upstream{}, nil
 	}
 	for _, bundle := range b.bundles {
-		bundle.root = nil
+		bundle.root, bundle.partial = nil, nil
 		clear(bundle.readings)
 	}
 	b.used.chains, b.used.poolings = 0, 0
@@ -320,9 +321,7 @@ func (b *batch) backward(mode nn.Mode, group []nn.Op) {
 	b.layOut(group)
 	b.sumGrads()
 	b.cut(b.weights())
-	for _, u := range b.bundles {
-		grow(&u.partial, u.chunks*u.weights)
-	}
+	b.sharePartial()
 	for _, k := range b.blocks {
 		k.pack(true)
 	}
@@ -334,6 +333,27 @@ func (b *batch) backward(mode nn.Mode, group []nn.Op) {
 		c := k.base()
 		k.addGrads(c.bundle.partial[c.partial : c.partial+c.weights])
 	}
+}
+
+// sharePartial gives every bundle room for its chunks' gradients.
+func (b *batch) sharePartial() {
+	total := b.partialSize()
+	if len(b.partial) < total {
+		b.partial = make([]float32, max(total, b.device.reserved.partial))
+	}
+	at := 0
+	for _, u := range b.bundles {
+		u.partial = b.partial[at : at+u.chunks*u.weights]
+		at += u.chunks * u.weights
+	}
+}
+
+func (b *batch) partialSize() int {
+	n := 0
+	for _, u := range b.bundles {
+		n += u.chunks * u.weights
+	}
+	return n
 }
 
 // sumGrads is the first phase of all blocks' outputs.
@@ -425,7 +445,8 @@ func (j *join) task(_ *worker, i int) {
 	}
 }
 
-// scratch is an upper bound of the bytes that the batch needs.
+// scratch is an upper bound of the bytes that the batch needs. Memory is made for
+// the largest batch that was asked about.
 func (b *batch) scratch() int64 {
 	b.cut(b.weights())
 	most, shared := 0, 0
@@ -440,6 +461,7 @@ func (b *batch) scratch() int64 {
 		most = max(most, copies+chain)
 		shared += (u.chunks + 2) * u.weights
 	}
-	// A worker's memory doubles when it grows.
-	return 4 * int64(2*b.device.Threads()*most+shared)
+	reserved := &b.device.reserved
+	reserved.worker, reserved.partial = max(reserved.worker, most), max(reserved.partial, b.partialSize())
+	return 4 * int64(b.device.Threads()*most+shared)
 }

@@ -34,7 +34,23 @@ type Device struct {
 	batch   batch
 	jobs    jobs
 	room    rooms
+
+	reserved  reserved
+	unchecked int64 // bytes given out since it was last seen what is free
 }
+
+// reserved are the float32s that the largest group needs, of all that were asked about:
+// what grows as it is needed leaves garbage behind.
+type reserved struct {
+	worker  int // for each
+	partial int // for the gradients of all chunks
+}
+
+// arenaBytes is how large memory is that a graph's tensors are in, not a parameter.
+const arenaBytes = 64 << 20
+
+// uncheckedBytes may be given out without a look at what is free.
+const uncheckedBytes = 8 << 20
 
 // New opens a device of so many threads, with the fastest kernels of this processor
 // or those that EVALNAS_KERNELS names.
@@ -51,7 +67,8 @@ func NewWith(set kernel.Set, threads int) (*Device, error) {
 	if most := 4096; threads < 1 || threads > most {
 		return nil, fmt.Errorf("a device of %d threads; give 1 to %d, such as the %d of this machine", threads, most, runtime.NumCPU())
 	}
-	d := &Device{set: set, workers: newWorkers(threads), tables: map[tableKey][]int32{}}
+	d := &Device{set: set, tables: map[tableKey][]int32{}}
+	d.workers = newWorkers(threads, &d.reserved.worker)
 	d.batch.device = d
 	return d, nil
 }
@@ -80,6 +97,15 @@ func (d *Device) NewMemory(n int) (nn.Memory, error) {
 		return nil, fmt.Errorf("memory for %d numbers: give 0 to %d", n, math.MaxInt/4)
 	}
 	wanted := int64(n) * 4
+	// What is free takes longer to find out than a small parameter to make.
+	if d.unchecked += wanted; d.unchecked < uncheckedBytes {
+		return make(memory, n), nil
+	}
+	d.unchecked = 0
+	if wanted >= arenaBytes {
+		// Garbage would lie beside it for long: a step makes none, so nothing is collected.
+		debug.FreeOSMemory()
+	}
 	free, known := freeBytes()
 	if known && wanted > free {
 		// Memory of graphs that nobody uses any more may not have been returned yet.
@@ -90,7 +116,9 @@ func (d *Device) NewMemory(n int) (nn.Memory, error) {
 	if known && wanted > free {
 		return nil, fmt.Errorf("%d bytes of memory are wanted and %d are free: %d are missing", wanted, free, wanted-free)
 	}
-	return make(memory, n), nil
+	m := make(memory, n)
+	useLargePages(m)
+	return m, nil
 }
 
 // forget drops all references to graphs.

@@ -37,7 +37,12 @@ type worker struct {
 	used   int
 	args   arguments
 	copies []copied
+
+	reserved *int // of Device.reserved
 }
+
+// leastBuffer is how many float32s a worker begins with.
+const leastBuffer = 1 << 16
 
 const (
 	taskBits = 32
@@ -47,11 +52,11 @@ const (
 	spins = 20000
 )
 
-func newWorkers(threads int) *workers {
+func newWorkers(threads int, reserved *int) *workers {
 	ws := &workers{}
 	ws.wake = sync.NewCond(&ws.mu)
 	for range threads {
-		ws.all = append(ws.all, &worker{})
+		ws.all = append(ws.all, &worker{reserved: reserved})
 	}
 	for _, w := range ws.all[1:] {
 		ws.done.Go(func() { ws.serve(w) })
@@ -150,7 +155,8 @@ func (ws *workers) close() {
 func (w *worker) take(n int) []float32 {
 	if w.used+n > len(w.buffer) {
 		// What was taken before stays valid in the old array.
-		w.buffer, w.used = make([]float32, max(2*len(w.buffer), n, 1<<16)), 0
+		w.buffer, w.used = make([]float32, max(len(w.buffer)+n, *w.reserved, leastBuffer)), 0
+		useLargePages(w.buffer)
 	}
 	s := w.buffer[w.used : w.used+n : w.used+n]
 	w.used += n
