@@ -33,7 +33,7 @@ var errSilent = errors.New("failed")
 
 // handlers says what each kind of job runs.
 func handlers() map[string]jobs.Handler {
-	return map[string]jobs.Handler{nasapi.SearchKind: nasapi.SearchHandler}
+	return map[string]jobs.Handler{nasapi.SearchKind: nasapi.SearchHandler, nasapi.TrainKind: nasapi.TrainHandler}
 }
 
 func newRootCommand() *cobra.Command {

@@ -291,6 +291,10 @@ func (c *Comparison) rank(sp space.Space) error {
 		c.note("Lower is better: differences and Cliff's delta below 0 are in a group's favour.")
 	}
 	finite, ok := sp.(space.Finite)
+	if c.By.Kind == objective.Trained {
+		c.note("Only what was trained has a value: there are no ranks, percentiles or exact null.")
+		return nil
+	}
 	if !ok {
 		c.note(fmt.Sprintf("%s cannot be listed: there are no ranks, percentiles or exact null.", sp))
 		return nil
@@ -394,7 +398,7 @@ func (c *Comparison) seedRow(g Group, r GroupRun) (SeedRow, error) {
 			s.Value = &v
 		}
 	}
-	if s.Value != nil && c.By.Kind == objective.Table && (*s.Value < 0 || *s.Value > 1) {
+	if s.Value != nil && c.By.Accuracy() && (*s.Value < 0 || *s.Value > 1) {
 		return s, fmt.Errorf("compare: %s, seed %d: value %v: accuracies are fractions in 0..1 (93.1 %% is 0.931)", g.Name, r.Seed, *s.Value)
 	}
 	if s.Value != nil && c.ranking != nil {

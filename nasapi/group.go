@@ -115,6 +115,84 @@ func GroupsOfFound(found []Found, sp space.Space) []Group {
 	return out
 }
 
+// GroupsOfTraining makes one group for each origin of the trained architectures, in
+// order of first appearance: their values are the accuracies of the trained networks
+// on the images that metric names (objective.TrainedValid or TrainedTest), the mean
+// over the seeds of training.
+func GroupsOfTraining(t *Training, metric string) ([]Group, error) {
+	type key struct {
+		origin Origin
+		seed   int64
+		hash   string
+	}
+	var found []Found
+	all := map[key][]TrainedRun{}
+	for _, r := range t.Runs() {
+		k := key{r.Origin, r.Seed, r.Hash()}
+		if all[k] == nil {
+			found = append(found, r.Found)
+		}
+		all[k] = append(all[k], r)
+	}
+	sp, err := largestSpace(found)
+	if err != nil {
+		return nil, err
+	}
+	groups := GroupsOfFound(found, sp)
+	at := map[Origin]int{}
+	next := map[Origin]int{}
+	for _, f := range found {
+		i, known := at[f.Origin]
+		if !known {
+			i = len(at)
+			at[f.Origin] = i
+		}
+		run := &groups[i].Runs[next[f.Origin]]
+		next[f.Origin]++
+		run.judge(all[key{f.Origin, f.Seed, f.Hash()}], metric)
+	}
+	return groups, nil
+}
+
+// judge fills in the mean accuracy of a run's trainings, if all have ended well.
+func (r *GroupRun) judge(trained []TrainedRun, metric string) {
+	sum := 0.0
+	for _, t := range trained {
+		if r.State, r.Error = t.Status.State, t.Status.Error; r.State != jobs.Done {
+			r.Arch = nil // without a value it is counted by its state alone
+			return
+		}
+		value := t.Result.Test
+		if metric == objective.TrainedValid {
+			value = t.Result.Valid
+		}
+		if value == nil {
+			r.State, r.Error, r.Arch = jobs.Failed, fmt.Sprintf("it was trained without %s images", metric), nil
+			return
+		}
+		sum += *value
+	}
+	r.Value = new(sum / float64(len(trained)))
+}
+
+// largestSpace is the largest space that one of the architectures was searched in or
+// drawn from, or the whole of the family of the first where none was.
+func largestSpace(found []Found) (space.Space, error) {
+	var largest space.Space
+	for _, f := range found {
+		if sp, err := space.FromSpec(f.Origin.Space); err == nil && (largest == nil || sp.Size().Cmp(largest.Size()) > 0) {
+			largest = sp
+		}
+	}
+	if largest != nil {
+		return largest, nil
+	}
+	if g, ok := found[0].Arch.(*space.Genotype); ok {
+		return space.DARTS(g.Normal().Nodes())
+	}
+	return space.NASBench101(7)
+}
+
 func groupOfOrigin(o Origin, sp space.Space) Group {
 	if own, err := space.FromSpec(o.Space); err == nil { // else it was given by hand
 		sp = own

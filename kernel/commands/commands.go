@@ -5,7 +5,7 @@
 // It is the seam between the cell language (kernel/starlark) and the Go API
 // (nasapi): a command reads its arguments, calls nasapi, and wraps the answer
 // in a value that shows itself. One file holds one noun: spaces.go, archs.go,
-// tables.go, searches.go, comparisons.go, jobs.go, figures.go. live.go keeps
+// tables.go, searches.go, datasets.go, trainings.go, comparisons.go, jobs.go, figures.go. live.go keeps
 // the tables of running searches up to date; render.go makes HTML and text.
 package commands
 
@@ -45,6 +45,7 @@ func (e *Env) Commands() []*starlark.Command {
 	var out []*starlark.Command
 	for _, group := range [][]*starlark.Command{
 		spaceCommands(), e.archCommands(), tableCommands(), objectiveCommands(), e.searchCommands(),
+		e.dataCommands(), e.trainingCommands(),
 		e.jobCommands(), e.comparisonCommands(), figureCommands(),
 	} {
 		out = append(out, group...)

@@ -23,7 +23,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	jobtest.Main(m, map[string]jobs.Handler{nasapi.SearchKind: nasapi.SearchHandler})
+	jobtest.Main(m, map[string]jobs.Handler{nasapi.SearchKind: nasapi.SearchHandler, nasapi.TrainKind: nasapi.TrainHandler})
 }
 
 // notebook runs cells as a kernel would and keeps what they show.

@@ -260,7 +260,7 @@ func (e *Env) comparisonCommands() []*starlark.Command {
 			Name: "compare",
 			Params: []starlark.Param{
 				{Name: "groups", Variadic: true, Type: "search, list of architectures, or results", Doc: "what to compare: each search, list of architectures or `results(...)` is a group"},
-				{Name: "by", KeywordOnly: true, Type: "objective", Doc: "the final evaluation, the same for all: `truth.metric(\"test\")`"},
+				{Name: "by", KeywordOnly: true, Default: lib.None, Type: "objective", Doc: "the final evaluation, the same for all: `truth.metric(\"test\")`; of trainings `\"test\"` (default) or `\"valid\"`"},
 				{Name: "minimise", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "less is better under `by`, such as `by=params()` for small architectures"},
 				{Name: "unequal", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "compare searches of different budgets all the same; the output says so"},
 			},
@@ -312,10 +312,8 @@ makes the group random draws) say more. What result.save("x.csv") wrote is read 
 }
 
 func (e *Env) runCompare(c *starlark.Call) (lib.Value, error) {
-	if !c.Given("by") {
-		return nil, c.Errorf("by is missing")
-	}
-	by, err := objectiveArg(c, "by")
+	args := c.Value("groups").(lib.Tuple)
+	by, err := judge(c, args)
 	if err != nil {
 		return nil, err
 	}
@@ -327,13 +325,12 @@ func (e *Env) runCompare(c *starlark.Call) (lib.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := c.Value("groups").(lib.Tuple)
 	if err := e.waitForGroups(c, args); err != nil {
 		return nil, err
 	}
 	var groups []nasapi.Group
 	for i, v := range args {
-		more, err := groupsOf(v)
+		more, err := groupsOf(v, by.Spec())
 		if err != nil {
 			return nil, named(c, "TypeError", "group %d: %w", i+1, err)
 		}
@@ -354,25 +351,22 @@ func (e *Env) runCompare(c *starlark.Call) (lib.Value, error) {
 	return v, nil
 }
 
-// waitForGroups waits for the searches among the arguments that have not
+// waitForGroups waits for the searches and trainings among the arguments that have not
 // finished.
 func (e *Env) waitForGroups(c *starlark.Call, args lib.Tuple) error {
-	var open []*searchValue
+	var open []work
 	for _, v := range args {
-		searches, err := searchesOf(v)
+		works, err := worksOf(v)
 		if err != nil {
-			continue // not searches: groupsOf says what is wrong with it, if anything
+			continue // none: groupsOf says what is wrong with it, if anything
 		}
-		for _, s := range searches {
-			statuses, err := s.search.Statuses()
+		for _, w := range works {
+			statuses, err := w.handle().Statuses()
 			if err != nil {
 				return err
 			}
-			for _, st := range statuses {
-				if unfinished(st) {
-					open = append(open, s)
-					break
-				}
+			if slices.ContainsFunc(statuses, unfinished) {
+				open = append(open, w)
 			}
 		}
 	}
@@ -382,21 +376,17 @@ func (e *Env) waitForGroups(c *starlark.Call, args lib.Tuple) error {
 	return e.waitFor(c.Ctx, c.Cell, open)
 }
 
-// groupsOf makes groups of one argument of compare.
-func groupsOf(v lib.Value) ([]nasapi.Group, error) {
+// groupsOf makes groups of one argument of compare, judged by a metric.
+func groupsOf(v lib.Value, by objective.Spec) ([]nasapi.Group, error) {
 	if r, ok := v.(*resultsValue); ok {
 		return r.groups, nil
 	}
-	if searches, err := searchesOf(v); err == nil && len(searches) > 0 {
-		var out []nasapi.Group
-		for _, s := range searches {
-			out = append(out, nasapi.GroupOfSearch(s.search))
-		}
-		return out, nil
+	if works, err := worksOf(v); err == nil && len(works) > 0 {
+		return groupsOfWorks(works, by)
 	}
 	archs, err := archsOf(v)
 	if err != nil || len(archs) == 0 {
-		return nil, fmt.Errorf("%s is neither a search, a list of architectures nor results(...)", v.Type())
+		return nil, fmt.Errorf("%s is neither a search, a training, a list of architectures nor results(...)", v.Type())
 	}
 	var found []nasapi.Found
 	var largest space.Space
@@ -407,6 +397,58 @@ func groupsOf(v lib.Value) ([]nasapi.Group, error) {
 		}
 	}
 	return nasapi.GroupsOfFound(found, largest), nil
+}
+
+func groupsOfWorks(works []work, by objective.Spec) ([]nasapi.Group, error) {
+	var out []nasapi.Group
+	for _, w := range works {
+		switch w := w.(type) {
+		case *searchValue:
+			out = append(out, nasapi.GroupOfSearch(w.search))
+		case *trainingValue:
+			if by.Kind != objective.Trained {
+				return nil, fmt.Errorf("a training is judged by its networks' accuracy: leave by out, or give by=%q or %q", objective.TrainedTest, objective.TrainedValid)
+			}
+			groups, err := nasapi.GroupsOfTraining(w.training, by.Metric)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, groups...)
+		}
+	}
+	return out, nil
+}
+
+// judge is what compare(...) judges by. Where trainings are compared it is the accuracy
+// of their networks, on the test images unless by names the others.
+func judge(c *starlark.Call, args lib.Tuple) (*objective.Objective, error) {
+	for _, v := range args {
+		works, err := worksOf(v)
+		if err != nil {
+			continue
+		}
+		for _, w := range works {
+			t, ok := w.(*trainingValue)
+			if !ok {
+				continue
+			}
+			metric := objective.TrainedTest
+			if c.Given("by") {
+				if metric, err = c.String("by"); err != nil {
+					return nil, err
+				}
+			}
+			by, err := objective.OfTrained(metric, t.protocolText())
+			if err != nil {
+				return nil, c.Errorf("by: %w", err)
+			}
+			return by, nil
+		}
+	}
+	if !c.Given("by") {
+		return nil, c.Errorf("by is missing")
+	}
+	return objectiveArg(c, "by")
 }
 
 // comparisonParts are the displays of a comparison: the table with the
@@ -448,14 +490,14 @@ func comparisonParts(c *nasapi.Comparison) ([]part, error) {
 
 // scaleOf is how values of a metric are shown: accuracies in percent.
 func scaleOf(by objective.Spec) (factor float64, unit string) {
-	if by.Kind == objective.Table {
+	if by.Accuracy() {
 		return 100, "%"
 	}
 	return 1, ""
 }
 
 func showValue(by objective.Spec, v float64) string {
-	if by.Kind == objective.Table {
+	if by.Accuracy() {
 		return fmt.Sprintf("%.2f", 100*v)
 	}
 	return number(v)

@@ -40,7 +40,7 @@ Returns a list of dicts (id, search, policy, seed, state, done, total, error).
 		{
 			Name: "logs",
 			Params: []starlark.Param{
-				{Name: "job", Type: "str or search", Doc: "id of a job (its beginning is enough), or a search for all of its seeds"},
+				{Name: "job", Type: "str, search or training", Doc: "id of a job (its beginning is enough), or a search or training for all of its jobs"},
 				{Name: "lines", Default: lib.MakeInt(20), Type: "int", Doc: "how many of the last lines"},
 			},
 			Doc: "Print the last lines that jobs wrote to their standard error.\n\n    logs(found)\n    logs(found.jobs[0], lines=100)",
@@ -165,8 +165,8 @@ func (e *Env) runLogs(c *starlark.Call) (lib.Value, error) {
 		return nil, c.Errorf("lines is %d: it must be 1 or more", lines)
 	}
 	var found []*jobs.Job
-	if s, ok := c.Value("job").(*searchValue); ok {
-		found = s.search.Jobs()
+	if w, ok := c.Value("job").(work); ok {
+		found = w.handle().Jobs()
 	} else {
 		id, err := c.String("job")
 		if err != nil {
@@ -209,24 +209,29 @@ func (e *Env) attachStudy(c *starlark.Call, dir string) (lib.Value, error) {
 	}
 	out := lib.NewList(nil)
 	for _, b := range batches {
-		s, err := attachBatch(b)
+		w, err := e.attachBatch(b)
 		if err != nil {
 			// One damaged search must not hide the others.
 			c.Cell.Out.Stream("stderr", fmt.Sprintf("attach: %v\n", err))
 			continue
 		}
-		if err := out.Append(&searchValue{env: e, search: s}); err != nil {
+		if err := out.Append(w); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-func attachBatch(b *jobs.BatchHandle) (*nasapi.Search, error) {
+func (e *Env) attachBatch(b *jobs.BatchHandle) (work, error) {
 	if b.Err != nil {
 		return nil, fmt.Errorf("search %s: %w", b.ID, b.Err)
 	}
-	return nasapi.AttachSearch(b)
+	if nasapi.IsTraining(b) {
+		t, err := nasapi.AttachTraining(b)
+		return &trainingValue{env: e, training: t}, err
+	}
+	s, err := nasapi.AttachSearch(b)
+	return &searchValue{env: e, search: s}, err
 }
 
 // attachOne finds a search by the beginning of its id or of one of its jobs'.
@@ -247,11 +252,11 @@ func (e *Env) attachOne(c *starlark.Call, id string) (lib.Value, error) {
 	case 0:
 		return nil, c.Errorf("%w; a folder of a study can be given too", unknown("search or job", id, ids))
 	case 1:
-		s, err := attachBatch(found[0])
+		w, err := e.attachBatch(found[0])
 		if err != nil {
 			return nil, c.Errorf("%w", err)
 		}
-		return &searchValue{env: e, search: s}, nil
+		return w, nil
 	}
 	return nil, c.Errorf("%q fits %d searches: give more of the id", id, len(found))
 }

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"context"
 	"fmt"
 	"html"
 	"maps"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	lib "go.starlark.net/starlark"
 
 	"evalnas/kernel"
 	"evalnas/nasapi"
@@ -17,8 +20,26 @@ import (
 // refresh is how often live tables look for news: at most four times a second.
 const refresh = 250 * time.Millisecond
 
-// liveTables keeps the displays of searches up to date until their last seed
-// has finished. One goroutine works while something is live; close ends it.
+// work is what a cell starts and what goes on outside the kernel: a search or a
+// training.
+type work interface {
+	lib.Value
+	handle() handle
+	// render shows it as it stands; final says that nothing will change any more.
+	render() (b *kernel.Bundle, final bool, err error)
+}
+
+// handle is the jobs of a work.
+type handle interface {
+	ID() string
+	Jobs() []*jobs.Job
+	Statuses() ([]jobs.Status, error)
+	Wait(ctx context.Context) error
+	Cancel() error
+}
+
+// liveTables keeps the displays of searches and trainings up to date until their last
+// job has finished. One goroutine works while something is live; close ends it.
 type liveTables struct {
 	mu      sync.Mutex
 	shown   map[string]*liveTable // by display id
@@ -29,29 +50,32 @@ type liveTables struct {
 	quit    chan struct{}
 }
 
-// liveTable is one display of one search.
+// liveTable is one display of one work.
 type liveTable struct {
-	id     string
-	search *nasapi.Search
-	out    kernel.Output
-	last   string // what was sent
-	final  bool   // the last state was sent while it was final
+	id    string
+	work  work
+	out   kernel.Output
+	last  string // what was sent
+	final bool   // the last state was sent while it was final
 }
+
+// of says whether the table shows the work, or another handle on the same jobs.
+func (t *liveTable) of(w work) bool { return t.work.handle().ID() == w.handle().ID() }
 
 func newLiveTables() *liveTables {
 	return &liveTables{shown: map[string]*liveTable{}, quit: make(chan struct{})}
 }
 
-// show opens a display of the search in a cell and keeps it up to date.
-func (l *liveTables) show(s *nasapi.Search, cell *kernel.Cell) error {
-	b, final, err := searchBundle(s)
+// show opens a display of the work in a cell and keeps it up to date.
+func (l *liveTables) show(w work, cell *kernel.Cell) error {
+	b, final, err := w.render()
 	if err != nil {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.next++
-	t := &liveTable{id: fmt.Sprintf("evalnas-search-%s-%d", s.ID(), l.next), search: s, out: cell.Out, last: b.Data["text/html"].(string), final: final}
+	t := &liveTable{id: fmt.Sprintf("evalnas-%s-%s-%d", w.Type(), w.handle().ID(), l.next), work: w, out: cell.Out, last: b.Data["text/html"].(string), final: final}
 	cell.Out.Display(b, t.id)
 	l.shown[t.id] = t
 	if !final {
@@ -60,26 +84,26 @@ func (l *liveTables) show(s *nasapi.Search, cell *kernel.Cell) error {
 	return nil
 }
 
-// shows says whether some display of the search exists.
-func (l *liveTables) shows(s *nasapi.Search) bool {
+// shows says whether some display of the work exists.
+func (l *liveTables) shows(w work) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, t := range l.shown {
-		if t.search.ID() == s.ID() {
+		if t.of(w) {
 			return true
 		}
 	}
 	return false
 }
 
-// settle sends the present state of a search's displays again. A cell that
+// settle sends the present state of a work's displays again. A cell that
 // waited calls it, so that the state reaches front ends which only take what
 // belongs to the running cell.
-func (l *liveTables) settle(s *nasapi.Search) error {
+func (l *liveTables) settle(w work) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(l.shown)) {
-		if t := l.shown[id]; t.search.ID() == s.ID() {
+		if t := l.shown[id]; t.of(w) {
 			if err := t.send(true); err != nil {
 				return err
 			}
@@ -90,7 +114,7 @@ func (l *liveTables) settle(s *nasapi.Search) error {
 
 // send updates the display if there is news, or always if asked.
 func (t *liveTable) send(always bool) error {
-	b, final, err := searchBundle(t.search)
+	b, final, err := t.work.render()
 	if err != nil {
 		return err
 	}
@@ -191,6 +215,15 @@ func searchBundle(s *nasapi.Search) (b *kernel.Bundle, final bool, err error) {
 }
 
 func searchTitle(s *nasapi.Search, statuses []jobs.Status) string {
+	guided := s.Config.Objective.Label()
+	if s.Config.Objective.Minimise {
+		guided += ", minimised"
+	}
+	return fmt.Sprintf("%s on %s, guided by %s, budget %s a seed: %s", s.Config.Policy, s.Space, guided, count(s.Config.Budget), statesText(statuses))
+}
+
+// statesText counts states: "3 done, 1 running".
+func statesText(statuses []jobs.Status) string {
 	n := map[jobs.State]int{}
 	for _, st := range statuses {
 		n[st.State]++
@@ -201,11 +234,7 @@ func searchTitle(s *nasapi.Search, statuses []jobs.Status) string {
 			parts = append(parts, fmt.Sprintf("%d %s", n[state], state))
 		}
 	}
-	guided := s.Config.Objective.Label()
-	if s.Config.Objective.Minimise {
-		guided += ", minimised"
-	}
-	return fmt.Sprintf("%s on %s, guided by %s, budget %s a seed: %s", s.Config.Policy, s.Space, guided, count(s.Config.Budget), strings.Join(parts, ", "))
+	return strings.Join(parts, ", ")
 }
 
 func progressCells(s *nasapi.Search, st jobs.Status) []tableCell {

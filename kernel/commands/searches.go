@@ -58,7 +58,10 @@ func seedsText(seeds []int64) string {
 }
 
 // Show opens a live table in the cell.
-func (s *searchValue) Show(cell *kernel.Cell) error { return s.env.live.show(s.search, cell) }
+func (s *searchValue) Show(cell *kernel.Cell) error { return s.env.live.show(s, cell) }
+
+func (s *searchValue) handle() handle                        { return s.search }
+func (s *searchValue) render() (*kernel.Bundle, bool, error) { return searchBundle(s.search) }
 
 var searchAttrs = attrTable[*searchValue]{
 	{"selected", "list of the found architectures, one a seed, in seed order; an error while seeds are unfinished", (*searchValue).selected},
@@ -222,10 +225,10 @@ func (e *Env) searchCommands() []*starlark.Command {
 		{
 			Name: "wait",
 			Params: []starlark.Param{
-				{Name: "searches", Variadic: true, Type: "search", Doc: "searches, or lists of them"},
+				{Name: "searches", Variadic: true, Type: "search or training", Doc: "searches and trainings, or lists of them"},
 				{Name: "timeout", KeywordOnly: true, Default: lib.None, Type: "number", Doc: "seconds after which to stop waiting, None for no limit"},
 			},
-			Doc: `Wait until every seed of the searches has finished, showing their tables meanwhile.
+			Doc: `Wait until every job of the searches and trainings has finished, showing their tables meanwhile.
 
 Interrupting the cell stops the waiting and never the jobs; ` + "`cancel(...)`" + ` stops those. After the
 timeout it is an error, and the jobs go on.
@@ -235,7 +238,7 @@ timeout it is an error, and the jobs go on.
 		},
 		{
 			Name:   "cancel",
-			Params: []starlark.Param{{Name: "searches", Variadic: true, Type: "search or job id", Doc: "searches, lists of them, or ids of jobs"}},
+			Params: []starlark.Param{{Name: "searches", Variadic: true, Type: "search, training or job id", Doc: "searches and trainings, lists of them, or ids of jobs"}},
 			Doc: `Cancel the seeds that have not finished; finished ones keep their results.
 
 The same search(...) again runs what was cancelled.
@@ -312,14 +315,14 @@ func searchRequest(c *starlark.Call) (nasapi.SearchRequest, error) {
 		return req, err
 	}
 	req.Policy, req.Space, req.Objective = name, sp.Spec(), obj.Minimised(minimise).Spec()
-	req.Params, err = policyParams(c)
+	req.Params, err = policyParams(c, "params")
 	return req, err
 }
 
-// policyParams reads the keywords that are the policy's own.
-func policyParams(c *starlark.Call) (policy.Config, error) {
+// policyParams reads the keywords that are the policy's, or the protocol's, own.
+func policyParams(c *starlark.Call, rest string) (policy.Config, error) {
 	cfg := policy.Config{}
-	for _, kv := range c.Rest("params") {
+	for _, kv := range c.Rest(rest) {
 		name := string(kv[0].(lib.String))
 		switch v := kv[1].(type) {
 		case lib.Bool:
@@ -335,7 +338,7 @@ func policyParams(c *starlark.Call) (policy.Config, error) {
 			}
 			cfg[name] = int(i)
 		default:
-			return nil, named(c, "TypeError", "%s is %s: a policy's parameters are numbers, strings, True or False", name, v.Type())
+			return nil, named(c, "TypeError", "%s is %s: such parameters are numbers, strings, True or False", name, v.Type())
 		}
 	}
 	return cfg, nil
@@ -360,15 +363,15 @@ func runPolicies(*starlark.Call) (lib.Value, error) {
 	return policyTable{stringList(policyNames())}, nil
 }
 
-// searchesOf flattens searches and lists of them.
-func searchesOf(v lib.Value) ([]*searchValue, error) {
+// worksOf flattens searches, trainings and lists of them.
+func worksOf(v lib.Value) ([]work, error) {
 	switch v := v.(type) {
-	case *searchValue:
-		return []*searchValue{v}, nil
+	case work:
+		return []work{v}, nil
 	case *lib.List, lib.Tuple:
-		var out []*searchValue
+		var out []work
 		for x := range lib.Elements(v.(lib.Iterable)) {
-			more, err := searchesOf(x)
+			more, err := worksOf(x)
 			if err != nil {
 				return nil, err
 			}
@@ -376,11 +379,11 @@ func searchesOf(v lib.Value) ([]*searchValue, error) {
 		}
 		return out, nil
 	}
-	return nil, starlark.Named("TypeError", fmt.Errorf("%s is not a search", v.Type()))
+	return nil, starlark.Named("TypeError", fmt.Errorf("%s is not a search or a training", v.Type()))
 }
 
 func (e *Env) runWait(c *starlark.Call) (lib.Value, error) {
-	searches, err := searchesOf(c.Value("searches"))
+	works, err := worksOf(c.Value("searches"))
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}
@@ -397,32 +400,32 @@ func (e *Env) runWait(c *starlark.Call) (lib.Value, error) {
 		ctx, stop = context.WithTimeout(ctx, time.Duration(seconds*float64(time.Second)))
 		defer stop()
 	}
-	err = e.waitFor(ctx, c.Cell, searches)
+	err = e.waitFor(ctx, c.Cell, works)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil, named(c, "TimeoutError", "the jobs have not finished in time; they go on")
 	}
 	return lib.None, err
 }
 
-// waitFor shows the searches that no cell shows yet and waits for them. Their
+// waitFor shows the works that no cell shows yet and waits for them. Their
 // displays end in the present state, whatever ends the waiting.
-func (e *Env) waitFor(ctx context.Context, cell *kernel.Cell, searches []*searchValue) error {
-	for _, s := range searches {
-		if !e.live.shows(s.search) {
-			if err := e.live.show(s.search, cell); err != nil {
+func (e *Env) waitFor(ctx context.Context, cell *kernel.Cell, works []work) error {
+	for _, w := range works {
+		if !e.live.shows(w) {
+			if err := e.live.show(w, cell); err != nil {
 				return err
 			}
 		}
 	}
 	var errs []error
-	for _, s := range searches {
-		if err := s.search.Wait(ctx); err != nil {
+	for _, w := range works {
+		if err := w.handle().Wait(ctx); err != nil {
 			errs = append(errs, err)
 			break
 		}
 	}
-	for _, s := range searches {
-		errs = append(errs, e.live.settle(s.search))
+	for _, w := range works {
+		errs = append(errs, e.live.settle(w))
 	}
 	return errors.Join(errs...)
 }
@@ -439,12 +442,12 @@ func (e *Env) runCancel(c *starlark.Call) (lib.Value, error) {
 			}
 			continue
 		}
-		searches, err := searchesOf(v)
+		works, err := worksOf(v)
 		if err != nil {
 			return nil, c.Errorf("%w", err)
 		}
-		for _, s := range searches {
-			if err := s.search.Cancel(); err != nil {
+		for _, w := range works {
+			if err := w.handle().Cancel(); err != nil {
 				return nil, c.Errorf("%w", err)
 			}
 		}

@@ -69,6 +69,12 @@ type Entry struct {
 // Spec is what goes into a job's configuration.
 func (e Entry) Spec() Spec { return Spec{Name: e.Name, Digest: e.Digest, Synthetic: e.made} }
 
+// Set is a set of the entry's shape and statistics without images: enough to choose a
+// protocol by.
+func (e Entry) Set() *Set {
+	return &Set{Name: e.Name, Shape: e.Shape, Digest: e.Digest, Mean: e.Mean, Std: e.Std, Synthetic: e.Synthetic, Source: e.Source, ClassNames: e.ClassNames, made: e.made}
+}
+
 // MissingError says that a set is not in the data folder, and how to get it.
 type MissingError struct {
 	Spec   Spec

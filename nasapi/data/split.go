@@ -52,7 +52,7 @@ func WholeSplit() Split { return Split{} }
 // Apply divides a set. It is refused where the numbers do not fit, and where a
 // class of the set would have no image to train on.
 func (s Split) Apply(set *Set) (Parts, error) {
-	train, valid, err := s.counts(set.TrainN)
+	train, valid, err := s.Counts(set.TrainN)
 	if err != nil {
 		return Parts{}, fmt.Errorf("splitting %s: %w", set.Name, err)
 	}
@@ -70,8 +70,8 @@ func (s Split) Apply(set *Set) (Parts, error) {
 	return p, s.checkClasses(set, p)
 }
 
-// counts are the numbers of images to train and to validate on, of n.
-func (s Split) counts(n int) (train, valid int, err error) {
+// Counts are the numbers of images to train and to validate on, of n.
+func (s Split) Counts(n int) (train, valid int, err error) {
 	switch {
 	case s.Share != 0 && (s.TrainN != 0 || s.ValidN != 0):
 		return 0, 0, fmt.Errorf("a share (%v) and numbers of images (%d, %d) are both given: leave one out", s.Share, s.TrainN, s.ValidN)

@@ -107,6 +107,11 @@ func openSynthetic(s Spec) (*Set, error) {
 	return set, nil
 }
 
+// ResolveSynthetic is what is known of the set that s makes.
+func ResolveSynthetic(s SyntheticSpec) (Entry, error) {
+	return resolveSynthetic(Spec{Name: syntheticName, Synthetic: &s})
+}
+
 func resolveSynthetic(s Spec) (Entry, error) {
 	set, err := openSynthetic(s)
 	if err != nil {

@@ -19,6 +19,16 @@ const (
 	Table  = "table"  // a column of a tabular benchmark
 	Params = "params" // the number of trainable parameters
 	FLOPs  = "flops"  // multiply-adds of one forward pass
+
+	// Trained is the accuracy of networks that were trained here: it judges what was
+	// trained, and can guide no search.
+	Trained = "trained"
+)
+
+// The metrics of Trained.
+const (
+	TrainedValid = "valid"
+	TrainedTest  = "test"
 )
 
 // Spec is the serialised form of an objective.
@@ -30,7 +40,12 @@ type Spec struct {
 	Epochs   int    `json:"epochs,omitempty"`
 	Repeat   int    `json:"repeat,omitempty"` // 0 is the first repeat
 	Minimise bool   `json:"minimise,omitempty"`
+	// Protocol says in words how Trained networks were trained.
+	Protocol string `json:"protocol,omitempty"`
 }
+
+// Accuracy says that values are shares of images, in 0..1.
+func (s Spec) Accuracy() bool { return s.Kind == Table || s.Kind == Trained }
 
 // Objective evaluates architectures.
 type Objective struct {
@@ -60,6 +75,20 @@ func OfFLOPs() *Objective {
 		spec: Spec{Kind: FLOPs},
 		eval: func(a space.Arch) (float64, error) { return float64(a.FLOPs()), nil },
 	}
+}
+
+// OfTrained returns the accuracy of trained networks, of TrainedValid or TrainedTest
+// images, as what judges them. Values come with what is judged; it has none itself.
+func OfTrained(metric, protocol string) (*Objective, error) {
+	if metric != TrainedValid && metric != TrainedTest {
+		return nil, fmt.Errorf("trained networks are not judged by %.40q: allowed are %q and %q", metric, TrainedTest, TrainedValid)
+	}
+	return &Objective{
+		spec: Spec{Kind: Trained, Metric: metric, Protocol: protocol},
+		eval: func(a space.Arch) (float64, error) {
+			return 0, fmt.Errorf("%v was not trained: a comparison by the accuracy of trained networks takes train(...) only", a)
+		},
+	}, nil
 }
 
 // New makes the objective of a Spec. A table whose data are not those that the
@@ -131,12 +160,15 @@ func (s Spec) String() string {
 	if s.Kind == Table {
 		return fmt.Sprintf("nasbench101_table().metric(%q)", s.Metric)
 	}
+	if s.Kind == Trained {
+		return fmt.Sprintf("%q of train(...)", s.Metric)
+	}
 	return s.Kind + "()"
 }
 
 // Label is a short form for tables.
 func (s Spec) Label() string {
-	if s.Kind == Table {
+	if s.Accuracy() {
 		return s.Metric + " accuracy"
 	}
 	return s.Kind + "()"
@@ -149,6 +181,8 @@ func (s Spec) Describe() string {
 		return "number of trainable parameters"
 	case FLOPs:
 		return "multiply-adds of one forward pass"
+	case Trained:
+		return fmt.Sprintf("%s accuracy after training from scratch: %s", s.Metric, s.Protocol)
 	}
 	return fmt.Sprintf("NASBench-101 %s accuracy, %d epochs, %s repeat", s.Metric, s.Epochs, ordinal(s.Repeat))
 }

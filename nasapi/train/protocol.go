@@ -125,8 +125,21 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// network is the part of a protocol that is the network's, for the images of a set.
-func (c Config) network(s data.Shape) net.Config {
+// Fits says why a protocol cannot be run on a set of a shape: batches that are larger
+// than what there is to train on, or a split that leaves nothing.
+func (c Config) Fits(s data.Shape) error {
+	n, _, err := c.Split.Counts(s.TrainN)
+	if err != nil {
+		return err
+	}
+	if c.Batch > n {
+		return fmt.Errorf("a batch of %d images is larger than the %d that there are to train on: give batch=%d or less", c.Batch, n, n)
+	}
+	return nil
+}
+
+// Network is the part of a protocol that is the network's, for the images of a set.
+func (c Config) Network(s data.Shape) net.Config {
 	return net.Config{
 		Height: s.H, Width: s.W, Colours: s.C, Classes: s.Classes,
 		Channels: c.Channels, Cells: c.Cells,

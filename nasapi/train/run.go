@@ -142,7 +142,7 @@ func newRun(job Job) (*run, error) {
 	if r.parts, err = job.Config.Split.Apply(job.Data); err != nil {
 		return nil, err
 	}
-	if r.net, err = net.New(job.Device, job.Arch, job.Config.network(job.Data.Shape)); err != nil {
+	if r.net, err = net.New(job.Device, job.Arch, job.Config.Network(job.Data.Shape)); err != nil {
 		return nil, err
 	}
 	r.net.Initialise(job.Config.Seed)
@@ -344,7 +344,7 @@ func (r *run) pass(mode nn.Mode, batch int) (*net.Pass, error) {
 
 func (r *run) result() (*Result, error) {
 	params, auxiliary := r.net.Count()
-	cost, err := net.Measure(r.Arch, r.Config.network(r.Data.Shape))
+	cost, err := net.Measure(r.Arch, r.Config.Network(r.Data.Shape))
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,403 @@
+package commands
+
+import (
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	lib "go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"evalnas/kernel"
+	"evalnas/kernel/starlark"
+	"evalnas/nasapi"
+	"evalnas/nasapi/data"
+	"evalnas/nasapi/jobs"
+	"evalnas/nasapi/train"
+	"evalnas/plotting"
+)
+
+// trainingValue is a started training: its display is a live table with the curves.
+type trainingValue struct {
+	immutable
+	env      *Env
+	training *nasapi.Training
+}
+
+var _ lib.HasAttrs = (*trainingValue)(nil)
+
+func (t *trainingValue) Type() string          { return "training" }
+func (t *trainingValue) Hash() (uint32, error) { return hashString(t.training.ID()), nil }
+func (t *trainingValue) handle() handle        { return t.training }
+
+// CompareSameType makes handles on one training equal.
+func (t *trainingValue) CompareSameType(op syntax.Token, y lib.Value, _ int) (bool, error) {
+	equal := t.training.ID() == y.(*trainingValue).training.ID()
+	switch op {
+	case syntax.EQL:
+		return equal, nil
+	case syntax.NEQ:
+		return !equal, nil
+	}
+	return false, fmt.Errorf("trainings have no order")
+}
+
+func (t *trainingValue) String() string {
+	return fmt.Sprintf("train(%d architectures, %s: %s)", len(t.training.Trained), t.training.Data.Name, t.training.Protocol)
+}
+
+// protocolText says how the networks were trained, for what they are judged by.
+func (t *trainingValue) protocolText() string {
+	text := fmt.Sprintf("%s on %s", t.training.Protocol, t.training.Data.Name)
+	if t.training.Data.Synthetic != nil {
+		text += " (SYNTHETIC)"
+	}
+	return text
+}
+
+// Show opens a live table in the cell.
+func (t *trainingValue) Show(cell *kernel.Cell) error { return t.env.live.show(t, cell) }
+
+var trainingAttrs = attrTable[*trainingValue]{
+	{"results", "list of dicts, one a network: hash, policy, seed, train_seed, state, params, valid, test, seconds; what is not known is None", (*trainingValue).results},
+	{"curves", "list of lists of dicts, one an epoch: epoch, rate, loss, accuracy, valid_loss, valid_accuracy", (*trainingValue).curves},
+	{"finished", "True when no network is waiting or being trained", func(t *trainingValue) (lib.Value, error) {
+		statuses, err := t.training.Statuses()
+		return lib.Bool(!slices.ContainsFunc(statuses, unfinished)), err
+	}},
+	{"config", "the protocol as a dict", func(t *trainingValue) (lib.Value, error) { return toValue(t.training.Protocol) }},
+	{"data", "name of the images", func(t *trainingValue) (lib.Value, error) { return lib.String(t.training.Data.Name), nil }},
+	{"errors", "list of what failed, empty if nothing did", (*trainingValue).errors},
+	{"jobs", "list of the ids of its jobs", func(t *trainingValue) (lib.Value, error) {
+		var ids []string
+		for _, j := range t.training.Jobs() {
+			ids = append(ids, j.ID)
+		}
+		return stringList(ids), nil
+	}},
+	{"id", "id of the training in its study", func(t *trainingValue) (lib.Value, error) { return lib.String(t.training.ID()), nil }},
+	{"study", "folder of the study that its jobs are in", func(t *trainingValue) (lib.Value, error) {
+		return lib.String(t.training.Study().Paths.Dir), nil
+	}},
+}
+
+func (t *trainingValue) Attr(name string) (lib.Value, error) { return trainingAttrs.get(t, name) }
+func (t *trainingValue) AttrNames() []string                 { return trainingAttrs.names() }
+func (t *trainingValue) AttrDoc(name string) string          { return trainingAttrs.doc(name) }
+func (t *trainingValue) Doc() string {
+	return t.String() + "\n\nA training: one job for each architecture and seed. It shows itself as a live table.\n\n" + trainingAttrs.list()
+}
+
+func (t *trainingValue) results() (lib.Value, error) {
+	var out []lib.Value
+	for _, r := range t.training.Runs() {
+		params, valid, test, seconds := lib.Value(lib.None), lib.Value(lib.None), lib.Value(lib.None), lib.Value(lib.None)
+		if r.Result != nil {
+			params, seconds = lib.MakeInt64(r.Result.Params), lib.Float(r.Result.Seconds)
+			valid, test = optional(r.Result.Valid), optional(r.Result.Test)
+		}
+		out = append(out, dict("hash", lib.String(r.Hash()), "policy", textOrNone(r.Origin.Policy), "seed", lib.MakeInt64(r.Seed),
+			"train_seed", lib.MakeInt64(r.TrainSeed), "state", lib.String(r.Status.State), "params", params, "valid", valid, "test", test, "seconds", seconds))
+	}
+	return lib.NewList(out), nil
+}
+
+func (t *trainingValue) curves() (lib.Value, error) {
+	var out []lib.Value
+	for _, r := range t.training.Runs() {
+		points := []train.Point{}
+		v, err := toValue(append(points, r.Curve...))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return lib.NewList(out), nil
+}
+
+func (t *trainingValue) errors() (lib.Value, error) {
+	var out []string
+	for _, r := range t.training.Runs() {
+		if r.Status.Error != "" {
+			out = append(out, fmt.Sprintf("%s, seed %d: %s", label(r.Found), r.TrainSeed, r.Status.Error))
+		}
+	}
+	return stringList(out), nil
+}
+
+// label names an architecture by its policy and seed, else by its hash.
+func label(f nasapi.Found) string {
+	if f.Origin.Policy == "" {
+		return shortHash(f.Hash())
+	}
+	return fmt.Sprintf("%s %d", f.Origin.Policy, f.Seed)
+}
+
+// render shows the training as it stands.
+func (t *trainingValue) render() (*kernel.Bundle, bool, error) {
+	statuses, err := t.training.Statuses()
+	if err != nil {
+		return nil, false, err
+	}
+	final := !slices.ContainsFunc(statuses, unfinished)
+	runs := t.training.Runs()
+	view := trainingTable(t, runs, statuses, final)
+	fig, err := trainingFigure(t, runs)
+	if err != nil {
+		return nil, false, err
+	}
+	svg, err := fig.SVG()
+	if err != nil {
+		return nil, false, err
+	}
+	markup := fmt.Sprintf(`%s<img alt="training curves" style="max-width:100%%" src="data:image/svg+xml;base64,%s">`, view.html(), base64.StdEncoding.EncodeToString(svg))
+	return htmlBundle(markup, view.text()+"\n"+fig.Description()), final, nil
+}
+
+func trainingTable(t *trainingValue, runs []nasapi.TrainedRun, statuses []jobs.Status, final bool) *tableView {
+	title := fmt.Sprintf("training on %s, %s: %s", t.training.Data.Name, t.training.Protocol, statesText(statuses))
+	view := newTable(title, column{"architecture", left}, column{"seed", right}, column{"state", left}, column{"progress", left},
+		column{"epoch", right}, column{"loss", right}, column{"train %", right}, column{"valid %", right}, column{"test %", right},
+		column{"rate", right}, column{"images/s", right}, column{"remaining", right}, column{"parameters", right}, column{"multiply-adds", right}, column{"seconds", right})
+	for _, r := range runs {
+		view.oracle = view.oracle || r.Origin.Oracle
+		view.addCells(trainingRow(r, t.training.Protocol)...)
+		if r.Status.State == jobs.Failed || r.Status.State == jobs.Lost {
+			view.note("%s, seed %d %s: %s", label(r.Found), r.TrainSeed, r.Status.State, lastLine(r.Status.Error))
+		}
+	}
+	if final {
+		view.note("Accuracies are after the last epoch. Training %s.", t.training.ID())
+	}
+	if t.training.Data.Synthetic != nil {
+		view.note("SYNTHETIC images: these accuracies say nothing about real ones.")
+	}
+	if t.training.Protocol.Batches > 0 {
+		view.note("REDUCED: every epoch ended after %d batches.", t.training.Protocol.Batches)
+	}
+	view.dropEmptyColumns()
+	return view
+}
+
+func trainingRow(r nasapi.TrainedRun, protocol train.Config) []tableCell {
+	st := r.Status
+	share, pace, remaining := 0.0, "", ""
+	if st.Total > 0 {
+		share = float64(st.Done) / float64(st.Total)
+	}
+	texts := make(map[string]string)
+	if v, ok := st.Values["epoch"].(float64); ok {
+		texts["epoch"] = fmt.Sprintf("%.0f of %d", v, protocol.Epochs)
+	}
+	for _, key := range []string{"loss", "rate"} {
+		if v, ok := st.Values[key].(float64); ok {
+			texts[key] = fmt.Sprintf("%.4f", v)
+		}
+	}
+	for _, key := range []string{"accuracy", "valid_accuracy", "test_accuracy"} {
+		if v, ok := st.Values[key].(float64); ok {
+			texts[key] = fmt.Sprintf("%.2f", 100*v)
+		}
+	}
+	params, adds, seconds := "", "", ""
+	if result := r.Result; result != nil {
+		share = 1
+		texts["rate"] = ""
+		texts["epoch"] = fmt.Sprintf("%d of %d", len(result.Curve), protocol.Epochs)
+		params, adds, seconds = count(result.Params), count(result.MultAdds), fmt.Sprintf("%.1f", result.Seconds)
+		if n := len(result.Curve); n > 0 {
+			texts["loss"], texts["accuracy"] = fmt.Sprintf("%.4f", result.Curve[n-1].Loss), fmt.Sprintf("%.2f", 100*result.Curve[n-1].Accuracy)
+		}
+		for key, v := range map[string]*float64{"valid_accuracy": result.Valid, "test_accuracy": result.Test} {
+			if v != nil {
+				texts[key] = fmt.Sprintf("%.2f", 100**v)
+			}
+		}
+	}
+	if st.State == jobs.Running {
+		if v, ok := st.Values["images_per_second"].(float64); ok {
+			pace = rateText(v)
+		}
+		if st.Remaining > 0 {
+			remaining = durationText(st.Remaining)
+		}
+	}
+	cells := []tableCell{{text: label(r.Found)}, {text: fmt.Sprint(r.TrainSeed)}, stateCell(st.State), progressCell(min(1, share))}
+	for _, text := range []string{texts["epoch"], texts["loss"], texts["accuracy"], texts["valid_accuracy"], texts["test_accuracy"], texts["rate"], pace, remaining, params, adds, seconds} {
+		cells = append(cells, tableCell{text: text})
+	}
+	return cells
+}
+
+// trainingFigure draws the accuracy of each network on the images that were held back,
+// or on those that it trains on where none were.
+func trainingFigure(t *trainingValue, runs []nasapi.TrainedRun) (*plotting.Figure, error) {
+	d := plotting.TrainingCurvesData{
+		Scale: 100, Epochs: t.training.Protocol.Epochs, Metric: "training accuracy, %",
+		Caption: fmt.Sprintf("%s: %s", t.training.Data.Name, t.training.Protocol),
+	}
+	for _, r := range runs {
+		c := plotting.Curve{Name: label(r.Found), Random: r.Origin.Policy == nasapi.SampleRandomPolicy || r.Origin.Policy == "random", Running: r.Status.State == jobs.Running}
+		if len(t.training.Trained) > 1 && r.TrainSeed != t.training.Trained[0].TrainSeed {
+			c.Name += fmt.Sprintf(", seed %d", r.TrainSeed)
+		}
+		for _, p := range r.Curve {
+			c.Epochs = append(c.Epochs, float64(p.Epoch))
+			c.Values = append(c.Values, p.Accuracy)
+			if p.ValidAccuracy != nil {
+				d.Metric = "validation accuracy, % (dotted: training)"
+				c.Light = append(c.Light, p.Accuracy)
+				c.Values[len(c.Values)-1] = *p.ValidAccuracy
+			}
+		}
+		d.Curves = append(d.Curves, c)
+	}
+	return plotting.TrainingCurves(d)
+}
+
+// freely is how many device-hours a training may take here before it must be confirmed.
+const freely = 24 * time.Hour
+
+func (e *Env) trainingCommands() []*starlark.Command {
+	return []*starlark.Command{{
+		Name: "train",
+		Params: []starlark.Param{
+			{Name: "archs", Type: "architectures", Doc: "an architecture or a list of them, such as found.selected"},
+			{Name: "data", Type: "data", Doc: "the images: `cifar10()`, `images(\"folder/\")`, `synthetic()`"},
+			{Name: "seeds", KeywordOnly: true, Default: lib.NewList([]lib.Value{lib.MakeInt(0)}), Type: "list of int", Doc: "of the weights and batches: every architecture is trained once under each"},
+			{Name: "show_test", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "evaluate on the test images after every epoch, not only after the last"},
+			{Name: "confirm", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "start even what takes more than 24 device-hours"},
+			{Name: "debug", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "a few batches of the first architecture in the foreground, without a job"},
+			{Name: "fresh", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "train finished ones again instead of taking their results"},
+			{Name: "protocol", Rest: true, Doc: "numbers of the protocol, such as epochs=50, batch=96, channels=16, cells=8"},
+		},
+		Doc: `Train networks of architectures from scratch: one job an architecture and seed; returns at once.
+
+The protocol is that of the architecture's space, each of its numbers a keyword: for DARTS cells
+600 epochs of batch 96 with 36 channels and 20 cells, cutout, auxiliary head, drop path and a
+cosine; for NASBench-101 cells 108 epochs of batch 256. A tenth of the training images (for
+NASBench-101 cells a fifth) is held back for validation; the test images are looked at after the
+last epoch only, unless show_test=True. The expected time is shown before anything is submitted.
+
+    found = train(genotype("DARTS_V2"), cifar10(), epochs=50, channels=16, cells=8)
+    base = train(sample_random(darts_space(), seeds=range(10)), cifar10(), epochs=50, channels=16, cells=8)
+    compare(train(found.selected + drawn, cifar10(), epochs=50))   # grouped by where they came from
+
+The keywords of a protocol: ` + strings.Join(train.Keywords(), ", ") + `.`,
+		Run: e.runTrain,
+	}}
+}
+
+func (e *Env) runTrain(c *starlark.Call) (lib.Value, error) {
+	req, entry, err := trainingRequest(c)
+	if err != nil {
+		return nil, err
+	}
+	if debug, err := c.Bool("debug"); err != nil || debug {
+		if err != nil {
+			return nil, err
+		}
+		return runDebug(c, req)
+	}
+	confirmed, err := c.Bool("confirm")
+	if err != nil {
+		return nil, err
+	}
+	st, err := e.study("")
+	if err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	cost, err := nasapi.EstimateTraining(req, entry.Shape)
+	if err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	c.Cell.Out.Stream("stdout", costOfTraining(cost)+"\n")
+	if cost.All > freely && !confirmed {
+		return nil, c.Errorf("this takes about %s of this machine: give confirm=True to start it, or fewer epochs, channels, cells or architectures", durationText(cost.All))
+	}
+	t, err := nasapi.StartTraining(st, req)
+	if err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	return &trainingValue{env: e, training: t}, nil
+}
+
+// costOfTraining is "2 networks: about 9 days each on 2 threads ...".
+func costOfTraining(c nasapi.TrainingCost) string {
+	text := fmt.Sprintf("about %s on %d threads (%.0f images a second measured; %s parameters, %s multiply-adds)",
+		durationText(c.Each), c.Threads, c.PerSecond, count(c.Params), count(c.MultAdds))
+	if c.Jobs == 1 {
+		return text
+	}
+	return fmt.Sprintf("%d networks, the first %s; %s in all", c.Jobs, text, durationText(c.All))
+}
+
+func trainingRequest(c *starlark.Call) (nasapi.TrainingRequest, data.Entry, error) {
+	var req nasapi.TrainingRequest
+	archs, err := archsOf(c.Value("archs"))
+	if err != nil || len(archs) == 0 {
+		return req, data.Entry{}, named(c, "TypeError", "archs is %s: give an architecture or a list of them, such as found.selected or genotype(\"DARTS_V2\")", c.Value("archs").Type())
+	}
+	entry, err := dataArg(c, "data")
+	if err != nil {
+		return req, entry, err
+	}
+	for _, a := range archs {
+		if a.found.Arch.Space() != archs[0].found.Arch.Space() {
+			return req, entry, c.Errorf("the architectures are of %s and of %s, which have different protocols: train each by itself", archs[0].found.Arch.Space(), a.found.Arch.Space())
+		}
+		req.Archs = append(req.Archs, a.found)
+	}
+	if req.Seeds, err = c.Int64s("seeds"); err != nil {
+		return req, entry, err
+	}
+	if req.Fresh, err = c.Bool("fresh"); err != nil {
+		return req, entry, err
+	}
+	req.Data = entry.Spec()
+	overrides, err := policyParams(c, "protocol")
+	if err != nil {
+		return req, entry, err
+	}
+	req.Protocol, err = train.ProtocolFor(req.Archs[0].Arch, entry.Set()).Override(overrides)
+	if err != nil {
+		return req, entry, c.Errorf("%w", err)
+	}
+	if req.Protocol.TestEveryEpoch, err = c.Bool("show_test"); err != nil {
+		return req, entry, err
+	}
+	if err := req.Check(); err != nil {
+		return req, entry, c.Errorf("%w", err)
+	}
+	return req, entry, nil
+}
+
+// debugBatches is how many batches of an epoch debug=True trains on.
+const debugBatches = 4
+
+// runDebug trains a few batches of the first architecture in the cell.
+func runDebug(c *starlark.Call, req nasapi.TrainingRequest) (lib.Value, error) {
+	req.Protocol.Epochs, req.Protocol.Batches = 1, debugBatches
+	cfg, err := nasapi.ConfigOfTraining(req, 0)
+	if err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	c.Cell.Out.Stream("stdout", fmt.Sprintf("debug: %s, seed %d, %s\n", label(req.Archs[0]), req.Seeds[0], req.Protocol))
+	result, err := nasapi.RunTraining(c.Ctx, cfg, req.Seeds[0], &debugReports{c.Cell})
+	if err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	return toValue(result)
+}
+
+// debugReports writes every step into the cell.
+type debugReports struct{ cell *kernel.Cell }
+
+func (d *debugReports) Progress(done, total int, v map[string]any) {
+	d.cell.Out.Stream("stdout", fmt.Sprintf("step %d of %d: loss %.4f, accuracy %.4f, rate %.4g, %.1f images/s\n", done, total, v["loss"], v["accuracy"], v["rate"], v["images_per_second"]))
+}
+func (d *debugReports) Event(string, any) error  { return nil }
+func (d *debugReports) Checkpoint([]byte) error  { return nil }
+func (d *debugReports) Restore() ([]byte, error) { return nil, nil }

@@ -1,0 +1,413 @@
+package nasapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"evalnas/nasapi/data"
+	"evalnas/nasapi/jobs"
+	"evalnas/nasapi/net"
+	"evalnas/nasapi/nn/device"
+	"evalnas/nasapi/space"
+	"evalnas/nasapi/train"
+)
+
+// TrainKind is the kind of job that TrainHandler runs.
+const TrainKind = "train"
+
+// ConfigOfTraining is the configuration of the i-th architecture's job.
+func ConfigOfTraining(r TrainingRequest, i int) (TrainingConfig, error) {
+	arch, err := newArchSpec(r.Archs[i].Arch)
+	cfg := TrainingConfig{Arch: arch, Data: r.Data, Protocol: r.Protocol}
+	cfg.Protocol.Seed = 0
+	return cfg, err
+}
+
+// MaxTrainings is how many jobs one training may have.
+const MaxTrainings = 10_000
+
+// TrainingConfig is one job's configuration: together with a seed it decides the
+// result.
+type TrainingConfig struct {
+	Arch     ArchSpec     `json:"arch"`
+	Data     data.Spec    `json:"data"`
+	Protocol train.Config `json:"protocol"` // its seed is the job's
+}
+
+// ArchSpec is an architecture in a configuration.
+type ArchSpec struct {
+	Space string          `json:"space"` // "nasbench101" or "darts"
+	Cell  json.RawMessage `json:"cell"`
+}
+
+func newArchSpec(a space.Arch) (ArchSpec, error) {
+	raw, err := a.MarshalJSON()
+	return ArchSpec{Space: a.Space(), Cell: raw}, err
+}
+
+// Parse reads it back.
+func (s ArchSpec) Parse() (space.Arch, error) { return space.ParseArch(s.Space, s.Cell) }
+
+// trainingBatch is what a training's batch of jobs keeps for whoever attaches: one
+// entry for each job, in order.
+type trainingBatch struct {
+	Data     data.Spec     `json:"data"`
+	Protocol train.Config  `json:"protocol"`
+	Runs     []trainingRun `json:"trainings"`
+}
+
+type trainingRun struct {
+	Arch      ArchSpec `json:"arch"`
+	FoundSeed int64    `json:"found_seed"`
+	Origin    Origin   `json:"origin"`
+	Seed      int64    `json:"seed"`
+}
+
+// Training is a started training: a handle on one job for each architecture and seed.
+type Training struct {
+	Data     data.Spec
+	Protocol train.Config // of every job, but for its seed
+	Trained  []Trained
+
+	batch *jobs.BatchHandle
+}
+
+// Trained is one job of a training: an architecture, which remembers where it came
+// from, and the seed of its weights and batches.
+type Trained struct {
+	Found
+	TrainSeed int64
+}
+
+// TrainingRequest is what StartTraining starts.
+type TrainingRequest struct {
+	Archs    []Found
+	Data     data.Spec
+	Protocol train.Config
+	Seeds    []int64 // of training, for every architecture
+	Fresh    bool    // starts finished jobs anew
+}
+
+// Check says what is wrong with a request, before anything is measured or submitted.
+func (r TrainingRequest) Check() error {
+	if len(r.Archs) == 0 {
+		return errors.New("there is no architecture to train: give one, or a list such as found.selected")
+	}
+	if err := CheckSeeds(r.Seeds); err != nil {
+		return err
+	}
+	if n := len(r.Archs) * len(r.Seeds); n > MaxTrainings {
+		return fmt.Errorf("%d architectures under %d seeds are %d trainings: at most %d are allowed", len(r.Archs), len(r.Seeds), n, MaxTrainings)
+	}
+	if err := r.Protocol.Validate(); err != nil {
+		return err
+	}
+	if r.Data.Digest == "" && r.Data.Synthetic == nil {
+		return fmt.Errorf("the data set %q has no digest: resolve it first", r.Data.Name)
+	}
+	return nil
+}
+
+// StartTraining submits one job for each architecture and seed and returns at once. A
+// job that the study already has is not run again: it is finished, running or resumed.
+// An architecture that is given twice is trained once.
+func StartTraining(st *jobs.Study, r TrainingRequest) (*Training, error) {
+	if err := r.Check(); err != nil {
+		return nil, err
+	}
+	batch := trainingBatch{Data: r.Data, Protocol: r.Protocol}
+	batch.Protocol.Seed = 0
+	var specs []jobs.Spec
+	known := map[string]bool{}
+	for _, seed := range r.Seeds {
+		for i, found := range r.Archs {
+			cfg, err := ConfigOfTraining(r, i)
+			if err != nil {
+				return nil, fmt.Errorf("train: write %v: %w", found.Arch, err)
+			}
+			raw, err := json.Marshal(cfg)
+			if err != nil {
+				return nil, fmt.Errorf("train: write the configuration: %w", err)
+			}
+			batch.Runs = append(batch.Runs, trainingRun{cfg.Arch, found.Seed, found.Origin, seed})
+			spec := jobs.Spec{Kind: TrainKind, Numerics: Numerics, Seed: seed, Config: raw}
+			if id := spec.ID(); !known[id] {
+				known[id] = true
+				specs = append(specs, spec)
+			}
+		}
+	}
+	raw, err := json.Marshal(batch)
+	if err != nil {
+		return nil, fmt.Errorf("train: write the configuration: %w", err)
+	}
+	h, err := st.Submit(jobs.Batch{Title: "train", Config: raw, Specs: specs, Fresh: r.Fresh})
+	if err != nil {
+		return nil, err
+	}
+	return openTraining(batch, h)
+}
+
+// IsTraining tells a training's batch of jobs from a search's.
+func IsTraining(batch *jobs.BatchHandle) bool {
+	var b trainingBatch
+	return json.Unmarshal(batch.Config, &b) == nil && len(b.Runs) > 0
+}
+
+// AttachTraining finds a training again from its batch of jobs.
+func AttachTraining(batch *jobs.BatchHandle) (*Training, error) {
+	var b trainingBatch
+	if err := json.Unmarshal(batch.Config, &b); err != nil {
+		return nil, fmt.Errorf("attach %s: its configuration is damaged: %w", batch.ID, err)
+	}
+	t, err := openTraining(b, batch)
+	if err != nil {
+		return nil, fmt.Errorf("attach %s: %w", batch.ID, err)
+	}
+	return t, nil
+}
+
+func openTraining(b trainingBatch, h *jobs.BatchHandle) (*Training, error) {
+	t := &Training{Data: b.Data, Protocol: b.Protocol, batch: h}
+	for _, r := range b.Runs {
+		a, err := r.Arch.Parse()
+		if err != nil {
+			return nil, err
+		}
+		t.Trained = append(t.Trained, Trained{Found{a, r.FoundSeed, r.Origin}, r.Seed})
+	}
+	return t, nil
+}
+
+// ID identifies the training in its study.
+func (t *Training) ID() string { return t.batch.ID }
+
+// Study is the study that the training belongs to.
+func (t *Training) Study() *jobs.Study { return t.batch.Study() }
+
+// Jobs returns the jobs; architectures that are the same share one.
+func (t *Training) Jobs() []*jobs.Job { return t.batch.Jobs() }
+
+// Wait returns when every job is done, failed or cancelled, or ctx ends. The jobs go
+// on when the waiting ends.
+func (t *Training) Wait(ctx context.Context) error { return t.batch.Wait(ctx) }
+
+// Cancel stops the jobs that have not finished.
+func (t *Training) Cancel() error { return t.batch.Cancel() }
+
+// Statuses returns the state of each job, in the order of Jobs. The error says that
+// jobs wait and no runner could be started for them.
+func (t *Training) Statuses() ([]jobs.Status, error) { return t.batch.Statuses() }
+
+// TrainedRun is one entry of Trained as it stands.
+type TrainedRun struct {
+	Trained
+	Job    *jobs.Job
+	Status jobs.Status
+	Result *train.Result // nil unless the job is done
+	Curve  []train.Point // of what is done so far
+}
+
+// Runs reads every entry's state, curve and result. A result that cannot be read is
+// an error of that run's Status, never of the others.
+func (t *Training) Runs() []TrainedRun {
+	byID := map[string]*jobs.Job{}
+	for _, j := range t.Jobs() {
+		byID[j.ID] = j
+	}
+	out := make([]TrainedRun, len(t.Trained))
+	for i, trained := range t.Trained {
+		out[i] = TrainedRun{Trained: trained}
+		id, err := t.jobID(trained)
+		if j := byID[id]; err == nil && j != nil {
+			out[i].read(j)
+			continue
+		}
+		out[i].Status = jobs.Status{State: jobs.Failed, Error: fmt.Sprintf("job %s is not in the training", id)}
+	}
+	return out
+}
+
+func (t *Training) jobID(r Trained) (string, error) {
+	arch, err := newArchSpec(r.Arch)
+	if err != nil {
+		return "", err
+	}
+	raw, err := json.Marshal(TrainingConfig{Arch: arch, Data: t.Data, Protocol: t.Protocol})
+	if err != nil {
+		return "", err
+	}
+	return jobs.Spec{Kind: TrainKind, Numerics: Numerics, Seed: r.TrainSeed, Config: raw}.ID(), nil
+}
+
+func (r *TrainedRun) read(j *jobs.Job) {
+	r.Job, r.Status = j, j.Status()
+	if r.Status.State != jobs.Done {
+		r.Curve = curveOf(j)
+		return
+	}
+	raw, err := j.Result()
+	if err == nil {
+		r.Result = &train.Result{}
+		err = json.Unmarshal(raw, r.Result)
+	}
+	if err != nil {
+		r.Status.State, r.Status.Error, r.Result = jobs.Failed, fmt.Sprintf("result of job %s is damaged: %v", j.ID, err), nil
+		return
+	}
+	r.Curve = r.Result.Curve
+}
+
+// epochEvent is the kind of event that an epoch leaves.
+const epochEvent = "epoch"
+
+// curveOf reads the epochs so far off a job's events; an attempt that went on from a
+// checkpoint writes some of them again, with the same values.
+func curveOf(j *jobs.Job) []train.Point {
+	events, _, err := j.Events(0)
+	if err != nil {
+		return nil // there are none yet, or its state says what is wrong
+	}
+	byEpoch := map[int]train.Point{}
+	for _, e := range events {
+		var p train.Point
+		if e.Kind == epochEvent && json.Unmarshal(e.Data, &p) == nil {
+			byEpoch[p.Epoch] = p
+		}
+	}
+	curve := make([]train.Point, 0, len(byEpoch))
+	for _, p := range byEpoch {
+		curve = append(curve, p)
+	}
+	slices.SortFunc(curve, func(a, b train.Point) int { return a.Epoch - b.Epoch })
+	return curve
+}
+
+// Reporting is what a training's reports go to; a jobs.Task is one.
+type Reporting interface {
+	Reporter
+	Checkpoint(data []byte) error
+	Restore() ([]byte, error)
+}
+
+// checkpointEvery is the longest time of training that an end without warning costs.
+const checkpointEvery = time.Minute
+
+// TrainHandler trains one architecture under one seed in a worker process.
+func TrainHandler(ctx context.Context, t *jobs.Task) (any, error) {
+	var cfg TrainingConfig
+	if err := json.Unmarshal(t.Spec.Config, &cfg); err != nil {
+		return nil, jobs.Config(fmt.Errorf("train: the configuration is damaged: %w", err))
+	}
+	if t.Spec.Numerics != Numerics {
+		return nil, jobs.Config(fmt.Errorf("train: the job was made for numerics version %d, this build has %d: submit the training again", t.Spec.Numerics, Numerics))
+	}
+	result, err := RunTraining(ctx, cfg, t.Spec.Seed, t)
+	if diverged := (*train.DivergedError)(nil); errors.As(err, &diverged) {
+		return nil, jobs.Config(err) // a second attempt would end the same way
+	}
+	return result, err
+}
+
+// RunTraining trains one architecture in this process; the result is the one that a
+// job would have. report may be nil: then there is no checkpoint either.
+func RunTraining(ctx context.Context, cfg TrainingConfig, seed int64, report Reporting) (_ *train.Result, err error) {
+	arch, err := cfg.Arch.Parse()
+	if err != nil {
+		return nil, jobs.Config(err)
+	}
+	set, err := data.Open(ctx, cfg.Data)
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.Protocol.Fits(set.Shape); err != nil {
+		return nil, jobs.Config(err)
+	}
+	dev, err := device.Open(0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, dev.Close()) }()
+	job := train.Job{Device: dev, Arch: arch, Data: set, Config: cfg.Protocol, Every: checkpointEvery}
+	job.Config.Seed = seed
+	if report != nil {
+		if job.Restore, err = report.Restore(); err != nil {
+			return nil, err
+		}
+		told := &trainReports{to: report}
+		job.Save, job.Report = report.Checkpoint, told.report
+	}
+	return train.Run(ctx, job)
+}
+
+// trainReports turns the progress of a training into that of a job.
+type trainReports struct {
+	to     Reporting
+	epochs int // whose points were told
+}
+
+func (r *trainReports) report(p train.Progress) {
+	values := map[string]any{
+		"epoch": p.Epoch + 1, "loss": p.Loss, "accuracy": p.Accuracy, "rate": p.Rate, "images_per_second": p.ImagesASecond,
+	}
+	if last := p.Last; last != nil {
+		if last.ValidAccuracy != nil {
+			values["valid_accuracy"] = *last.ValidAccuracy
+		}
+		if last.TestAccuracy != nil {
+			values["test_accuracy"] = *last.TestAccuracy
+		}
+		if last.Epoch > r.epochs {
+			r.epochs = last.Epoch
+			// What cannot be shown must not end the training.
+			_ = r.to.Event(epochEvent, last)
+		}
+	}
+	r.to.Progress(p.Epoch*p.Steps+p.Step, p.Epochs*p.Steps, values)
+}
+
+// TrainingCost is what a training takes, from a few measured steps.
+type TrainingCost struct {
+	Jobs      int
+	Threads   int           // of the device that was measured
+	Each      time.Duration // of the first architecture
+	All       time.Duration // of all jobs, one after the other
+	Params    int64         // of the first architecture, without the auxiliary head
+	MultAdds  int64
+	PerSecond float64 // images, of the first architecture
+}
+
+// EstimateTraining measures a few steps of the first architecture with small batches
+// and scales them to the others by their multiply-adds. The set is not read.
+func EstimateTraining(r TrainingRequest, shape data.Shape) (TrainingCost, error) {
+	c := TrainingCost{Jobs: len(r.Archs) * len(r.Seeds)}
+	if err := r.Protocol.Fits(shape); err != nil {
+		return c, err
+	}
+	dev, err := device.Open(0)
+	if err != nil {
+		return c, err
+	}
+	speed, err := train.Measure(dev, r.Archs[0].Arch, r.Protocol, shape)
+	err = errors.Join(err, dev.Close())
+	if err != nil {
+		return c, err
+	}
+	c.Threads, c.Each, c.PerSecond = dev.Threads(), speed.Total, speed.ImagesASecond
+	for i, a := range r.Archs {
+		cost, err := net.Measure(a.Arch, r.Protocol.Network(shape))
+		if err != nil {
+			return c, err
+		}
+		if i == 0 {
+			c.Params, c.MultAdds = cost.Params, cost.MultAdds
+		}
+		share := float64(cost.MultAdds) / float64(max(1, c.MultAdds))
+		c.All += time.Duration(share*float64(c.Each)) * time.Duration(len(r.Seeds))
+	}
+	return c, nil
+}
