@@ -184,6 +184,7 @@ type progressLine struct {
 	terminal bool
 
 	what    string
+	detail  string    // shown behind all else
 	started time.Time // of what
 	shown   time.Time
 	drawn   bool // the cursor is behind a line
@@ -225,6 +226,9 @@ func (p *progressLine) progress(what string, done, total int64) {
 	}
 	p.shown = now
 	text := progressText(what, done, total, now.Sub(p.started))
+	if p.detail != "" {
+		text += "; " + p.detail
+	}
 	if !p.terminal {
 		fmt.Fprintln(p.out, text)
 		return

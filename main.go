@@ -53,7 +53,7 @@ condition, over ten seeds.
 	}
 	root.AddCommand(
 		newKernelCommand(), newInstallCommand(), newUninstallCommand(), newDoctorCommand(),
-		newDataCommand(),
+		newDataCommand(), newTrainCommand(),
 		newJobsCommand(), newNASBenchCommand(), newRunnerCommand(), newWorkerCommand(handlers()),
 	)
 	return root

@@ -385,7 +385,7 @@ func runDebug(c *starlark.Call, req nasapi.TrainingRequest) (lib.Value, error) {
 		return nil, c.Errorf("%w", err)
 	}
 	c.Cell.Out.Stream("stdout", fmt.Sprintf("debug: %s, seed %d, %s\n", label(req.Archs[0]), req.Seeds[0], req.Protocol))
-	result, err := nasapi.RunTraining(c.Ctx, cfg, req.Seeds[0], &debugReports{c.Cell})
+	result, err := nasapi.RunTraining(c.Ctx, cfg, req.Seeds[0], &debugReports{cell: c.Cell})
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}
@@ -393,9 +393,16 @@ func runDebug(c *starlark.Call, req nasapi.TrainingRequest) (lib.Value, error) {
 }
 
 // debugReports writes every step into the cell.
-type debugReports struct{ cell *kernel.Cell }
+type debugReports struct {
+	cell *kernel.Cell
+	told int // steps
+}
 
 func (d *debugReports) Progress(done, total int, v map[string]any) {
+	if done == d.told { // the epoch's end is told too
+		return
+	}
+	d.told = done
 	d.cell.Out.Stream("stdout", fmt.Sprintf("step %d of %d: loss %.4f, accuracy %.4f, rate %.4g, %.1f images/s\n", done, total, v["loss"], v["accuracy"], v["rate"], v["images_per_second"]))
 }
 func (d *debugReports) Event(string, any) error  { return nil }

@@ -32,6 +32,22 @@ func (t *Task) Restore() ([]byte, error) {
 	return data, nil
 }
 
+// Checkpoints are the two generations of a checkpoint that no job has: a file that a
+// person named, and the one before it with .old behind its name.
+type Checkpoints struct{ files checkpoints }
+
+// CheckpointsAt keeps checkpoints in a file.
+func CheckpointsAt(path string) *Checkpoints {
+	return &Checkpoints{checkpoints{disk: osDisk{}, newest: path, older: path + ".old"}}
+}
+
+// Save saves data; it is on the disk when Save returns.
+func (c *Checkpoints) Save(data []byte) error { return c.files.save(data) }
+
+// Restore returns the newest whole generation, nil if there is none, and what is wrong
+// with those that were passed over.
+func (c *Checkpoints) Restore() (data []byte, damaged []error, err error) { return c.files.restore() }
+
 // checkpoints are two generations of one file. The newest is moved aside only when
 // it is known to be whole, so a damaged one never takes the place of a good one.
 type checkpoints struct {

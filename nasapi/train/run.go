@@ -106,7 +106,8 @@ type run struct {
 	state   state
 	saved   time.Time
 	started time.Time
-	images  int // since started
+	images  int      // since started
+	told    Progress // what Report heard last
 }
 
 type passKey struct {
@@ -256,9 +257,18 @@ func (r *run) report(batch *data.Batch, steps int, rate float64) {
 		Loss: r.state.Sum.loss(), Accuracy: r.state.Sum.accuracy(), Rate: rate,
 		ImagesASecond: float64(r.images) / time.Since(r.started).Seconds(),
 	}
+	r.tell(p)
+}
+
+// tell reports with the last whole epoch.
+func (r *run) tell(p Progress) {
+	if r.Report == nil {
+		return
+	}
 	if n := len(r.state.Curve); n > 0 {
 		p.Last = &r.state.Curve[n-1]
 	}
+	r.told = p
 	r.Report(p)
 }
 
@@ -284,6 +294,7 @@ func (r *run) endEpoch(epoch, steps int) error {
 	}
 	r.state.Curve = append(r.state.Curve, point)
 	r.state.Sum = sums{}
+	r.tell(r.told)
 	return nil
 }
 
