@@ -44,11 +44,15 @@ func (n *Network) published(t tensor) safetensors.Tensor {
 
 // WriteWeights writes Weights as a safetensors file, which names its architecture.
 func (n *Network) WriteWeights(w io.Writer) error {
-	arch, err := n.arch.MarshalJSON()
-	if err != nil {
-		return err
+	about := map[string]string{"format": "pt"}
+	if n.arch != nil { // a search network is not of one
+		arch, err := n.arch.MarshalJSON()
+		if err != nil {
+			return err
+		}
+		about["architecture"] = string(arch)
 	}
-	return safetensors.Write(w, n.Weights(), map[string]string{"format": "pt", "architecture": string(arch)})
+	return safetensors.Write(w, n.Weights(), about)
 }
 
 // ReadWeights takes the content of a safetensors file: see SetWeights.
