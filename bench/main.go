@@ -4,6 +4,7 @@
 //	go run ./bench                        # all of them
 //	go run ./bench -name nasbench-hash    # one
 //	go run ./bench -list
+//	go run ./bench roofline               # the engine's inner loops beside the machine
 //
 // A ratio above 1 means that ours is the better. Every ratio is the median
 // over alternating pairs of runs on the same machine. Peers are Python
@@ -25,9 +26,9 @@ import (
 )
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "step" {
-		if err := serveSteps(os.Args[2:], os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, "bench step:", err)
+	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-") {
+		if err := runOther(os.Args[1], os.Args[2:]); err != nil {
+			fmt.Fprintf(os.Stderr, "bench %s: %v\n", os.Args[1], err)
 			os.Exit(1)
 		}
 		return
@@ -43,6 +44,17 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// runOther runs what is no comparison.
+func runOther(name string, args []string) error {
+	switch name {
+	case "step":
+		return serveSteps(args, os.Stdin, os.Stdout)
+	case "roofline":
+		return roofline(os.Stdout)
+	}
+	return fmt.Errorf("there are step and roofline; a benchmark is named by -name")
 }
 
 type options struct {
