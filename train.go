@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +31,7 @@ type trainFlags struct {
 	showTest   bool
 	paramsOnly bool
 	checkpoint string
+	board      string
 	out        string
 }
 
@@ -69,6 +71,7 @@ one JSON object on standard output, or in --out FILE; progress goes to standard 
 	flags.BoolVar(&o.showTest, "show-test", false, "evaluate on the test images after every epoch, not only after the last")
 	flags.BoolVar(&o.paramsOnly, "params-only", false, "print the number of parameters, without the auxiliary head, and nothing else")
 	flags.StringVar(&o.checkpoint, "checkpoint", "", "file to keep the state in, and to go on from")
+	flags.StringVar(&o.board, "tensorboard", "", "folder to write TensorBoard's event file of the curve to, after every epoch")
 	flags.StringVar(&o.out, "out", "", "file to write the result to")
 	return cmd
 }
@@ -176,7 +179,7 @@ func runTrain(ctx context.Context, out io.Writer, line *progressLine, text strin
 	if err != nil {
 		return err
 	}
-	reports := &terminalReports{line: line}
+	reports := &terminalReports{line: line, board: o.board, began: time.Now()}
 	if o.checkpoint != "" {
 		reports.files = jobs.CheckpointsAt(o.checkpoint)
 	}
@@ -207,6 +210,9 @@ func writeResult(out io.Writer, path string, result *train.Result) (err error) {
 type terminalReports struct {
 	line  *progressLine
 	files *jobs.Checkpoints // nil: the state is not kept
+	board string            // folder for TensorBoard; "": none
+	began time.Time
+	curve []train.Point
 }
 
 func (t *terminalReports) Progress(done, total int, v map[string]any) {
@@ -228,8 +234,14 @@ func (t *terminalReports) Event(_ string, payload any) error {
 	if p.TestAccuracy != nil {
 		text += fmt.Sprintf(", test %.2f %%", 100**p.TestAccuracy)
 	}
-	_, err := fmt.Fprintf(t.line.out, "%s, %.0f s\n", text, p.Seconds)
-	return err
+	if _, err := fmt.Fprintf(t.line.out, "%s, %.0f s\n", text, p.Seconds); err != nil || t.board == "" {
+		return err
+	}
+	t.curve = append(t.curve, *p)
+	if err := nasapi.WriteTensorBoard(t.board, t.began, t.curve); err != nil {
+		fmt.Fprintln(t.line.out, "TensorBoard:", err)
+	}
+	return nil
 }
 
 func (t *terminalReports) Checkpoint(data []byte) error {

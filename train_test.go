@@ -14,7 +14,7 @@ func TestTrainInTheTerminal(t *testing.T) {
 	dir := t.TempDir()
 	result := filepath.Join(dir, "result.json")
 	args := []string{"train", "DARTS_V2", "--data", "synthetic", "--epochs", "2", "--set", "channels=4", "--set", "cells=3", "--set", "auxiliary=false"}
-	_, errs, err := runCommand(t, newTrainCommand(), append(args[1:], "--out", result, "--checkpoint", filepath.Join(dir, "state"))...)
+	_, errs, err := runCommand(t, newTrainCommand(), append(args[1:], "--out", result, "--checkpoint", filepath.Join(dir, "state"), "--tensorboard", filepath.Join(dir, "board"))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,6 +22,9 @@ func TestTrainInTheTerminal(t *testing.T) {
 		if !strings.Contains(errs, want) {
 			t.Errorf("it does not say %q:\n%s", want, errs)
 		}
+	}
+	if files, err := filepath.Glob(filepath.Join(dir, "board", "*tfevents*")); err != nil || len(files) != 1 {
+		t.Errorf("TensorBoard has %v: %v", files, err)
 	}
 	text, err := os.ReadFile(result)
 	if err != nil {

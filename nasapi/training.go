@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"evalnas/nasapi/nn/device"
 	"evalnas/nasapi/space"
 	"evalnas/nasapi/train"
+	"evalnas/nasapi/train/tensorboard"
 )
 
 // TrainKind is the kind of job that TrainHandler runs.
@@ -410,4 +412,45 @@ func EstimateTraining(r TrainingRequest, shape data.Shape) (TrainingCost, error)
 		c.All += time.Duration(share*float64(c.Each)) * time.Duration(len(r.Seeds))
 	}
 	return c, nil
+}
+
+// TensorBoard writes the curves so far as TensorBoard's event files: a folder in dir for
+// each network, named after where its architecture came from and its seed of training.
+func (t *Training) TensorBoard(dir string) error {
+	for _, r := range t.Runs() {
+		if err := WriteTensorBoard(filepath.Join(dir, r.folder()), r.Status.Started, r.Curve); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// folder is a name for the run that no other run of the training has.
+func (r Trained) folder() string {
+	name := r.Hash()[:8]
+	if r.Origin.Policy != "" {
+		name = fmt.Sprintf("%s_%d_%s", r.Origin.Policy, r.Seed, name)
+	}
+	return fmt.Sprintf("%s_seed_%d", name, r.TrainSeed)
+}
+
+// WriteTensorBoard writes a training's curve, begun at a time, as an event file in dir.
+func WriteTensorBoard(dir string, began time.Time, curve []train.Point) error {
+	var all []tensorboard.Scalar
+	for _, p := range curve {
+		at := began.Add(time.Duration(p.Seconds * float64(time.Second)))
+		add := func(tag string, v *float64) {
+			if v != nil {
+				all = append(all, tensorboard.Scalar{Tag: tag, Step: int64(p.Epoch), Time: at, Value: *v})
+			}
+		}
+		add("rate", &p.Rate)
+		add("train/loss", &p.Loss)
+		add("train/accuracy", &p.Accuracy)
+		add("valid/loss", p.ValidLoss)
+		add("valid/accuracy", p.ValidAccuracy)
+		add("test/loss", p.TestLoss)
+		add("test/accuracy", p.TestAccuracy)
+	}
+	return tensorboard.Write(dir, all)
 }

@@ -3,6 +3,7 @@ package commands
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 
 	lib "go.starlark.net/starlark"
@@ -11,6 +12,7 @@ import (
 	"evalnas/kernel"
 	"evalnas/kernel/starlark"
 	"evalnas/nasapi"
+	"evalnas/nasapi/net"
 	"evalnas/nasapi/space"
 )
 
@@ -55,6 +57,7 @@ var archAttrs = attrTable[*archValue]{
 		}
 		return nil, nil
 	}},
+	{"to_pytorch", "to_pytorch(path=None, channels=36, cells=20, ...): the network as a Python module that needs torch alone, written to path or returned as text", (*archValue).toPyTorch},
 	{"space", "the space that it was taken from", func(a *archValue) (lib.Value, error) { return newSpaceValue(a.space), nil }},
 	{"seed", "seed of the search or draw that it came from, None if it was given by hand", func(a *archValue) (lib.Value, error) {
 		if a.found.Origin.Policy == "" {
@@ -64,6 +67,27 @@ var archAttrs = attrTable[*archValue]{
 	}},
 	{"policy", "policy that found it, `\"sample_random\"` for a draw, None if it was given by hand", func(a *archValue) (lib.Value, error) { return textOrNone(a.found.Origin.Policy), nil }},
 	{"search", "id of the search that found it, None for a draw", func(a *archValue) (lib.Value, error) { return textOrNone(a.found.Origin.Search), nil }},
+}
+
+// toPyTorch is the method that writes the network for PyTorch.
+func (a *archValue) toPyTorch() (lib.Value, error) {
+	return method("to_pytorch", func(args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
+		var path lib.Value = lib.None
+		var cfg net.Config
+		if err := lib.UnpackArgs("to_pytorch", args, kwargs, "path?", &path, "channels?", &cfg.Channels, "cells?", &cfg.Cells, "classes?", &cfg.Classes,
+			"height?", &cfg.Height, "width?", &cfg.Width, "colours?", &cfg.Colours, "auxiliary?", &cfg.Auxiliary, "as_published?", &cfg.AsPublished); err != nil {
+			return nil, starlark.Named("TypeError", err)
+		}
+		text, err := net.ToPyTorch(a.found.Arch, cfg)
+		if err != nil || path == lib.None {
+			return lib.String(text), err
+		}
+		name, ok := lib.AsString(path)
+		if !ok {
+			return nil, starlark.Named("TypeError", fmt.Errorf("path is %s: give the name of a file, or None", path.Type()))
+		}
+		return lib.None, os.WriteFile(name, []byte(text), 0o644)
+	})
 }
 
 func textOrNone(s string) lib.Value {

@@ -77,6 +77,7 @@ var trainingAttrs = attrTable[*trainingValue]{
 		}
 		return stringList(ids), nil
 	}},
+	{"tensorboard", "tensorboard(folder): write the curves so far as TensorBoard's event files, a folder a network", (*trainingValue).tensorboard},
 	{"id", "id of the training in its study", func(t *trainingValue) (lib.Value, error) { return lib.String(t.training.ID()), nil }},
 	{"study", "folder of the study that its jobs are in", func(t *trainingValue) (lib.Value, error) {
 		return lib.String(t.training.Study().Paths.Dir), nil
@@ -115,6 +116,16 @@ func (t *trainingValue) curves() (lib.Value, error) {
 		out = append(out, v)
 	}
 	return lib.NewList(out), nil
+}
+
+func (t *trainingValue) tensorboard() (lib.Value, error) {
+	return method("tensorboard", func(args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
+		dir := ""
+		if err := lib.UnpackArgs("tensorboard", args, kwargs, "folder", &dir); err != nil {
+			return nil, starlark.Named("TypeError", err)
+		}
+		return lib.None, t.training.TensorBoard(t.env.path(dir))
+	})
 }
 
 func (t *trainingValue) errors() (lib.Value, error) {

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -58,6 +59,17 @@ trained`)
 		t.Errorf("attach finds %s", n.value(`[a.id for a in attach()]`))
 	}
 	n.run(`jobs()`)
+	n.run(`trained.tensorboard("runs")`)
+	if files, err := filepath.Glob(filepath.Join(n.env.Dir, "runs", "*", "*tfevents*")); err != nil || len(files) != 4 {
+		t.Errorf("TensorBoard has %v: %v", files, err)
+	}
+}
+
+func TestNetworksForPyTorch(t *testing.T) {
+	n := newNotebook(t)
+	if got := n.value(`"class Network" in genotype("DARTS_V2").to_pytorch(channels=4, cells=3)`); got != "True" {
+		t.Errorf("the module is %s", n.value(`genotype("DARTS_V2").to_pytorch(channels=4, cells=3)[:300]`))
+	}
 }
 
 func TestTrainingInTheForeground(t *testing.T) {

@@ -26,6 +26,7 @@ func (g *Graph) Conv(c Conv, bn *BatchNorm, act bool) *Conv {
 	}
 	must(c.Depth != nil || len(c.Dense) > 0, "convolution without a weight")
 	must(h > 0 && w > 0, "window larger than the image of %dx%d", in.H, in.W)
+	g.mustHold(c.Out, out)
 	c.Out = g.output(c.Out, in.N, h, w, out)
 	c.Out.Norm, c.Out.ReLU = newNorm(bn, out), act
 	return &c
@@ -36,6 +37,7 @@ func (g *Graph) Pool(p Pool, bn *BatchNorm) *Pool {
 	in := p.X.Values
 	h, w := p.Window.Output(in.H, in.W)
 	must(h > 0 && w > 0, "pool's window larger than the image of %dx%d", in.H, in.W)
+	g.mustHold(p.Out, in.Channels)
 	p.Out = g.output(p.Out, in.N, h, w, in.Channels)
 	p.Out.Norm = newNorm(bn, in.Channels)
 	return &p
@@ -87,6 +89,12 @@ func (g *Graph) CrossEntropy(logits *Var, weight float64) *CrossEntropy {
 	in := logits.Values
 	must(in.H == 1 && in.W == 1 && len(in.Channels) == 1, "cross-entropy of %v", in)
 	return &CrossEntropy{Logits: logits, Weight: weight, Labels: make([]int32, in.N)}
+}
+
+// mustHold refuses a given output that has fewer channels than what is computed: only a
+// sum may leave some out.
+func (g *Graph) mustHold(given *Var, c Channels) {
+	must(given == nil || given.Values.Channels.Count() == c.Count(), "%d channels into an output of another number", c.Count())
 }
 
 func (g *Graph) output(given *Var, n, h, w int, c Channels) *Var {

@@ -12,7 +12,7 @@
 //	y := g.Conv(x, nn.ConvOf(stem, nn.Window{KH: 3, KW: 3, PadH: 1, PadW: 1}), stemNorm)
 //	loss := g.CrossEntropy(g.Linear(g.GlobalPool(y), weight, bias), 1)
 //	err := g.Plan()              // memory: says how much, fails where there is too little
-//	g.SetInput(x, pixels); loss.SetLabels(labels)
+//	g.SetInput(x, pixels); copy(loss.Labels, labels)
 //	g.Forward(); g.Backward(); optimiser.Step(rate)
 //
 // # Values
