@@ -15,6 +15,7 @@ import (
 	"evalnas/nasapi"
 	"evalnas/nasapi/data"
 	"evalnas/nasapi/jobs"
+	"evalnas/nasapi/space"
 	"evalnas/nasapi/train"
 	"evalnas/plotting"
 )
@@ -138,8 +139,11 @@ func (t *trainingValue) errors() (lib.Value, error) {
 	return stringList(out), nil
 }
 
-// label names an architecture by its policy and seed, else by its hash.
+// label names an architecture by its policy and seed, else by its own name or its hash.
 func label(f nasapi.Found) string {
+	if g, ok := f.Arch.(*space.Genotype); ok && f.Origin.Policy == "" && g.Name() != "" {
+		return g.Name()
+	}
 	if f.Origin.Policy == "" {
 		return shortHash(f.Hash())
 	}

@@ -8,6 +8,7 @@ import (
 
 	"evalnas/nasapi/nn"
 	"evalnas/nasapi/nn/cpu"
+	"evalnas/nasapi/nn/cpu/kernel"
 	"evalnas/nasapi/rng"
 )
 
@@ -123,21 +124,26 @@ func TestTwentyStepsArePyTorchs(t *testing.T) {
 	}
 }
 
-// Ten steps with everything on leave the same bits on any number of threads.
-func TestTrainingLeavesTheSameBitsOnAnyNumberOfThreads(t *testing.T) {
+// Ten steps with everything on leave the same bits on any number of threads and with
+// any set of kernels.
+func TestTrainingLeavesTheSameBitsEverywhere(t *testing.T) {
 	for _, c := range []torchCase{
 		{everything(t), Config{Channels: 4, Cells: 3, Height: 12, Width: 9, Auxiliary: true}},
 		{residual(t), Config{Channels: 8, Cells: 3, Height: 11, Width: 8}},
 	} {
-		var first State
-		var losses string
-		for _, threads := range []int{1, 2, 3, 8} {
-			state, seen := trainTenSteps(t, c, openCPU(t, threads))
-			if threads == 1 {
-				first, losses = state, seen
+		first, losses := trainTenSteps(t, c, openCPU(t, 1))
+		devices := []nn.Device{openCPU(t, 2), openCPU(t, 3), openCPU(t, 8)}
+		for _, set := range kernel.Available() {
+			dev, err := cpu.NewWith(set, 2)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if seen != losses || !reflect.DeepEqual(state, first) {
-				t.Errorf("%v: %d threads leave other bits than 1: losses %s, not %s", c.arch, threads, seen, losses)
+			t.Cleanup(func() { dev.Close() })
+			devices = append(devices, dev)
+		}
+		for _, dev := range devices {
+			if state, seen := trainTenSteps(t, c, dev); seen != losses || !reflect.DeepEqual(state, first) {
+				t.Errorf("%v: %s leaves other bits than one thread: losses %s, not %s", c.arch, dev.Name(), seen, losses)
 			}
 		}
 	}

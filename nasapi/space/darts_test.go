@@ -582,3 +582,18 @@ func FuzzParseGenotype(f *testing.F) {
 		}
 	})
 }
+
+func TestGenotypesKnowTheirNames(t *testing.T) {
+	for _, name := range []string{"DARTS_V1", "darts_1268", "random_1277"} {
+		g, err := NamedGenotype(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := g.Name(); got != name {
+			t.Errorf("%s is called %q", name, got)
+		}
+	}
+	if got := uniformGenotype(t, "max_pool_3x3").Name(); got != "" {
+		t.Errorf("a genotype of pools is called %q", got)
+	}
+}

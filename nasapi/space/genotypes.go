@@ -51,3 +51,17 @@ func NamedGenotype(name string) (*Genotype, error) {
 	}
 	return nil, fmt.Errorf("no genotype is called %.40q%s: there are NASNet, AmoebaNet, DARTS_V1, DARTS_V2, DARTS, NAO, TEST_NAONET_1276 and {darts, enas, nao, random}_1268 to 1277", name, hint)
 }
+
+// Name is what the genotype is called where it is a built-in one, else "": of several
+// names the first in alphabetical order.
+func (g *Genotype) Name() string { return genotypeNames()[g.Hash()] }
+
+var genotypeNames = sync.OnceValue(func() map[string]string {
+	names := map[string]string{}
+	for _, name := range GenotypeNames() {
+		if hash := genotypes()[name].Hash(); names[hash] == "" {
+			names[hash] = name
+		}
+	}
+	return names
+})
