@@ -75,6 +75,8 @@ type reading struct {
 	zero, inf bool // borders that are wanted
 	again     bool // in the backward pass too
 	store     bool // of the first of them
+	blocks    int
+	whole     bool // its one block stores every number of the gradient
 }
 
 // copied is an image of a reading in a worker's memory: surrounded by zeros or by
@@ -201,6 +203,7 @@ func (u *bundle) add(k block) {
 		u.readings = append(u.readings, reading{x: c.x, relu: c.relu, grid: grid{h: t.H, w: t.W, c: c.c}})
 	}
 	r := &u.readings[c.reading]
+	r.blocks++
 	r.grid.pad(c.window, c.down, c.right)
 	r.zero, r.inf, r.again = r.zero || !c.max, r.inf || c.max, r.again || c.again
 	// The first block of all that read x stores its gradient; so does the first reading.
@@ -215,6 +218,9 @@ func (u *bundle) place(d *Device) {
 		g := u.readings[c.reading].grid
 		c.origin = g.origin(c.window)
 		k.place(d, g)
+		if chain, ok := k.(*chain); ok && u.readings[c.reading].blocks == 1 {
+			u.readings[c.reading].whole = chain.op.Depth == nil && chain.pointwise()
+		}
 	}
 }
 
@@ -301,7 +307,10 @@ func (u *bundle) read(d *Device, w *worker, image int, backward bool) {
 			c.inf = r.copy(d, w, image, float32(math.Inf(-1)))
 		}
 		if backward && r.x.Grad != nil {
-			c.grad = w.takeZero(r.grid.size())
+			c.grad = w.take(r.grid.size())
+			if !r.whole {
+				clear(c.grad)
+			}
 		}
 		w.copies[i] = c
 	}

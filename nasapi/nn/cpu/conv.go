@@ -217,7 +217,7 @@ func (c *chain) backward(d *Device, w *worker, from copied, partial []float32, i
 	c.denseGrad(d, w, c.denseInput(d, w, from.zero), out.inner(dy), partial[c.depthSize():])
 	if c.op.Depth == nil {
 		if from.grad != nil {
-			c.denseBackward(d, w, from.grad, dy, true)
+			c.denseBackward(d, w, from.grad, dy, !c.bundle.readings[c.reading].whole)
 		}
 		return
 	}
