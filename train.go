@@ -32,6 +32,7 @@ type trainFlags struct {
 	paramsOnly bool
 	checkpoint string
 	board      string
+	weights    string
 	out        string
 }
 
@@ -72,6 +73,7 @@ one JSON object on standard output, or in --out FILE; progress goes to standard 
 	flags.BoolVar(&o.paramsOnly, "params-only", false, "print the number of parameters, without the auxiliary head, and nothing else")
 	flags.StringVar(&o.checkpoint, "checkpoint", "", "file to keep the state in, and to go on from")
 	flags.StringVar(&o.board, "tensorboard", "", "folder to write TensorBoard's event file of the curve to, after every epoch")
+	flags.StringVar(&o.weights, "weights", "", "file to write the trained weights to, as safetensors with PyTorch's names")
 	flags.StringVar(&o.out, "out", "", "file to write the result to")
 	return cmd
 }
@@ -179,7 +181,7 @@ func runTrain(ctx context.Context, out io.Writer, line *progressLine, text strin
 	if err != nil {
 		return err
 	}
-	reports := &terminalReports{line: line, board: o.board, began: time.Now()}
+	reports := &terminalReports{line: line, board: o.board, weights: o.weights, began: time.Now()}
 	if o.checkpoint != "" {
 		reports.files = jobs.CheckpointsAt(o.checkpoint)
 	}
@@ -208,11 +210,12 @@ func writeResult(out io.Writer, path string, result *train.Result) (err error) {
 
 // terminalReports shows a training in a terminal and keeps its state in a file.
 type terminalReports struct {
-	line  *progressLine
-	files *jobs.Checkpoints // nil: the state is not kept
-	board string            // folder for TensorBoard; "": none
-	began time.Time
-	curve []train.Point
+	line    *progressLine
+	files   *jobs.Checkpoints // nil: the state is not kept
+	board   string            // folder for TensorBoard; "": none
+	weights string            // file for the trained network; "": none
+	began   time.Time
+	curve   []train.Point
 }
 
 func (t *terminalReports) Progress(done, total int, v map[string]any) {
@@ -263,4 +266,17 @@ func (t *terminalReports) Restore() ([]byte, error) {
 		fmt.Fprintln(t.line.out, "going on from the checkpoint")
 	}
 	return data, err
+}
+
+// Keep writes the trained weights.
+func (t *terminalReports) Keep(n *net.Network) (err error) {
+	if t.weights == "" {
+		return nil
+	}
+	f, err := os.Create(t.weights)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return n.WriteWeights(f)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -14,7 +15,7 @@ func TestTrainInTheTerminal(t *testing.T) {
 	dir := t.TempDir()
 	result := filepath.Join(dir, "result.json")
 	args := []string{"train", "DARTS_V2", "--data", "synthetic", "--epochs", "2", "--set", "channels=4", "--set", "cells=3", "--set", "auxiliary=false"}
-	_, errs, err := runCommand(t, newTrainCommand(), append(args[1:], "--out", result, "--checkpoint", filepath.Join(dir, "state"), "--tensorboard", filepath.Join(dir, "board"))...)
+	_, errs, err := runCommand(t, newTrainCommand(), append(args[1:], "--out", result, "--checkpoint", filepath.Join(dir, "state"), "--tensorboard", filepath.Join(dir, "board"), "--weights", filepath.Join(dir, "w.safetensors"))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,6 +26,9 @@ func TestTrainInTheTerminal(t *testing.T) {
 	}
 	if files, err := filepath.Glob(filepath.Join(dir, "board", "*tfevents*")); err != nil || len(files) != 1 {
 		t.Errorf("TensorBoard has %v: %v", files, err)
+	}
+	if content, err := os.ReadFile(filepath.Join(dir, "w.safetensors")); err != nil || !bytes.Contains(content, []byte("classifier.weight")) {
+		t.Errorf("the weights are %d bytes: %v", len(content), err)
 	}
 	text, err := os.ReadFile(result)
 	if err != nil {

@@ -296,6 +296,11 @@ type Reporting interface {
 	Restore() ([]byte, error)
 }
 
+// Keeper is a Reporting that also wants the trained network.
+type Keeper interface {
+	Keep(n *net.Network) error
+}
+
 // checkpointEvery is the longest time of training that an end without warning costs.
 const checkpointEvery = time.Minute
 
@@ -342,6 +347,9 @@ func RunTraining(ctx context.Context, cfg TrainingConfig, seed int64, report Rep
 		}
 		told := &trainReports{to: report}
 		job.Save, job.Report = report.Checkpoint, told.report
+		if k, ok := report.(Keeper); ok {
+			job.Done = k.Keep
+		}
 	}
 	return train.Run(ctx, job)
 }

@@ -32,6 +32,9 @@ type Job struct {
 	Save    func([]byte) error
 	Every   time.Duration // 0: after every epoch
 	Restore []byte
+
+	// Done is given the trained network at the end; nil: nobody wants it.
+	Done func(*net.Network) error
 }
 
 // Progress is where a run is.
@@ -184,6 +187,11 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 			}
 		}
 		if err := r.saveInTime(batch.Last); err != nil {
+			return nil, err
+		}
+	}
+	if r.Done != nil {
+		if err := r.Done(r.net); err != nil {
 			return nil, err
 		}
 	}
