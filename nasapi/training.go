@@ -114,26 +114,20 @@ func (r TrainingRequest) Check() error {
 	return nil
 }
 
-// StartTraining submits one job for each architecture and seed and returns at once. A
-// job that the study already has is not run again: it is finished, running or resumed.
-// An architecture that is given twice is trained once.
-func StartTraining(st *jobs.Study, r TrainingRequest) (*Training, error) {
-	if err := r.Check(); err != nil {
-		return nil, err
-	}
-	batch := trainingBatch{Data: r.Data, Protocol: r.Protocol}
+// specs are the jobs of a request, each once, and what their batch keeps.
+func (r TrainingRequest) specs() (specs []jobs.Spec, batch trainingBatch, err error) {
+	batch = trainingBatch{Data: r.Data, Protocol: r.Protocol}
 	batch.Protocol.Seed = 0
-	var specs []jobs.Spec
 	known := map[string]bool{}
 	for _, seed := range r.Seeds {
 		for i, found := range r.Archs {
 			cfg, err := ConfigOfTraining(r, i)
 			if err != nil {
-				return nil, fmt.Errorf("train: write %v: %w", found.Arch, err)
+				return nil, batch, fmt.Errorf("train: write %v: %w", found.Arch, err)
 			}
 			raw, err := json.Marshal(cfg)
 			if err != nil {
-				return nil, fmt.Errorf("train: write the configuration: %w", err)
+				return nil, batch, fmt.Errorf("train: write the configuration: %w", err)
 			}
 			batch.Runs = append(batch.Runs, trainingRun{cfg.Arch, found.Seed, found.Origin, seed})
 			spec := jobs.Spec{Kind: TrainKind, Numerics: Numerics, Seed: seed, Config: raw}
@@ -142,6 +136,37 @@ func StartTraining(st *jobs.Study, r TrainingRequest) (*Training, error) {
 				specs = append(specs, spec)
 			}
 		}
+	}
+	return specs, batch, nil
+}
+
+// Unfinished is how many of the request's jobs the study does not have done.
+func (r TrainingRequest) Unfinished(st *jobs.Study) (int, error) {
+	specs, _, err := r.specs()
+	if err != nil || r.Fresh {
+		return len(specs), err
+	}
+	all, err := st.Jobs()
+	if err != nil {
+		return 0, err
+	}
+	done := map[string]bool{}
+	for _, j := range all {
+		done[j.ID] = j.Status().State == jobs.Done
+	}
+	return len(slices.DeleteFunc(specs, func(s jobs.Spec) bool { return done[s.ID()] })), nil
+}
+
+// StartTraining submits one job for each architecture and seed and returns at once. A
+// job that the study already has is not run again: it is finished, running or resumed.
+// An architecture that is given twice is trained once.
+func StartTraining(st *jobs.Study, r TrainingRequest) (*Training, error) {
+	if err := r.Check(); err != nil {
+		return nil, err
+	}
+	specs, batch, err := r.specs()
+	if err != nil {
+		return nil, err
 	}
 	raw, err := json.Marshal(batch)
 	if err != nil {

@@ -106,7 +106,7 @@ func (t *trainingCurves) figure() *Figure {
 		draw: func(p *pen) {
 			t.heading.draw(p, figureWidth)
 			p.leftAxis(t.y, linearTicks(t.y.lo, t.y.hi, 5), t.x.from, t.x.to)
-			p.bottomAxis(t.x, linearTicks(0, t.x.hi, 8), top, base)
+			p.bottomAxis(t.x, linearTicks(0, t.x.hi, min(8, t.data.Epochs)), top, base)
 			p.text((t.x.from+t.x.to)/2, base+38, "epoch", labelText, centre)
 			p.turned(padding+6, (top+base)/2, math.Pi/2, labelText.fit(t.data.Metric, t.height), labelText)
 			for i := range t.data.Curves {
@@ -159,7 +159,7 @@ func (t *trainingCurves) last(c Curve) string {
 	if n == 0 {
 		return "no epoch has ended"
 	}
-	text := fmt.Sprintf("%s after epoch %.0f", fixed(c.Values[n-1]*t.factor, 2), c.Epochs[n-1])
+	text := fmt.Sprintf("%s, epoch %.0f", fixed(c.Values[n-1]*t.factor, 2), c.Epochs[n-1])
 	if c.Running {
 		text += ", running"
 	}

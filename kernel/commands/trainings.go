@@ -324,19 +324,41 @@ func (e *Env) runTrain(c *starlark.Call) (lib.Value, error) {
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}
-	cost, err := nasapi.EstimateTraining(req, entry.Shape)
+	left, err := req.Unfinished(st)
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}
-	c.Cell.Out.Stream("stdout", costOfTraining(cost)+"\n")
-	if cost.All > freely && !confirmed {
-		return nil, c.Errorf("this takes about %s of this machine: give confirm=True to start it, or fewer epochs, channels, cells or architectures", durationText(cost.All))
+	if err := announce(c, req, entry, left, confirmed); err != nil {
+		return nil, err
 	}
 	t, err := nasapi.StartTraining(st, req)
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}
 	return &trainingValue{env: e, training: t}, nil
+}
+
+// announce says how long a training will take, unless it is done, and refuses one that
+// takes long and was not confirmed.
+func announce(c *starlark.Call, req nasapi.TrainingRequest, entry data.Entry, left int, confirmed bool) error {
+	all := len(req.Archs) * len(req.Seeds)
+	if left == 0 {
+		c.Cell.Out.Stream("stdout", fmt.Sprintf("%d networks, all trained before\n", all))
+		return nil
+	}
+	cost, err := nasapi.EstimateTraining(req, entry.Shape)
+	if err != nil {
+		return c.Errorf("%w", err)
+	}
+	text := costOfTraining(cost)
+	if left < all {
+		text += fmt.Sprintf("; %d are trained already", all-left)
+	}
+	c.Cell.Out.Stream("stdout", text+"\n")
+	if cost.All > freely && !confirmed {
+		return c.Errorf("this takes about %s of this machine: give confirm=True to start it, or fewer epochs, channels, cells or architectures", durationText(cost.All))
+	}
+	return nil
 }
 
 // costOfTraining is "2 networks: about 9 days each on 2 threads ...".
