@@ -33,9 +33,6 @@ const (
 // greater is the comparison a > b, false for NaN, that signals nothing.
 const greater = 0x1e
 
-// lanes is kernel.Lanes.
-const lanes = 4
-
 func main() {
 	function("affine", relu|scale, affine)
 	function("addScaled", relu|store|scale, addScaled)
