@@ -1,6 +1,6 @@
 """Trains the twin of a small network on real CIFAR-10: what `evalnas train` is held to.
 
-    python3 tests/torch/cifar.py SET GENOTYPES.json [--name darts_1268] [--seeds 0 1 2]
+    python3 tests/torch/cifar.py SET GENOTYPES.json [--name darts_1268] [--seeds 0 1 2 3 4]
             [--epochs 3] [--channels 8] [--cells 5] [--threads 2]
 
 SET is the file of images that `evalnas data list` names. The protocol is DARTS's for
@@ -109,7 +109,7 @@ def main():
     p.add_argument("set")
     p.add_argument("genotypes")
     p.add_argument("--name", default="darts_1268")
-    p.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    p.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     for name, default in (("epochs", 3), ("channels", 8), ("cells", 5), ("threads", 2)):
         p.add_argument("--" + name, type=int, default=default)
     o = p.parse_args()
