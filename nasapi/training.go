@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"evalnas/nasapi/data"
@@ -27,6 +29,12 @@ func ConfigOfTraining(r TrainingRequest, i int) (TrainingConfig, error) {
 	cfg := TrainingConfig{Arch: arch, Data: r.Data, Protocol: r.Protocol}
 	cfg.Protocol.Seed = 0
 	return cfg, err
+}
+
+// spec is the job of a seed.
+func (c TrainingConfig) spec(seed int64) (jobs.Spec, error) {
+	raw, err := json.Marshal(c)
+	return jobs.Spec{Kind: TrainKind, Numerics: Numerics, Seed: seed, Config: raw}, err
 }
 
 // MaxTrainings is how many jobs one training may have.
@@ -76,6 +84,10 @@ type Training struct {
 	Trained  []Trained
 
 	batch *jobs.BatchHandle
+	ids   []string // of the jobs of Trained
+
+	mu     sync.Mutex
+	curves map[string]*curve // of jobs that have not ended, by id
 }
 
 // Trained is one job of a training: an architecture, which remembers where it came
@@ -125,12 +137,11 @@ func (r TrainingRequest) specs() (specs []jobs.Spec, batch trainingBatch, err er
 			if err != nil {
 				return nil, batch, fmt.Errorf("train: write %v: %w", found.Arch, err)
 			}
-			raw, err := json.Marshal(cfg)
+			spec, err := cfg.spec(seed)
 			if err != nil {
 				return nil, batch, fmt.Errorf("train: write the configuration: %w", err)
 			}
 			batch.Runs = append(batch.Runs, trainingRun{cfg.Arch, found.Seed, found.Origin, seed})
-			spec := jobs.Spec{Kind: TrainKind, Numerics: Numerics, Seed: seed, Config: raw}
 			if id := spec.ID(); !known[id] {
 				known[id] = true
 				specs = append(specs, spec)
@@ -199,13 +210,18 @@ func AttachTraining(batch *jobs.BatchHandle) (*Training, error) {
 }
 
 func openTraining(b trainingBatch, h *jobs.BatchHandle) (*Training, error) {
-	t := &Training{Data: b.Data, Protocol: b.Protocol, batch: h}
+	t := &Training{Data: b.Data, Protocol: b.Protocol, batch: h, curves: map[string]*curve{}}
 	for _, r := range b.Runs {
 		a, err := r.Arch.Parse()
 		if err != nil {
 			return nil, err
 		}
+		spec, err := TrainingConfig{Arch: r.Arch, Data: b.Data, Protocol: b.Protocol}.spec(r.Seed)
+		if err != nil {
+			return nil, err
+		}
 		t.Trained = append(t.Trained, Trained{Found{a, r.FoundSeed, r.Origin}, r.Seed})
+		t.ids = append(t.ids, spec.ID())
 	}
 	return t, nil
 }
@@ -249,32 +265,19 @@ func (t *Training) Runs() []TrainedRun {
 	out := make([]TrainedRun, len(t.Trained))
 	for i, trained := range t.Trained {
 		out[i] = TrainedRun{Trained: trained}
-		id, err := t.jobID(trained)
-		if j := byID[id]; err == nil && j != nil {
-			out[i].read(j)
+		if j := byID[t.ids[i]]; j != nil {
+			out[i].read(j, t)
 			continue
 		}
-		out[i].Status = jobs.Status{State: jobs.Failed, Error: fmt.Sprintf("job %s is not in the training", id)}
+		out[i].Status = jobs.Status{State: jobs.Failed, Error: fmt.Sprintf("job %s is not in the training", t.ids[i])}
 	}
 	return out
 }
 
-func (t *Training) jobID(r Trained) (string, error) {
-	arch, err := newArchSpec(r.Arch)
-	if err != nil {
-		return "", err
-	}
-	raw, err := json.Marshal(TrainingConfig{Arch: arch, Data: t.Data, Protocol: t.Protocol})
-	if err != nil {
-		return "", err
-	}
-	return jobs.Spec{Kind: TrainKind, Numerics: Numerics, Seed: r.TrainSeed, Config: raw}.ID(), nil
-}
-
-func (r *TrainedRun) read(j *jobs.Job) {
+func (r *TrainedRun) read(j *jobs.Job, t *Training) {
 	r.Job, r.Status = j, j.Status()
 	if r.Status.State != jobs.Done {
-		r.Curve = curveOf(j)
+		r.Curve = t.curveOf(j)
 		return
 	}
 	raw, err := j.Result()
@@ -292,26 +295,39 @@ func (r *TrainedRun) read(j *jobs.Job) {
 // epochEvent is the kind of event that an epoch leaves.
 const epochEvent = "epoch"
 
-// curveOf reads the epochs so far off a job's events; an attempt that went on from a
-// checkpoint writes some of them again, with the same values.
-func curveOf(j *jobs.Job) []train.Point {
-	events, _, err := j.Events(0)
-	if err != nil {
-		return nil // there are none yet, or its state says what is wrong
+// curve is what was read of a job's epochs so far.
+type curve struct {
+	after   int64 // bytes of its events
+	byEpoch map[int]train.Point
+}
+
+// curveOf is the epochs so far, off a job's events: those that came since it was last
+// asked. An attempt that went on from a checkpoint writes some of them again, with the
+// same values.
+func (t *Training) curveOf(j *jobs.Job) []train.Point {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := t.curves[j.ID]
+	if c == nil {
+		c = &curve{byEpoch: map[int]train.Point{}}
+		t.curves[j.ID] = c
 	}
-	byEpoch := map[int]train.Point{}
-	for _, e := range events {
-		var p train.Point
-		if e.Kind == epochEvent && json.Unmarshal(e.Data, &p) == nil {
-			byEpoch[p.Epoch] = p
+	// Where there are no events yet the job's state says what is wrong, if anything is.
+	if events, after, err := j.Events(c.after); err == nil {
+		if after < c.after { // the job was begun anew
+			clear(c.byEpoch)
+		}
+		c.after = after
+		for _, e := range events {
+			var p train.Point
+			if e.Kind == epochEvent && json.Unmarshal(e.Data, &p) == nil {
+				c.byEpoch[p.Epoch] = p
+			}
 		}
 	}
-	curve := make([]train.Point, 0, len(byEpoch))
-	for _, p := range byEpoch {
-		curve = append(curve, p)
-	}
-	slices.SortFunc(curve, func(a, b train.Point) int { return a.Epoch - b.Epoch })
-	return curve
+	points := slices.Collect(maps.Values(c.byEpoch))
+	slices.SortFunc(points, func(a, b train.Point) int { return a.Epoch - b.Epoch })
+	return points
 }
 
 // Reporting is what a training's reports go to; a jobs.Task is one.

@@ -163,6 +163,14 @@ type cellShape struct {
 	reducedBefore bool // the previous cell halved, so its input is twice as large as its output
 }
 
+// stride is that of what reads a state: a reduction cell halves its two inputs.
+func (s cellShape) stride(state int) int {
+	if s.reduces && state < 2 {
+		return 2
+	}
+	return 1
+}
+
 // cell is one cell of a genotype's network.
 type cell struct {
 	cellShape
@@ -185,11 +193,7 @@ func (e edge) isIdentity() bool { return e.pool == nil && len(e.blocks) == 0 }
 func (m *maker) cell(s cellShape) *cell {
 	c := &cell{cellShape: s, live: liveStates(s.cell), inputs: m.cellInputs(s)}
 	for i, e := range s.cell.Edges {
-		stride := 1
-		if s.reduces && e.Input < 2 {
-			stride = 2
-		}
-		made := m.operation(fmt.Sprintf("%s._ops.%d", s.name, i), e.Op, s.channels, stride)
+		made := m.operation(fmt.Sprintf("%s._ops.%d", s.name, i), e.Op, s.channels, s.stride(e.Input))
 		made.input = e.Input
 		c.edges = append(c.edges, made)
 	}

@@ -31,6 +31,11 @@ type drop struct {
 
 // Build makes the graph for batches of the given number of images.
 func (n *Network) Build(mode nn.Mode, batch int) (*Pass, error) {
+	return n.build(mode, batch, n.body.features)
+}
+
+// build is Build with the operators up to the classifier given.
+func (n *Network) build(mode nn.Mode, batch int, features func(p *Pass) *nn.Var) (*Pass, error) {
 	if batch < 1 {
 		return nil, fmt.Errorf("a batch of %d images; give at least 1", batch)
 	}
@@ -39,7 +44,7 @@ func (n *Network) Build(mode nn.Mode, batch int) (*Pass, error) {
 	}
 	g := nn.NewGraph(n.dev, mode)
 	p := &Pass{Graph: g, Input: g.Input(batch, n.cfg.Height, n.cfg.Width, n.cfg.Colours), cfg: n.cfg}
-	pool := g.GlobalPool(nn.GlobalPool{X: n.body.features(p)})
+	pool := g.GlobalPool(nn.GlobalPool{X: features(p)})
 	g.Add(pool)
 	p.Logits, p.Loss = p.classify(pool.Out, n.body.classifier(), 1)
 	return p, nil

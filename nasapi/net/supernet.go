@@ -51,18 +51,21 @@ type SupernetPass struct {
 	sums    [2][supernetNodes][]*nn.Sum // of all cells of a kind
 }
 
-// Build makes the graph for batches of the given number of images, with equal weights.
-func (s *Supernet) Build(mode nn.Mode, batch int) (*SupernetPass, error) {
+func newSupernetPass() *SupernetPass {
 	p := &SupernetPass{}
 	for kind := range p.weights {
 		for node := range p.weights[kind] {
 			p.weights[kind][node] = make([]float32, (2+node)*(len(operations)-1))
 		}
 	}
-	s.body.building = p
-	defer func() { s.body.building = nil }()
+	return p
+}
+
+// Build makes the graph for batches of the given number of images, with equal weights.
+func (s *Supernet) Build(mode nn.Mode, batch int) (*SupernetPass, error) {
+	p := newSupernetPass()
 	var err error
-	if p.Pass, err = s.Network.Build(mode, batch); err != nil {
+	if p.Pass, err = s.Network.build(mode, batch, func(pass *Pass) *nn.Var { return s.body.on(pass, p) }); err != nil {
 		return nil, err
 	}
 	var equal Mixture
@@ -75,22 +78,41 @@ func (s *Supernet) Build(mode nn.Mode, batch int) (*SupernetPass, error) {
 	return p, p.SetMixture(equal, equal)
 }
 
+// eachEdge visits the edges of a cell in order: the node that each leads to, and where
+// the weights of its operations begin among the node's.
+func eachEdge(visit func(edge, node, at int)) {
+	edge := 0
+	for node := range supernetNodes {
+		for from := range 2 + node {
+			visit(edge, node, from*(len(operations)-1))
+			edge++
+		}
+	}
+}
+
 // SetMixture sets the weights: a policy's softmax, or whatever it mixes by.
 func (p *SupernetPass) SetMixture(normal, reduce Mixture) error {
 	for kind, m := range []Mixture{normal, reduce} {
-		edge := 0
-		for node, weights := range p.weights[kind] {
-			for from := range 2 + node {
-				if len(m[edge]) != len(operations) {
-					return fmt.Errorf("%d weights for an edge; give %d, one for each of %v", len(m[edge]), len(operations), operations)
-				}
-				for i, w := range m[edge][1:] {
-					if math.IsNaN(w) || math.IsInf(w, 0) {
-						return fmt.Errorf("the weight of %s on edge %d is %v", operations[1+i], edge, w)
-					}
-					weights[from*(len(operations)-1)+i] = float32(w)
-				}
-				edge++
+		if err := m.validate(); err != nil {
+			return err
+		}
+		eachEdge(func(edge, node, at int) {
+			for i, w := range m[edge][1:] {
+				p.weights[kind][node][at+i] = float32(w)
+			}
+		})
+	}
+	return nil
+}
+
+func (m Mixture) validate() error {
+	for edge, weights := range m {
+		if len(weights) != len(operations) {
+			return fmt.Errorf("%d weights for an edge; give %d, one for each of %v", len(weights), len(operations), operations)
+		}
+		for i, w := range weights[1:] {
+			if math.IsNaN(w) || math.IsInf(w, 0) {
+				return fmt.Errorf("the weight of %s on edge %d is %v", operations[1+i], edge, w)
 			}
 		}
 	}
@@ -102,19 +124,15 @@ func (p *SupernetPass) SetMixture(normal, reduce Mixture) error {
 func (p *SupernetPass) MixtureGrad() (normal, reduce Mixture) {
 	var all [2]Mixture
 	for kind := range all {
-		edge := 0
-		for node, sums := range p.sums[kind] {
-			for from := range 2 + node {
-				grad := make([]float64, len(operations))
-				for _, sum := range sums {
-					for i := range grad[1:] {
-						grad[1+i] += float64(sum.DWeights[from*(len(operations)-1)+i])
-					}
+		eachEdge(func(edge, node, at int) {
+			grad := make([]float64, len(operations))
+			for _, sum := range p.sums[kind][node] {
+				for i := range grad[1:] {
+					grad[1+i] += float64(sum.DWeights[at+i])
 				}
-				all[kind][edge] = grad
-				edge++
 			}
-		}
+			all[kind][edge] = grad
+		})
 	}
 	return all[0], all[1]
 }
@@ -124,10 +142,9 @@ var operations = space.SearchOperations()
 
 // mixed is the body of a supernet.
 type mixed struct {
-	stem     stem
-	cells    []*mixedCell
-	head     linear
-	building *SupernetPass // the graph at hand
+	stem  stem
+	cells []*mixedCell
+	head  linear
 }
 
 type mixedCell struct {
@@ -164,14 +181,10 @@ func (m *maker) mixedCell(s cellShape) *mixedCell {
 	number := 0
 	for node := range c.edges {
 		for from := range 2 + node {
-			stride := 1
-			if s.reduces && from < 2 {
-				stride = 2
-			}
 			var candidates []edge
 			for i, op := range operations {
 				if i > 0 {
-					candidates = append(candidates, m.candidate(fmt.Sprintf("%s._ops.%d._ops.%d", s.name, number, i), op, s.channels, stride))
+					candidates = append(candidates, m.candidate(fmt.Sprintf("%s._ops.%d._ops.%d", s.name, number, i), op, s.channels, s.stride(from)))
 				}
 			}
 			c.edges[node] = append(c.edges[node], candidates)
@@ -192,11 +205,15 @@ func (m *maker) candidate(name, op string, c, stride int) edge {
 
 func (b *mixed) classifier() linear { return b.head }
 
-func (b *mixed) features(p *Pass) *nn.Var {
-	before, last := (*nn.Var)(nil), b.stem.on(p.Graph, p.Input)
-	before = last
+// features is on for a graph whose mixture nobody sets.
+func (b *mixed) features(p *Pass) *nn.Var { return b.on(p, newSupernetPass()) }
+
+// on adds the operators; the sums of the mixtures go to the pass.
+func (b *mixed) on(p *Pass, to *SupernetPass) *nn.Var {
+	last := b.stem.on(p.Graph, p.Input)
+	before := last
 	for _, c := range b.cells {
-		before, last = last, c.on(p, b.building, before, last)
+		before, last = last, c.on(p, to, before, last)
 	}
 	return last
 }

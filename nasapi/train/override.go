@@ -96,19 +96,16 @@ func replace(target any, fields map[string]any) error {
 
 // String says the protocol in a line.
 func (c Config) String() string {
-	text := fmt.Sprintf("%s of batch %d, %d channels, %d cells, %s", plural(c.Epochs, "epoch"), c.Batch, c.Channels, c.Cells, c.Optimiser)
+	text := fmt.Sprintf("%s of batch %d, %d channels, %d cells, %s", count(c.Epochs, "epoch", "epochs"), c.Batch, c.Channels, c.Cells, c.Optimiser)
 	if c.Batches > 0 {
-		text += fmt.Sprintf(", REDUCED to %s an epoch", plural(c.Batches, "batch"))
+		text += fmt.Sprintf(", REDUCED to %s an epoch", count(c.Batches, "batch", "batches"))
 	}
 	return text
 }
 
-func plural(n int, what string) string {
-	switch {
-	case n == 1:
-		return "1 " + what
-	case strings.HasSuffix(what, "ch") && what != "epoch":
-		return fmt.Sprintf("%d %ses", n, what)
+func count(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return fmt.Sprintf("%d %s", n, more)
 }

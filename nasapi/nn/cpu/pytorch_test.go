@@ -26,35 +26,19 @@ type fixture struct {
 		Keep       []float32
 		Candidates []string
 	}
-	Inputs, Weights, RunningBefore map[string]numbers
-	RunningAfter                   map[string]numbers
-	Gradients, WeightGradients     map[string]numbers
-	Upstream, Output               numbers
+	Inputs          map[string]numbers
+	Weights         map[string]numbers
+	RunningBefore   map[string]numbers `json:"running_before"`
+	RunningAfter    map[string]numbers `json:"running_after"`
+	Gradients       map[string]numbers
+	WeightGradients map[string]numbers `json:"weight_gradients"`
+	Upstream        numbers
+	Output          numbers
 }
 
 type numbers struct {
 	Shape []int
 	Data  []float32
-}
-
-func (f *fixture) UnmarshalJSON(text []byte) error {
-	var raw map[string]json.RawMessage
-	if err := json.Unmarshal(text, &raw); err != nil {
-		return err
-	}
-	for name, to := range map[string]any{
-		"name": &f.Name, "options": &f.Options, "inputs": &f.Inputs, "weights": &f.Weights,
-		"running_before": &f.RunningBefore, "running_after": &f.RunningAfter, "upstream": &f.Upstream,
-		"output": &f.Output, "gradients": &f.Gradients, "weight_gradients": &f.WeightGradients,
-	} {
-		if raw[name] == nil {
-			continue
-		}
-		if err := json.Unmarshal(raw[name], to); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return nil
 }
 
 func readFixtures(t *testing.T) []fixture {
