@@ -40,6 +40,18 @@ func depthwiseAssembly(s Set, a *Depthwise) {
 	if a.Rows == 0 || a.Cols == 0 {
 		return
 	}
+	if s == AVX512 {
+		if w := windowRows(a.Taps, a.In.Pix); w.width > 0 {
+			if depthwiseSlide(a, w); a.Cols%slideCols == 0 {
+				return
+			}
+			rest := *a
+			done := a.Cols - a.Cols%slideCols
+			rest.Cols -= done
+			rest.Out.Data, rest.In.Data = a.Out.Data[done*a.Out.Pix:], a.In.Data[done*a.In.Pix:]
+			a = &rest
+		}
+	}
 	lines := wholeLines(&a.In)
 	for c := 0; c < a.C; {
 		p := [6]*float32{at(a.Out.Data, c), at(a.In.Data, c), float(a.Taps), at(a.W, c)}
@@ -54,6 +66,105 @@ func depthwiseAssembly(s Set, a *Depthwise) {
 			depthwise4AVX2(&p, &n)
 		}
 		c += width
+	}
+}
+
+// slideCols is the number of pixels of a tile of depthwiseSlide.
+const slideCols = 8
+
+// slideRows is a window of rows of so many taps, dilation pixels apart. In the
+// transpose of a convolution they come from right to left.
+type slideRows struct {
+	width, dilation int
+	leftward        bool
+}
+
+// windowRows finds the rows of a window that depthwiseSlide has code for; else their width is 0.
+func windowRows(taps []int32, pix int) slideRows {
+	for _, width := range []int{5, 3} {
+		if len(taps)%width != 0 || len(taps) == 0 {
+			continue
+		}
+		step := int(taps[1]) - int(taps[0])
+		w := slideRows{width: width, dilation: max(step, -step) / pix, leftward: step < 0}
+		if step%pix == 0 && (w.dilation == 1 || w.dilation == 2) && evenRows(taps, width, step) {
+			return w
+		}
+	}
+	return slideRows{}
+}
+
+func evenRows(taps []int32, width, step int) bool {
+	for i := range taps {
+		if i%width > 0 && int(taps[i])-int(taps[i-1]) != step {
+			return false
+		}
+	}
+	return true
+}
+
+// depthwiseSlide does all whole tiles of the rows.
+func depthwiseSlide(a *Depthwise, w slideRows) {
+	cols := a.Cols - a.Cols%slideCols
+	if cols == 0 {
+		return
+	}
+	out, in, outPix, inPix := 0, 0, a.Out.Pix, a.In.Pix
+	if w.leftward {
+		out, in, outPix, inPix = (cols-1)*outPix, (cols-1)*inPix, -outPix, -inPix
+	}
+	for c := 0; c < a.C; {
+		p := [6]*float32{at(a.Out.Data, out+c), at(a.In.Data, in+c), float(a.Taps), at(a.W, c)}
+		n := [12]int{4 * a.Out.Row, 4 * outPix, 4 * a.In.Row, 4 * inPix, 4 * a.C, a.Rows, cols, len(a.Taps) / w.width, flag(a.Accumulate)}
+		width := panel(c, a.C)
+		switch width {
+		case 16:
+			slide16(w, &p, &n)
+		case 8:
+			slide8(w, &p, &n)
+		default:
+			slide4(w, &p, &n)
+		}
+		c += width
+	}
+}
+
+func slide16(w slideRows, p *[6]*float32, n *[12]int) {
+	switch {
+	case w.width == 3 && w.dilation == 1:
+		depthwiseSlide3By1x16AVX512(p, n)
+	case w.width == 3:
+		depthwiseSlide3By2x16AVX512(p, n)
+	case w.dilation == 1:
+		depthwiseSlide5By1x16AVX512(p, n)
+	default:
+		depthwiseSlide5By2x16AVX512(p, n)
+	}
+}
+
+func slide8(w slideRows, p *[6]*float32, n *[12]int) {
+	switch {
+	case w.width == 3 && w.dilation == 1:
+		depthwiseSlide3By1x8AVX512(p, n)
+	case w.width == 3:
+		depthwiseSlide3By2x8AVX512(p, n)
+	case w.dilation == 1:
+		depthwiseSlide5By1x8AVX512(p, n)
+	default:
+		depthwiseSlide5By2x8AVX512(p, n)
+	}
+}
+
+func slide4(w slideRows, p *[6]*float32, n *[12]int) {
+	switch {
+	case w.width == 3 && w.dilation == 1:
+		depthwiseSlide3By1x4AVX512(p, n)
+	case w.width == 3:
+		depthwiseSlide3By2x4AVX512(p, n)
+	case w.dilation == 1:
+		depthwiseSlide5By1x4AVX512(p, n)
+	default:
+		depthwiseSlide5By2x4AVX512(p, n)
 	}
 }
 
@@ -146,8 +257,11 @@ func depthwiseGradOf4(taps int, p *[6]*float32, n *[12]int) {
 	}
 }
 
-func depthwiseGradAssembly(_ Set, a *DepthwiseGrad) {
+func depthwiseGradAssembly(s Set, a *DepthwiseGrad) {
 	if a.Rows == 0 || a.Cols == 0 {
+		return
+	}
+	if s == AVX512 && depthwiseGradSquare(a) {
 		return
 	}
 	for t := 0; t < len(a.Taps); t += gradTaps {
@@ -168,4 +282,40 @@ func depthwiseGradAssembly(_ Set, a *DepthwiseGrad) {
 			}
 		}
 	}
+}
+
+// depthwiseGradSquare takes windows of 3 x 3 and of 5 x 5 taps; it says whether this is one.
+func depthwiseGradSquare(a *DepthwiseGrad) bool {
+	side := 3
+	if len(a.Taps) == 25 {
+		side = 5
+	}
+	step := 0
+	if len(a.Taps) == side*side {
+		step = int(a.Taps[1]) - int(a.Taps[0])
+	}
+	if step == 0 || !evenRows(a.Taps, side, step) {
+		return false
+	}
+	for c := 0; c < a.C; {
+		p := [6]*float32{at(a.DW, c), at(a.In.Data, c), at(a.G.Data, c), float(a.Taps)}
+		n := [12]int{4 * a.In.Row, 4 * a.In.Pix, 4 * a.G.Row, 4 * a.G.Pix, 4 * a.C, a.Rows, a.Cols, 4 * step}
+		width := panel(c, a.C)
+		switch {
+		case side == 3 && width == 16:
+			depthwiseGradSquare3x16AVX512(&p, &n)
+		case side == 3 && width == 8:
+			depthwiseGradSquare3x8AVX512(&p, &n)
+		case side == 3:
+			depthwiseGradSquare3x4AVX512(&p, &n)
+		case width == 16:
+			depthwiseGradSquare5x16AVX512(&p, &n)
+		case width == 8:
+			depthwiseGradSquare5x8AVX512(&p, &n)
+		default:
+			depthwiseGradSquare5x4AVX512(&p, &n)
+		}
+		c += width
+	}
+	return true
 }

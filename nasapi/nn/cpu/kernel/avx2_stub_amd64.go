@@ -21,6 +21,60 @@ func depthwise4AVX2(p *[6]*float32, n *[12]int)
 func maxPool4AVX2(p *[6]*float32, n *[12]int)
 
 //go:noescape
+func depthwiseSlide3By1x16AVX512(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseSlide3By2x16AVX512(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseGradSquare3x16AVX512(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseSlide5By1x16AVX512(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseSlide5By2x16AVX512(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseGradSquare5x16AVX512(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseSlide3By1x8AVX512(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseSlide3By2x8AVX512(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseGradSquare3x8AVX512(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseSlide5By1x8AVX512(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseSlide5By2x8AVX512(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseGradSquare5x8AVX512(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseSlide3By1x4AVX512(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseSlide3By2x4AVX512(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseGradSquare3x4AVX512(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseSlide5By1x4AVX512(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseSlide5By2x4AVX512(p *[6]*float32, n *[12]int)
+
+//go:noescape
+func depthwiseGradSquare5x4AVX512(p *[6]*float32, n *[12]int)
+
+//go:noescape
 func maxPoolGrad8AVX2(p *[6]*float32, n *[12]int)
 
 //go:noescape

@@ -131,6 +131,51 @@ func TestDepthwiseSets(t *testing.T) {
 	}
 }
 
+// Windows of rows of taps have code of their own.
+func TestDepthwiseRowsOfTaps(t *testing.T) {
+	s := rng.New(9, "rows of taps")
+	const channels, border = 44, 20
+	for _, cols := range []int{1, 7, 8, 9, 16, 21} {
+		for _, width := range []int{3, 5, 7} {
+			for _, dilation := range []int{1, 2, 3} {
+				for _, stride := range []int{1, 2} {
+					for _, leftward := range []bool{false, true} {
+						rows := 2
+						pitch := (stride*cols + 2*border) * channels
+						origin := border*pitch + border*channels
+						in := Plane{Data: values(s, origin+(stride*rows+border)*pitch)[origin:], Row: stride * pitch, Pix: stride * channels}
+						var taps []int32
+						for ky := range width {
+							for kx := range width {
+								column := kx
+								if leftward {
+									column = width - 1 - kx
+								}
+								taps = append(taps, int32(dilation*(ky*pitch+column*channels)))
+							}
+						}
+						c := 4 * (1 + s.IntN(channels/4))
+						name := fmt.Sprintf("%dx%d pixels of %d, window %d, dilation %d, stride %d, leftward %v", rows, cols, c, width, dilation, stride, leftward)
+						w := values(s, len(taps)*c)
+						out := Plane{Row: cols*(c+4) + 3, Pix: c + 4}
+						for _, accumulate := range []bool{false, true} {
+							compare(t, fmt.Sprintf("%s, accumulate %v", name, accumulate), values(s, rows*out.Row), func(set Set, data []float32) {
+								out := out
+								out.Data = data
+								set.Depthwise(&Depthwise{Out: out, In: in, Rows: rows, Cols: cols, C: c, Taps: taps, W: w, Accumulate: accumulate})
+							})
+						}
+						g := Plane{Data: values(s, rows*out.Row), Row: out.Row, Pix: out.Pix}
+						compare(t, "gradient of "+name, values(s, len(taps)*c+8), func(set Set, dw []float32) {
+							set.DepthwiseGrad(&DepthwiseGrad{DW: dw, In: in, G: g, Rows: rows, Cols: cols, C: c, Taps: taps})
+						})
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestMaxPoolSets(t *testing.T) {
 	s := rng.New(6, "pools")
 	for _, rows := range []int{1, 3} {

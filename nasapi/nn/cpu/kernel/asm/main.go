@@ -29,12 +29,18 @@ var (
 	twoYMM = panel{"AVX2", 16, 32, 2}
 	ymm    = panel{"AVX2", 8, 32, 1}
 	xmm    = panel{"AVX2", 4, 16, 1}
+	// With AVX-512 there are twice as many registers of any width.
+	manyYMM = panel{"AVX512", 8, 32, 1}
+	manyXMM = panel{"AVX512", 4, 16, 1}
 )
 
 var (
-	zs   = []VecPhysical{Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7, Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}
-	xs   = []VecPhysical{X0, X1, X2, X3, X4, X5, X6, X7, X8, X9, X10, X11, X12, X13, X14, X15}
-	ys   = []VecPhysical{Y0, Y1, Y2, Y3, Y4, Y5, Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13, Y14, Y15}
+	zs = []VecPhysical{Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7, Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15,
+		Z16, Z17, Z18, Z19, Z20, Z21, Z22, Z23, Z24, Z25, Z26, Z27, Z28, Z29, Z30, Z31}
+	xs = []VecPhysical{X0, X1, X2, X3, X4, X5, X6, X7, X8, X9, X10, X11, X12, X13, X14, X15,
+		X16, X17, X18, X19, X20, X21, X22, X23, X24, X25, X26, X27, X28, X29, X30, X31}
+	ys = []VecPhysical{Y0, Y1, Y2, Y3, Y4, Y5, Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13, Y14, Y15,
+		Y16, Y17, Y18, Y19, Y20, Y21, Y22, Y23, Y24, Y25, Y26, Y27, Y28, Y29, Y30, Y31}
 	high = []GPPhysical{R8, R9, R10, R11, R12, R13}
 )
 
@@ -75,6 +81,14 @@ func main() {
 	for _, l := range []panel{zmm, ymm, xmm} {
 		windows(l.name("depthwise"), l, (*tile).multiply)
 		windows(l.name("maxPool"), l, (*tile).largest)
+	}
+	for _, l := range []panel{zmm, manyYMM, manyXMM} {
+		for _, width := range []int{3, 5} {
+			for dilation := 1; dilation <= 2; dilation++ {
+				slide(l, width, dilation)
+			}
+			depthwiseGradSquare(l, width)
+		}
 	}
 	for _, l := range []panel{ymm, xmm} {
 		maxPoolGrad(l)
@@ -139,8 +153,8 @@ func (t *tile) outs(each func(r VecPhysical, at Mem)) {
 	}
 }
 
-// multiply is a tile of a depthwise convolution.
-func (t *tile) multiply() {
+// start makes the sums that a tile begins with and has R15 at the weights.
+func (t *tile) start() {
 	CMPQ(n(8), Imm(0))
 	JNE(LabelRef(t.label("old")))
 	for i := range t.size {
@@ -151,6 +165,11 @@ func (t *tile) multiply() {
 	t.outs(func(r VecPhysical, at Mem) { VMOVUPS(at, r) })
 	Label(t.label("start"))
 	MOVQ(p(3), R15)
+}
+
+// multiply is a tile of a depthwise convolution.
+func (t *tile) multiply() {
+	t.start()
 	t.taps(func() {
 		VMOVUPS(Mem{Base: R15}, t.reg(8))
 		ADDQ(n(4), R15)
@@ -191,6 +210,63 @@ func (t *tile) taps(begin func(), each func(r VecPhysical, at Mem)) {
 		return
 	}
 	ADDQ(R12, R11)
+}
+
+// slide is a depthwise convolution whose window has rows of so many taps, dilation pixels
+// apart: a pixel is read once for all windows of a tile, eight, that have it in the same row.
+// Arguments are those of windows, but columns, a multiple of eight, and taps count rows
+// of taps.
+func slide(l panel, width, dilation int) {
+	const size, weights, pixels = 8, 8, 16 // registers: sums, then weights, then what is read
+	begin(l.name(fmt.Sprintf("depthwiseSlide%dBy%dx", width, dilation)))
+	MOVQ(p(0), R8)
+	MOVQ(p(1), R9)
+	MOVQ(n(3), R12)
+	MOVQ(n(4), R13)
+	t := &tile{l, size}
+	MOVQ(n(1), R14)
+	MOVQ(n(5), RAX)
+	MOVQ(RAX, n(10))
+	Label("row")
+	MOVQ(R8, R10)
+	MOVQ(R9, R11)
+	MOVQ(n(6), RAX)
+	MOVQ(RAX, n(11))
+	Label("tile")
+	t.start()
+	MOVQ(p(2), RDX)
+	MOVQ(n(7), RAX)
+	Label("taps")
+	MOVLQSX(Mem{Base: RDX}, RSI)
+	LEAQ(Mem{Base: R11, Index: RSI, Scale: 4}, RSI)
+	ADDQ(Imm(uint64(4*width)), RDX)
+	for tap := range width {
+		VMOVUPS(Mem{Base: R15}, l.reg(weights+tap))
+		ADDQ(R13, R15)
+	}
+	for pixel := range size + (width-1)*dilation {
+		x := l.reg(pixels + pixel%16)
+		VMOVUPS(Mem{Base: RSI}, x)
+		ADDQ(R12, RSI)
+		// The taps of an output come in order, as pixels do.
+		for tap := range width {
+			if out := pixel - tap*dilation; out >= 0 && out < size {
+				VFMADD231PS(x, l.reg(weights+tap), l.reg(out))
+			}
+		}
+	}
+	DECQ(RAX)
+	JNZ(LabelRef("taps"))
+	t.outs(func(r VecPhysical, at Mem) { VMOVUPS(r, at) })
+	MOVQ(RAX, R10)
+	LEAQ(Mem{Base: R11, Index: R12, Scale: 8}, R11)
+	SUBQ(Imm(size), n(11))
+	JNZ(LabelRef("tile"))
+	ADDQ(n(0), R8)
+	ADDQ(n(2), R9)
+	DECQ(n(10))
+	JNZ(LabelRef("row"))
+	end()
 }
 
 // maxPoolGrad: p = din, in, out, g, taps; n = the row and pixel of din and in, of out, of
@@ -278,6 +354,58 @@ func depthwiseGrad(l panel, taps int) {
 	DECQ(RAX)
 	JNZ(LabelRef("column"))
 	ADDQ(n(0), RDX)
+	ADDQ(n(2), R15)
+	DECQ(n(11))
+	JNZ(LabelRef("row"))
+	table(func(r VecPhysical, at Mem) { VMOVUPS(r, at) })
+	end()
+}
+
+// depthwiseGradSquare is depthwiseGrad of a window of width x width taps, whose sums are in
+// registers all together: p = dw, in, g, taps; n = in's row and pixel, g's row and pixel,
+// bytes from a tap of dw to the next, rows, columns, and bytes from a tap of a row to the next.
+func depthwiseGradSquare(l panel, width int) {
+	begin(l.name(fmt.Sprintf("depthwiseGradSquare%dx", width)))
+	table := func(each func(r VecPhysical, at Mem)) {
+		MOVQ(p(0), RAX)
+		MOVQ(n(4), RDX)
+		for i := range width * width {
+			each(l.reg(i), Mem{Base: RAX})
+			ADDQ(RDX, RAX)
+		}
+	}
+	gradient := l.reg(31)
+	table(func(r VecPhysical, at Mem) { VMOVUPS(at, r) })
+	MOVQ(p(2), R15)
+	MOVQ(n(1), R13)
+	MOVQ(n(3), R14)
+	MOVQ(n(7), RDX)
+	LEAQ(Mem{Base: RDX, Index: RDX, Scale: 2}, RSI)
+	MOVQ(n(5), RAX)
+	MOVQ(RAX, n(11))
+	rows := high[:width]
+	Label("row")
+	MOVQ(p(3), RAX)
+	for i, r := range rows {
+		MOVLQSX(Mem{Base: RAX, Disp: 4 * i * width}, r)
+		SHLQ(Imm(2), r)
+		ADDQ(p(1), r)
+	}
+	MOVQ(R15, RDI)
+	MOVQ(n(6), RAX)
+	Label("column")
+	VMOVUPS(Mem{Base: RDI}, gradient)
+	for i, r := range rows {
+		for j, at := range []Mem{{Base: r}, {Base: r, Index: RDX, Scale: 1}, {Base: r, Index: RDX, Scale: 2}, {Base: r, Index: RSI, Scale: 1}, {Base: r, Index: RDX, Scale: 4}}[:width] {
+			VFMADD231PS(at, gradient, l.reg(i*width+j))
+		}
+		ADDQ(R13, r)
+	}
+	ADDQ(R14, RDI)
+	DECQ(RAX)
+	JNZ(LabelRef("column"))
+	MOVQ(n(0), RAX)
+	ADDQ(RAX, p(1))
 	ADDQ(n(2), R15)
 	DECQ(n(11))
 	JNZ(LabelRef("row"))
