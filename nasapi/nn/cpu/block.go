@@ -16,6 +16,9 @@ type block interface {
 	place(d *Device, g grid)
 	// pack brings the weights into the order of the kernels.
 	pack(backward bool)
+	// overwrites says whether backward can store every number of the gradient of what is
+	// read, and not only add to it.
+	overwrites() bool
 	// forward computes an image's output from copies of what is read.
 	forward(d *Device, w *worker, from copied, image int)
 	// backward adds an image's gradient of the weights to partial and that of what
@@ -41,8 +44,9 @@ type common struct {
 	inPlaces    []int
 	outPlaces   []int
 	bundle      *bundle
-	reading     int // of the bundle
-	origin      int // of the first window in the reading's copies
+	reading     int  // of the bundle
+	first       bool // block of its reading
+	origin      int  // of the first window in the reading's copies
 	stats       statistics
 	grad        normGrad
 	weights     int // float32s of the gradient of its weights
@@ -60,6 +64,9 @@ func (c *common) begin(x, out *nn.Var, relu bool) {
 	c.down, c.right, c.weights = 0, 0, 0
 }
 
+// adds says whether the gradient of what is read has numbers already.
+func (c *common) adds() bool { return !c.first || !c.bundle.readings[c.reading].stored }
+
 // outGrid is a copy of the output without padding.
 func (c *common) outGrid() grid {
 	t := c.out.Values
@@ -76,7 +83,7 @@ type reading struct {
 	again     bool // in the backward pass too
 	store     bool // of the first of them
 	blocks    int
-	whole     bool // its one block stores every number of the gradient
+	stored    bool // its first block stores the gradient, the others add to it
 }
 
 // copied is an image of a reading in a worker's memory: surrounded by zeros or by
@@ -203,6 +210,7 @@ func (u *bundle) add(k block) {
 		u.readings = append(u.readings, reading{x: c.x, relu: c.relu, grid: grid{h: t.H, w: t.W, c: c.c}})
 	}
 	r := &u.readings[c.reading]
+	c.first = r.blocks == 0
 	r.blocks++
 	r.grid.pad(c.window, c.down, c.right)
 	r.zero, r.inf, r.again = r.zero || !c.max, r.inf || c.max, r.again || c.again
@@ -218,8 +226,8 @@ func (u *bundle) place(d *Device) {
 		g := u.readings[c.reading].grid
 		c.origin = g.origin(c.window)
 		k.place(d, g)
-		if chain, ok := k.(*chain); ok && u.readings[c.reading].blocks == 1 {
-			u.readings[c.reading].whole = chain.op.Depth == nil && chain.pointwise()
+		if c.first {
+			u.readings[c.reading].stored = k.overwrites()
 		}
 	}
 }
@@ -251,8 +259,8 @@ func (b *batch) forward(mode nn.Mode, group []nn.Op) {
 	b.mode = mode
 	b.layOut(group)
 	b.cut(0)
+	b.device.workers.run(len(b.blocks), (*packForward)(b))
 	for _, k := range b.blocks {
-		k.pack(false)
 		if c := k.base(); usesBatch(mode, c.out.Norm) {
 			c.stats.reset(c.outC, c.bundle.chunks)
 		}
@@ -271,10 +279,15 @@ func (b *batch) forward(mode nn.Mode, group []nn.Op) {
 
 // The passes of a batch, as jobs.
 type (
+	packForward  batch // a block
 	forwardPass  batch // blockTask: a chunk of a bundle
+	packBackward batch // a block
 	gradSumPass  batch // a chunk of a block
 	backwardPass batch // a chunk of a bundle
 )
+
+func (p *packForward) task(_ *worker, i int)  { p.blocks[i].pack(false) }
+func (p *packBackward) task(_ *worker, i int) { p.blocks[i].pack(true) }
 
 func (p *forwardPass) task(w *worker, i int) {
 	t := p.tasks[i]
@@ -308,7 +321,7 @@ func (u *bundle) read(d *Device, w *worker, image int, backward bool) {
 		}
 		if backward && r.x.Grad != nil {
 			c.grad = w.take(r.grid.size())
-			if !r.whole {
+			if !r.stored {
 				clear(c.grad)
 			}
 		}
@@ -331,9 +344,7 @@ func (b *batch) backward(mode nn.Mode, group []nn.Op) {
 	b.sumGrads()
 	b.cut(b.weights())
 	b.sharePartial()
-	for _, k := range b.blocks {
-		k.pack(true)
-	}
+	b.device.workers.run(len(b.blocks), (*packBackward)(b))
 	b.device.workers.run(len(b.tasks), (*backwardPass)(b))
 	for _, u := range b.bundles {
 		b.device.joinChunks(u.partial, u.weights, u.chunks)

@@ -99,9 +99,20 @@ func (c *chain) pack(backward bool) {
 			c.back.pack(&c.backW, c.depthW)
 		}
 	}
-	if len(c.op.Dense) > 0 {
-		c.packDense(backward)
+	switch {
+	case len(c.op.Dense) == 0:
+	case backward:
+		c.packTransposed()
+	default:
+		c.packDense()
 	}
+}
+
+func (c *chain) overwrites() bool {
+	if c.op.Depth != nil {
+		return c.back.covers()
+	}
+	return c.pointwise()
 }
 
 func (c *chain) packDepth() {
@@ -134,18 +145,19 @@ func (c *chain) eachRow(visit func(w *nn.Weight, tap, k, first, at int)) {
 // tapSize is the number of the dense weights of a tap.
 func (c *chain) tapSize() int { return c.c * c.outC }
 
-func (c *chain) packDense(backward bool) {
-	forward, back := packing{c.taps, c.c, c.outC}, packing{1, c.outC, c.c}
-	clear(grow(&c.denseW, forward.size()))
-	if backward {
-		clear(grow(&c.transposed, forward.size()))
-	}
+func (c *chain) packDense() {
+	p := packing{c.taps, c.c, c.outC}
+	clear(grow(&c.denseW, p.size()))
 	c.eachRow(func(w *nn.Weight, tap, k, first, at int) {
-		row := w.Value.(memory)[at : at+w.Out]
-		forward.row(c.denseW, tap, k, first, row)
-		if backward {
-			back.column(c.transposed[tap*c.tapSize():], 0, first, k, row)
-		}
+		p.row(c.denseW, tap, k, first, w.Value.(memory)[at:at+w.Out])
+	})
+}
+
+func (c *chain) packTransposed() {
+	p := packing{1, c.outC, c.c}
+	clear(grow(&c.transposed, c.taps*p.size()))
+	c.eachRow(func(w *nn.Weight, tap, k, first, at int) {
+		p.column(c.transposed[tap*c.tapSize():], 0, first, k, w.Value.(memory)[at:at+w.Out])
 	})
 }
 
@@ -217,7 +229,7 @@ func (c *chain) backward(d *Device, w *worker, from copied, partial []float32, i
 	c.denseGrad(d, w, c.denseInput(d, w, from.zero), out.inner(dy), partial[c.depthSize():])
 	if c.op.Depth == nil {
 		if from.grad != nil {
-			c.denseBackward(d, w, from.grad, dy, !c.bundle.readings[c.reading].whole)
+			c.denseBackward(d, w, from.grad, dy, c.adds())
 		}
 		return
 	}
@@ -267,7 +279,7 @@ func (c *chain) depthBackward(d *Device, w *worker, from copied, dz, partial []f
 		Rows: c.middle.h, Cols: c.middle.w, C: c.c, Taps: c.depthTaps}
 	d.set.DepthwiseGrad(a)
 	if from.grad != nil {
-		c.back.add(d, w, from.grad, g, dz, c.backW)
+		c.back.convolve(d, w, from.grad, g, dz, c.backW, c.adds())
 	}
 }
 

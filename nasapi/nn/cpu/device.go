@@ -209,6 +209,8 @@ func isBlock(op nn.Op) bool {
 
 // mostChunks is the largest number of chunks, and partialBytes what the partial
 // gradients of a batch's weights may take: with larger weights there are fewer chunks.
+// A chunk with such gradients has two images if it can: clearing and adding them up takes as
+// long as one image's products do for small images.
 const (
 	mostChunks   = 16
 	partialBytes = 64 << 20
@@ -218,7 +220,7 @@ const (
 func chunkCount(images, partial int) int {
 	n := min(images, mostChunks)
 	if partial > 0 {
-		n = min(n, max(1, partialBytes/4/partial))
+		n = min((images+1)/2, n, max(1, partialBytes/4/partial))
 	}
 	return n
 }

@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"slices"
+
 	"evalnas/nasapi/nn"
 	"evalnas/nasapi/nn/cpu/kernel"
 )
@@ -177,9 +179,14 @@ func (t *transpose) pack(to *[]float32, weights []float32) {
 	}
 }
 
-// add adds the gradient of what was read to dst, in the grid read. The border of the
-// output's gradient is zero.
-func (t *transpose) add(d *Device, w *worker, dst []float32, read grid, gradient, packed []float32) {
+// covers says whether every pixel that was read gets a gradient.
+func (t *transpose) covers() bool {
+	return !slices.ContainsFunc(t.classes, func(c class) bool { return c.from == c.to })
+}
+
+// convolve makes the gradient of what was read in dst, in the grid read, or adds it to what
+// is there. The border of the output's gradient is zero.
+func (t *transpose) convolve(d *Device, w *worker, dst []float32, read grid, gradient, packed []float32, accumulate bool) {
 	for _, c := range t.classes {
 		if c.from == c.to {
 			continue
@@ -188,7 +195,7 @@ func (t *transpose) add(d *Device, w *worker, dst []float32, read grid, gradient
 		*a = kernel.Depthwise{
 			Out:  read.strided(t.strideH, t.strideW, dst, read.inset()+c.y*read.row()+c.x*read.c),
 			In:   kernel.Plane{Data: gradient, Row: t.grid.row(), Pix: t.grid.c},
-			Rows: c.rows, Cols: c.cols, C: read.c, Taps: t.taps[c.from:c.to], W: packed[c.from*read.c:], Accumulate: true,
+			Rows: c.rows, Cols: c.cols, C: read.c, Taps: t.taps[c.from:c.to], W: packed[c.from*read.c:], Accumulate: accumulate,
 		}
 		d.set.Depthwise(a)
 	}

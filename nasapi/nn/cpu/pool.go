@@ -50,6 +50,7 @@ func (p *pooling) place(_ *Device, g grid) { p.taps = g.taps(p.taps[:0], p.windo
 
 func (p *pooling) pack(bool)          {}
 func (p *pooling) addGrads([]float32) {}
+func (p *pooling) overwrites() bool   { return !p.max && p.back.covers() }
 
 // windows is the plane of a copy's windows.
 func (p *pooling) windows(data []float32) kernel.Plane {
@@ -91,7 +92,7 @@ func (p *pooling) backward(d *Device, w *worker, from copied, _ []float32, image
 	g.border(dy, 0)
 	p.grad.write(d, w, g.inner(dy), image)
 	p.divide(d, w, g.inner(dy))
-	p.back.add(d, w, from.grad, p.bundle.readings[p.reading].grid, dy, p.ones)
+	p.back.convolve(d, w, from.grad, p.bundle.readings[p.reading].grid, dy, p.ones, p.adds())
 }
 
 func (p *pooling) maxBackward(d *Device, w *worker, from copied, image int) {
