@@ -10,13 +10,15 @@ type denseCall struct {
 	in         *float32
 	inOff      *int32
 	taps       *int32
-	w          *float32
-	first      int // pixel
-	tile       int // pixels of a tile
+	w0, w1, w2 *float32 // of the panels that are done together
+	first      int      // pixel
+	tile       int      // pixels of a tile
 	tiles      int
 	tapCount   int
 	k          int
-	accumulate int // not 0: begin with the old output
+	accumulate int    // not 0: begin with the old output
+	tap        *int32 // the next of a tile, and how many are left
+	tapsLeft   int
 }
 
 // denseGradCall is a tile of input channels in one panel, summed over a rectangle of
@@ -49,6 +51,15 @@ func denseGrad8AVX2(c *denseGradCall)
 func denseGrad4AVX2(c *denseGradCall)
 
 //go:noescape
+func dense40AVX512(c *denseCall)
+
+//go:noescape
+func dense36AVX512(c *denseCall)
+
+//go:noescape
+func dense32AVX512(c *denseCall)
+
+//go:noescape
 func dense16AVX512(c *denseCall)
 
 //go:noescape
@@ -56,6 +67,15 @@ func dense8AVX512(c *denseCall)
 
 //go:noescape
 func dense4AVX512(c *denseCall)
+
+//go:noescape
+func denseGrad40AVX512(c *denseGradCall)
+
+//go:noescape
+func denseGrad36AVX512(c *denseGradCall)
+
+//go:noescape
+func denseGrad32AVX512(c *denseGradCall)
 
 //go:noescape
 func denseGrad16AVX512(c *denseGradCall)
@@ -66,9 +86,23 @@ func denseGrad8AVX512(c *denseGradCall)
 //go:noescape
 func denseGrad4AVX512(c *denseGradCall)
 
+// joined is the width of the panels that a set does together, where output n begins one
+// of N: two of 16 channels, and the narrower one after them if there is none of 16.
+func joined(s Set, n, N int) int {
+	switch left := N - n; {
+	case s != AVX512 || left < 32:
+		return panel(n, N)
+	case left >= 40 && left < 48:
+		return 40
+	case left >= 36 && left < 40:
+		return 36
+	}
+	return 32
+}
+
 // largestPixels is the size of the largest tile of Dense that a set has for a width.
 func largestPixels(s Set, width int) int {
-	if s == AVX2 && width == 16 {
+	if s == AVX2 && width == 16 || width > 32 {
 		return 6
 	}
 	return 8
@@ -76,7 +110,7 @@ func largestPixels(s Set, width int) int {
 
 // largestInputs is that of DenseGrad.
 func largestInputs(s Set, width int) int {
-	if s == AVX2 {
+	if s == AVX2 || width >= 32 {
 		return largestPixels(s, width)
 	}
 	return 16
@@ -110,13 +144,19 @@ func denseAssembly(s Set, a *Dense) {
 	// Every panel reads all inputs again. Blocks of pixels that stay in a cache meanwhile
 	// bring nothing here, with inputs of up to 2 MB.
 	for n, w := 0, 0; n < a.N; {
-		width := panel(n, a.N)
-		c.out, c.w = &a.Out[n], &a.W[w]
+		width, size := joined(s, n, a.N), len(a.Taps)*a.K
+		c.out, c.w0 = &a.Out[n], &a.W[w]
+		if width >= 32 {
+			c.w1 = &a.W[w+16*size]
+		}
+		if width > 32 {
+			c.w2 = &a.W[w+32*size]
+		}
 		for c.first = 0; c.first < len(a.OutOff); {
 			c.tile, c.tiles = denseTile(len(a.OutOff)-c.first, largestPixels(s, width))
 			densePanel(s, width, &c)
 		}
-		w += len(a.Taps) * a.K * width
+		w += size * width
 		n += width
 	}
 }
@@ -124,6 +164,12 @@ func denseAssembly(s Set, a *Dense) {
 func densePanel(s Set, width int, c *denseCall) {
 	wide := s == AVX512
 	switch {
+	case width == 40:
+		dense40AVX512(c)
+	case width == 36:
+		dense36AVX512(c)
+	case width == 32:
+		dense32AVX512(c)
 	case wide && width == 16:
 		dense16AVX512(c)
 	case wide && width == 8:
@@ -173,7 +219,7 @@ func denseGradAssembly(s Set, a *DenseGrad) {
 // B.Data[atB] on.
 func denseGradBlock(s Set, a *DenseGrad, c *denseGradCall, atA, atB int) {
 	for n := 0; n < a.N; {
-		width := panel(n, a.N)
+		width := joined(s, n, a.N)
 		c.b = &a.B.Data[atB+n]
 		for k := 0; k < a.K; k += c.tile {
 			c.tile, _ = denseTile(a.K-k, largestInputs(s, width))
@@ -187,6 +233,12 @@ func denseGradBlock(s Set, a *DenseGrad, c *denseGradCall, atA, atB int) {
 func denseGradPanel(s Set, width int, c *denseGradCall) {
 	wide := s == AVX512
 	switch {
+	case width == 40:
+		denseGrad40AVX512(c)
+	case width == 36:
+		denseGrad36AVX512(c)
+	case width == 32:
+		denseGrad32AVX512(c)
 	case wide && width == 16:
 		denseGrad16AVX512(c)
 	case wide && width == 8:

@@ -12,7 +12,7 @@ func TestCallsLayout(t *testing.T) {
 		call   any
 		fields []string
 	}{
-		{denseCall{}, []string{"out", "outOff", "in", "inOff", "taps", "w", "first", "tile", "tiles", "tapCount", "k", "accumulate"}},
+		{denseCall{}, []string{"out", "outOff", "in", "inOff", "taps", "w0", "w1", "w2", "first", "tile", "tiles", "tapCount", "k", "accumulate", "tap", "tapsLeft"}},
 		{denseGradCall{}, []string{"dw", "a", "b", "tile", "ld", "aRow", "aPix", "bRow", "bPix", "rows", "cols"}},
 		{channelCall{}, []string{
 			"dst", "dstRow", "dstPix", "x", "xRow", "xPix", "g", "gRow", "gPix", "rows", "cols", "bytes",
@@ -38,7 +38,10 @@ func TestCallsLayout(t *testing.T) {
 // or two where larger ones are to be had.
 func TestDenseTiles(t *testing.T) {
 	for _, set := range []Set{AVX2, AVX512} {
-		for _, width := range []int{16, 8, 4} {
+		for _, width := range []int{40, 36, 32, 16, 8, 4} {
+			if set != AVX512 && width > 16 {
+				continue
+			}
 			for _, most := range []int{largestPixels(set, width), largestInputs(set, width)} {
 				for total := 1; total <= 60; total++ {
 					left, smallest := total, total

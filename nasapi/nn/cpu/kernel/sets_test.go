@@ -65,7 +65,7 @@ func TestDenseSets(t *testing.T) {
 	for pixels := range 15 {
 		for _, taps := range []int{1, 2, 9} {
 			for _, k := range []int{1, 3, 4, 16, 36} {
-				for n := 4; n <= 40; n += 4 {
+				for n := 4; n <= 84; n += 4 {
 					in, w := values(s, 700), values(s, taps*k*n)
 					inOff, tap := offsets(s, pixels, 300), offsets(s, taps, 300)
 					stride := n + 4*s.IntN(3)
@@ -90,7 +90,7 @@ func TestDenseGradSets(t *testing.T) {
 	for _, rows := range []int{1, 3} {
 		for _, cols := range []int{1, 2, 7} {
 			for k := 1; k <= 20; k++ {
-				for n := 4; n <= 40; n += 4 {
+				for n := 4; n <= 84; n += 4 {
 					ld := n + 4*s.IntN(2)
 					a := Plane{Data: values(s, 900), Row: 200, Pix: k + 1}
 					b := Plane{Data: values(s, 1200), Row: 300, Pix: n + 1}

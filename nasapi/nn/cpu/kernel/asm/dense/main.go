@@ -21,30 +21,48 @@ import (
 type panel struct {
 	set      string
 	channels int
-	vectors  int
-	vector   func() VecVirtual
-	bytes    int  // of a vector
+	packs    []pack
 	pixels   int  // of the largest tile of dense
 	inputs   int  // of the largest tile of grad
 	embedded bool // multiply-adds broadcast their number from memory themselves
 }
 
+// pack is the channels whose packed weights lie together. The channels of a panel's packs
+// follow each other, widest first.
+type pack struct {
+	vectors int
+	vector  func() VecVirtual
+	bytes   int // of a vector
+}
+
+var (
+	twoYMM = pack{2, YMM, 32}
+	ymm    = pack{1, YMM, 32}
+	xmm    = pack{1, XMM, 16}
+	zmm    = pack{1, ZMM, 64}
+)
+
 // With AVX2 a vector's registers run out first. AVX-512 has more and needs no load for
 // a broadcast, which is what a gradient waits for with AVX2; its tile of pixels is
-// bounded by the sixteen integer registers.
+// bounded by the sixteen integer registers. Where it has 32 channels to do or more, one load
+// of a number serves two vectors, and what is left of 36 or 40 channels with them: the
+// processors that do two of these vectors a cycle load two numbers a cycle.
 var panels = []panel{
-	{"AVX2", 16, 2, YMM, 32, 6, 6, false},
-	{"AVX2", 8, 1, YMM, 32, 8, 8, false},
-	{"AVX2", 4, 1, XMM, 16, 8, 8, false},
-	{"AVX512", 16, 1, ZMM, 64, 8, 16, true},
-	{"AVX512", 8, 1, YMM, 32, 8, 16, true},
-	{"AVX512", 4, 1, XMM, 16, 8, 16, true},
+	{"AVX2", 16, []pack{twoYMM}, 6, 6, false},
+	{"AVX2", 8, []pack{ymm}, 8, 8, false},
+	{"AVX2", 4, []pack{xmm}, 8, 8, false},
+	{"AVX512", 40, []pack{zmm, zmm, ymm}, 6, 6, false},
+	{"AVX512", 36, []pack{zmm, zmm, xmm}, 6, 6, false},
+	{"AVX512", 32, []pack{zmm, zmm}, 8, 8, false},
+	{"AVX512", 16, []pack{zmm}, 8, 16, true},
+	{"AVX512", 8, []pack{ymm}, 8, 16, true},
+	{"AVX512", 4, []pack{xmm}, 8, 16, true},
 }
 
 // The fields of the arguments, 8 bytes each. The types and the declarations of the
 // functions are in dense_amd64.go; a test holds them to these lists.
 var (
-	denseCall     = []string{"out", "outOff", "in", "inOff", "taps", "w", "first", "tile", "tiles", "tapCount", "k", "accumulate"}
+	denseCall     = []string{"out", "outOff", "in", "inOff", "taps", "w0", "w1", "w2", "first", "tile", "tiles", "tapCount", "k", "accumulate", "tap", "tapsLeft"}
 	denseGradCall = []string{"dw", "a", "b", "tile", "ld", "aRow", "aPix", "bRow", "bPix", "rows", "cols"}
 )
 
@@ -80,15 +98,17 @@ type sums [][]VecVirtual
 func (l panel) sums(size int) sums {
 	s := make(sums, size)
 	for i := range s {
-		for range l.vectors {
-			s[i] = append(s[i], l.vector())
+		for _, p := range l.packs {
+			for range p.vectors {
+				s[i] = append(s[i], p.vector())
+			}
 		}
 	}
 	return s
 }
 
 func (l panel) zero(sum VecVirtual) {
-	if l.embedded {
+	if l.set == "AVX512" {
 		VPXORD(sum, sum, sum) // VXORPS of these registers is an extension of its own
 		return
 	}
@@ -97,35 +117,60 @@ func (l panel) zero(sum VecVirtual) {
 
 // each calls f with the accumulators of row i and their places from at on.
 func (l panel) each(row []VecVirtual, at Mem, f func(sum VecVirtual, at Mem)) {
-	for v, sum := range row {
-		f(sum, at.Offset(v*l.bytes))
+	for _, p := range l.packs {
+		for range p.vectors {
+			f(row[0], at)
+			row, at = row[1:], at.Offset(p.bytes)
+		}
 	}
 }
 
-// step adds the products of a panel at w with one number for each row.
-func (l panel) step(s sums, w Mem, x func(i int) Mem) {
+// step adds the products of the numbers of a panel, each pack's at its own place, with
+// one number for each row.
+func (l panel) step(s sums, packs []Mem, x func(i int) Mem) {
 	var ws []VecVirtual
-	for v := range l.vectors {
-		ws = append(ws, l.vector())
-		VMOVUPS(w.Offset(v*l.bytes), ws[v])
+	for i, p := range l.packs {
+		for v := range p.vectors {
+			w := p.vector()
+			VMOVUPS(packs[i].Offset(v*p.bytes), w)
+			ws = append(ws, w)
+		}
 	}
 	for i, row := range s {
 		if l.embedded {
 			VFMADD231PS_BCST(x(i), ws[0], row[0])
 			continue
 		}
-		y := l.vector()
+		y := l.packs[0].vector()
 		VBROADCASTSS(x(i), y)
 		for v, sum := range row {
-			VFMADD231PS(ws[v], y, sum)
+			VFMADD231PS(ws[v], like(y, sum), sum)
 		}
 	}
+}
+
+// like is the part of x that is as wide as other.
+func like(x, other VecVirtual) VecVirtual {
+	switch other.Size() {
+	case 16:
+		return x.AsX().(VecVirtual)
+	case 32:
+		return x.AsY().(VecVirtual)
+	}
+	return x
 }
 
 func (l panel) dense(c emit.Call, size int) {
 	label := func(s string) string { return fmt.Sprintf("%s%d", s, size) }
 	Label(label("tile"))
-	w, taps := c.Load("w"), c.Load("taps")
+	MOVQ(c.Load("taps"), c.Field("tap"))
+	MOVQ(c.Load("tapCount"), c.Field("tapsLeft"))
+	var w []GPVirtual
+	var packs []Mem
+	for i := range l.packs {
+		w = append(w, c.Load(fmt.Sprint("w", i)))
+		packs = append(packs, Mem{Base: w[i]})
+	}
 	in, inOff, first := c.Load("in"), c.Load("inOff"), c.Load("first")
 	rows := make([]GPVirtual, size)
 	for i := range rows {
@@ -151,19 +196,20 @@ func (l panel) dense(c emit.Call, size int) {
 	JEQ(LabelRef(label("start")))
 	outs(func(sum VecVirtual, at Mem) { VMOVUPS(at, sum) })
 	Label(label("start"))
-	tapsLeft := c.Load("tapCount")
 	Label(label("tap"))
-	x, k := GP64(), c.Load("k")
-	MOVLQSX(Mem{Base: taps}, x)
+	x, k := c.Load("tap"), c.Load("k")
+	MOVLQSX(Mem{Base: x}, x)
 	SHLQ(Imm(2), x)
-	ADDQ(Imm(4), taps)
+	ADDQ(Imm(4), c.Field("tap"))
 	Label(label("channel"))
-	l.step(s, Mem{Base: w}, func(i int) Mem { return Mem{Base: rows[i], Index: x, Scale: 1} })
-	ADDQ(Imm(uint64(l.vectors*l.bytes)), w)
+	l.step(s, packs, func(i int) Mem { return Mem{Base: rows[i], Index: x, Scale: 1} })
+	for i, p := range l.packs {
+		ADDQ(Imm(uint64(p.vectors*p.bytes)), w[i])
+	}
 	ADDQ(Imm(4), x)
 	DECQ(k)
 	JNZ(LabelRef(label("channel")))
-	DECQ(tapsLeft)
+	DECQ(c.Field("tapsLeft"))
 	JNZ(LabelRef(label("tap")))
 	outs(func(sum VecVirtual, at Mem) { VMOVUPS(sum, at) })
 	ADDQ(Imm(uint64(size)), c.Field("first"))
@@ -188,8 +234,14 @@ func (l panel) grad(c emit.Call, size int) {
 	a, b, cols := GP64(), GP64(), c.Load("cols")
 	MOVQ(aRow, a)
 	MOVQ(bRow, b)
+	var packs []Mem
+	at := 0
+	for _, p := range l.packs {
+		packs = append(packs, Mem{Base: b, Disp: at})
+		at += p.vectors * p.bytes
+	}
 	Label(label("column"))
-	l.step(s, Mem{Base: b}, func(i int) Mem { return Mem{Base: a, Disp: 4 * i} })
+	l.step(s, packs, func(i int) Mem { return Mem{Base: a, Disp: 4 * i} })
 	ADDQ(aPix, a)
 	ADDQ(bPix, b)
 	DECQ(cols)
