@@ -379,11 +379,18 @@ func (b *batch) partialSize() int {
 // sumGrads is the first phase of all blocks' outputs.
 func (b *batch) sumGrads() {
 	b.tasks = b.tasks[:0]
+	most := 0
 	for _, k := range b.blocks {
 		g := &k.base().grad
 		g.reset(b.mode, k.base().out)
-		for i := range g.chunks {
-			b.tasks = append(b.tasks, blockTask{block: k, chunk: i})
+		most = max(most, g.chunks)
+	}
+	// Chunk by chunk: the sources of a sum read the same gradient.
+	for i := range most {
+		for _, k := range b.blocks {
+			if i < k.base().grad.chunks {
+				b.tasks = append(b.tasks, blockTask{block: k, chunk: i})
+			}
 		}
 	}
 	b.device.workers.run(len(b.tasks), (*gradSumPass)(b))
