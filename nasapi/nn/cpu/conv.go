@@ -29,7 +29,21 @@ type chain struct {
 	backAt     int
 	backOff    []int32
 	gradOff    []int32   // of the output's gradient
-	transposed []float32 // a tap by itself after the other
+	transposed []float32 // a tap by itself after the other, or a class of gather
+
+	gather transpose // of the dense convolution, if gathers
+	places []tapPlace
+	parts  []gathered // a class each
+}
+
+// tapPlace is a position of the dense window in its transpose: a tap of a class. A
+// position that meets no pixel has class -1.
+type tapPlace struct{ class, tap int }
+
+// gathered is where the pixels of a class of the transposed dense convolution are.
+type gathered struct {
+	out, in []int32
+	first   int // pixel
 }
 
 func (c *chain) layOut(_ *Device) {
@@ -47,6 +61,7 @@ func (c *chain) layOut(_ *Device) {
 	}
 	if o.Depth == nil {
 		c.window, c.down, c.right = c.dense, down, right
+		c.layOutGather(c.x.Values.H, c.x.Values.W)
 		return
 	}
 	c.window = o.DepthWindow.Defaults()
@@ -58,6 +73,30 @@ func (c *chain) layOut(_ *Device) {
 		c.middle.pad(c.dense, down, right)
 	}
 	c.back.layOut(c.window, in.H, in.W, c.middle)
+	c.layOutGather(h, w)
+}
+
+// gathers says whether each pixel that the dense convolution read gathers its gradient
+// from all outputs that read it: one sum, where handing out a tap's share after the other
+// would load and store it for every tap. One pixel wide windows and those of several
+// parts are handed out.
+func (c *chain) gathers() bool { return len(c.op.Dense) == 1 && c.taps > 1 }
+
+// layOutGather takes the size of what the dense convolution reads.
+func (c *chain) layOutGather(h, w int) {
+	if !c.gathers() {
+		return
+	}
+	c.gather.layOut(c.dense, h, w, c.outGrid())
+	grow(&c.places, c.taps)
+	for i := range c.places {
+		c.places[i].class = -1
+	}
+	for i, class := range c.gather.classes {
+		for j, position := range c.gather.positions[class.from:class.to] {
+			c.places[position] = tapPlace{i, j}
+		}
+	}
 }
 
 // depthSize is the number of the depthwise weights.
@@ -90,6 +129,17 @@ func (c *chain) place(d *Device, g grid) {
 	c.backOff = d.table(t.H, t.W, c.dense.StrideH*gradient.row(), c.dense.StrideW*c.c)
 	c.outOff = d.table(t.H, t.W, t.W*t.Pix, t.Pix)
 	c.gradOff = d.table(t.H, t.W, t.W*c.outC, c.outC)
+	c.parts = c.parts[:0]
+	if !c.gathers() {
+		return
+	}
+	for _, class := range c.gather.classes {
+		c.parts = append(c.parts, gathered{
+			out:   d.table(class.rows, class.cols, c.dense.StrideH*gradient.row(), c.dense.StrideW*c.c),
+			in:    d.table(class.rows, class.cols, c.gather.grid.row(), c.gather.grid.c),
+			first: gradient.inset() + class.y*gradient.row() + class.x*gradient.c,
+		})
+	}
 }
 
 func (c *chain) pack(backward bool) {
@@ -109,8 +159,11 @@ func (c *chain) pack(backward bool) {
 }
 
 func (c *chain) overwrites() bool {
-	if c.op.Depth != nil {
+	switch {
+	case c.op.Depth != nil:
 		return c.back.covers()
+	case c.gathers():
+		return c.gather.covers()
 	}
 	return c.pointwise()
 }
@@ -156,6 +209,18 @@ func (c *chain) packDense() {
 func (c *chain) packTransposed() {
 	p := packing{1, c.outC, c.c}
 	clear(grow(&c.transposed, c.taps*p.size()))
+	if c.gathers() {
+		c.eachRow(func(w *nn.Weight, tap, k, first, at int) {
+			place := c.places[tap]
+			if place.class < 0 {
+				return
+			}
+			class := c.gather.classes[place.class]
+			p.taps = class.to - class.from
+			p.column(c.transposed[class.from*c.tapSize():], place.tap, first, k, w.Value.(memory)[at:at+w.Out])
+		})
+		return
+	}
 	c.eachRow(func(w *nn.Weight, tap, k, first, at int) {
 		p.column(c.transposed[tap*c.tapSize():], 0, first, k, w.Value.(memory)[at:at+w.Out])
 	})
@@ -223,8 +288,9 @@ func (c *chain) backward(d *Device, w *worker, from copied, partial []float32, i
 		c.depthBackward(d, w, from, dz, partial)
 		return
 	}
-	out := c.outGrid()
+	out := c.gradGrid()
 	dy := w.take(out.size())
+	out.border(dy, 0)
 	c.grad.write(d, w, out.inner(dy), image)
 	c.denseGrad(d, w, c.denseInput(d, w, from.zero), out.inner(dy), partial[c.depthSize():])
 	if c.op.Depth == nil {
@@ -234,12 +300,21 @@ func (c *chain) backward(d *Device, w *worker, from copied, partial []float32, i
 		return
 	}
 	dz := w.take(c.back.grid.size())
-	if !c.pointwise() {
+	stored := c.pointwise() || c.gathers() && c.gather.covers()
+	if !stored {
 		clear(dz)
 	}
-	c.denseBackward(d, w, dz, dy, !c.pointwise())
+	c.denseBackward(d, w, dz, dy, !stored)
 	c.back.grid.border(dz, 0) // of what came to the padding
 	c.depthBackward(d, w, from, dz, partial)
+}
+
+// gradGrid is a copy of the output's gradient.
+func (c *chain) gradGrid() grid {
+	if c.gathers() {
+		return c.gather.grid
+	}
+	return c.outGrid()
 }
 
 // denseGrad adds to the gradient of the dense weights.
@@ -258,9 +333,22 @@ func (c *chain) pointwise() bool {
 	return c.taps == 1 && c.dense.StrideH == 1 && c.dense.StrideW == 1 && c.dense.PadH == 0 && c.dense.PadW == 0
 }
 
-// denseBackward hands the gradient of what the dense convolution read to dz: each tap
-// its share, to where it was read from.
+// denseBackward makes the gradient of what the dense convolution read in dz, from a copy of
+// the output's: gathered, or by handing each tap's share to where it was read from.
 func (c *chain) denseBackward(d *Device, w *worker, dz, dy []float32, accumulate bool) {
+	for i, part := range c.parts {
+		class := c.gather.classes[i]
+		if class.from == class.to {
+			continue
+		}
+		a := &w.args.dense
+		*a = kernel.Dense{Out: dz[part.first:], OutOff: part.out, In: dy, InOff: part.in, Taps: c.gather.taps[class.from:class.to], K: c.outC, N: c.c,
+			W: c.transposed[class.from*c.tapSize() : class.to*c.tapSize()], Accumulate: accumulate}
+		d.set.Dense(a)
+	}
+	if c.gathers() {
+		return
+	}
 	for i, tap := range c.backTaps {
 		a := &w.args.dense
 		*a = kernel.Dense{Out: dz[c.backAt+int(tap):], OutOff: c.backOff, In: dy, InOff: c.gradOff, Taps: zeroTap, K: c.outC, N: c.c,
@@ -284,7 +372,7 @@ func (c *chain) depthBackward(d *Device, w *worker, from copied, dz, partial []f
 }
 
 func (c *chain) scratch() int {
-	n := c.outGrid().size() + c.outC
+	n := c.gradGrid().size() + c.outC
 	if c.op.Depth != nil {
 		n += c.middle.size() + c.back.grid.size()
 	}
