@@ -106,8 +106,13 @@ func (g *Graph) placeGradients() {
 			}
 		}
 	}
+	sliced := map[*Tensor]bool{}
+	for _, v := range g.vars {
+		sliced[v.Values.parent] = true
+	}
 	wholes := map[*Tensor]*Tensor{}
 	for _, v := range g.vars {
+		v.alone = v.readers == 1 && v.Values.parent == nil && !sliced[v.Values]
 		if v.wanted && v.Via == nil && v.Values.parent == nil {
 			t := v.Values
 			v.Grad = newTensor(t.N, t.H, t.W, t.Channels)

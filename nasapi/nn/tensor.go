@@ -88,7 +88,12 @@ type Var struct {
 
 	wanted  bool // a gradient is
 	readers int
+	alone   bool
 }
+
+// OneReader says whether a single operator reads these values and no slice of them is
+// read: what that operator stores in Grad is all of it.
+func (v *Var) OneReader() bool { return v.alone }
 
 // WantsGrad says whether the backward pass must work out this value's gradient.
 func (v *Var) WantsGrad() bool { return v.wanted }
@@ -101,4 +106,8 @@ type Norm struct {
 	Scale, Shift []float32
 	// Center and InvStd are the batch's mean, rounded to float32, and 1/sqrt(variance+eps).
 	Center, InvStd []float32
+	// GradSums are the device's between two operators of a backward pass: what the
+	// values' only reader summed for the one that computes them, in so many chunks.
+	GradSums  []float64
+	SumChunks int
 }

@@ -84,6 +84,7 @@ type reading struct {
 	store     bool // of the first of them
 	blocks    int
 	stored    bool // its first block stores the gradient, the others add to it
+	sums      bool // it leaves the sums of the gradient for the operator of x
 }
 
 // copied is an image of a reading in a worker's memory: surrounded by zeros or by
@@ -113,6 +114,8 @@ type batch struct {
 	tasks    []blockTask
 	used     struct{ chains, poolings int }
 	partial  []float32 // of all bundles
+	sharing  bool      // blocks have parameters or norms in common
+	params   map[any]bool
 }
 
 // blockTask is a chunk of a bundle, or of a block of it.
@@ -151,6 +154,30 @@ func (b *batch) layOut(group []nn.Op) {
 	for _, bundle := range b.bundles {
 		bundle.place(b.device)
 	}
+	b.findSharing()
+}
+
+// findSharing looks for parameters and norms of more than one block.
+func (b *batch) findSharing() {
+	b.sharing = false
+	if b.params == nil {
+		b.params = map[any]bool{}
+	}
+	clear(b.params)
+	for _, k := range b.blocks {
+		if norm := k.base().out.Norm; norm != nil {
+			b.share(norm.BN)
+		}
+		if chain, ok := k.(*chain); ok {
+			chain.eachParam(b)
+		}
+	}
+	clear(b.params)
+}
+
+func (b *batch) share(thing any) {
+	b.sharing = b.sharing || b.params[thing]
+	b.params[thing] = true
 }
 
 // forget drops all references to a graph but keeps the memory of the layout.
@@ -259,35 +286,63 @@ func (b *batch) forward(mode nn.Mode, group []nn.Op) {
 	b.mode = mode
 	b.layOut(group)
 	b.cut(0)
-	b.device.workers.run(len(b.blocks), (*packForward)(b))
+	b.eachBlock((*packForward)(b))
 	for _, k := range b.blocks {
 		if c := k.base(); usesBatch(mode, c.out.Norm) {
 			c.stats.reset(c.outC, c.bundle.chunks)
 		}
 	}
 	b.device.workers.run(len(b.tasks), (*forwardPass)(b))
-	for _, k := range b.blocks {
-		c := k.base()
-		switch {
-		case usesBatch(mode, c.out.Norm):
-			c.stats.finish(mode, c.out, c.outPlaces)
-		case c.out.Norm != nil:
-			running(c.out.Norm, c.outPlaces)
-		}
+	b.eachBlock((*momentsJoined)(b))
+}
+
+// eachBlock does a job whose tasks are the blocks. Blocks that have a parameter or a norm in
+// common take their turns.
+func (b *batch) eachBlock(j job) {
+	if !b.sharing {
+		b.device.workers.run(len(b.blocks), j)
+		return
+	}
+	for i := range b.blocks {
+		b.device.workers.all[0].do(j, i)
 	}
 }
 
 // The passes of a batch, as jobs.
 type (
-	packForward  batch // a block
-	forwardPass  batch // blockTask: a chunk of a bundle
-	packBackward batch // a block
-	gradSumPass  batch // a chunk of a block
-	backwardPass batch // a chunk of a bundle
+	packForward    batch // a block
+	forwardPass    batch // blockTask: a chunk of a bundle
+	momentsJoined  batch // a block
+	gradSumPass    batch // a chunk of a block
+	gradSumsJoined batch // a block
+	packBackward   batch // a block
+	backwardPass   batch // a chunk of a bundle
+	gradsAdded     batch // a block
 )
 
 func (p *packForward) task(_ *worker, i int)  { p.blocks[i].pack(false) }
 func (p *packBackward) task(_ *worker, i int) { p.blocks[i].pack(true) }
+
+func (p *momentsJoined) task(_ *worker, i int) {
+	c := p.blocks[i].base()
+	switch {
+	case usesBatch(p.mode, c.out.Norm):
+		c.stats.finish(p.mode, c.out, c.outPlaces)
+	case c.out.Norm != nil:
+		running(c.out.Norm, c.outPlaces)
+	}
+}
+
+func (p *gradSumsJoined) task(_ *worker, i int) {
+	c := p.blocks[i].base()
+	c.grad.finish(c.outPlaces)
+}
+
+func (p *gradsAdded) task(_ *worker, i int) {
+	k := p.blocks[i]
+	c := k.base()
+	k.addGrads(c.bundle.partial[c.partial : c.partial+c.weights])
+}
 
 func (p *forwardPass) task(w *worker, i int) {
 	t := p.tasks[i]
@@ -344,14 +399,26 @@ func (b *batch) backward(mode nn.Mode, group []nn.Op) {
 	b.sumGrads()
 	b.cut(b.weights())
 	b.sharePartial()
-	b.device.workers.run(len(b.blocks), (*packBackward)(b))
+	for _, u := range b.bundles {
+		u.beginSums()
+	}
+	b.eachBlock((*packBackward)(b))
 	b.device.workers.run(len(b.tasks), (*backwardPass)(b))
 	for _, u := range b.bundles {
 		b.device.joinChunks(u.partial, u.weights, u.chunks)
 	}
-	for _, k := range b.blocks {
-		c := k.base()
-		k.addGrads(c.bundle.partial[c.partial : c.partial+c.weights])
+	b.eachBlock((*gradsAdded)(b))
+}
+
+// beginSums makes room for the sums that readings leave.
+func (u *bundle) beginSums() {
+	for i := range u.readings {
+		r := &u.readings[i]
+		if r.sums = r.sumsGradients(); r.sums {
+			norm := r.x.Norm
+			norm.SumChunks = u.chunks
+			clear(grow(&norm.GradSums, u.chunks*2*r.grid.c))
+		}
 	}
 }
 
@@ -383,21 +450,18 @@ func (b *batch) sumGrads() {
 	for _, k := range b.blocks {
 		g := &k.base().grad
 		g.reset(b.mode, k.base().out)
-		most = max(most, g.chunks)
+		most = max(most, g.tasks())
 	}
 	// Chunk by chunk: the sources of a sum read the same gradient.
 	for i := range most {
 		for _, k := range b.blocks {
-			if i < k.base().grad.chunks {
+			if i < k.base().grad.tasks() {
 				b.tasks = append(b.tasks, blockTask{block: k, chunk: i})
 			}
 		}
 	}
 	b.device.workers.run(len(b.tasks), (*gradSumPass)(b))
-	for _, k := range b.blocks {
-		c := k.base()
-		c.grad.finish(c.outPlaces)
-	}
+	b.eachBlock((*gradSumsJoined)(b))
 }
 
 func (p *gradSumPass) task(w *worker, i int) {
@@ -420,17 +484,27 @@ func (p *backwardPass) task(w *worker, i int) {
 			w.giveBack(mark)
 		}
 		for j := range u.readings {
-			u.readings[j].addGrad(p.device, w, w.copies[j].grad, image)
+			u.readings[j].addGrad(p.device, w, w.copies[j].grad, t.chunk, image)
 		}
 	}
 }
 
 // addGrad passes an image's gradient on to the value that was read.
-func (r *reading) addGrad(d *Device, w *worker, grad []float32, image int) {
+func (r *reading) addGrad(d *Device, w *worker, grad []float32, chunk, image int) {
 	if grad == nil {
 		return
 	}
 	addMasked(d, w, r.x, r.relu, r.store, r.grid.inner(grad), image)
+	if r.sums {
+		n := 2 * r.grid.c
+		addGradSums(d, w, r.x, r.x.Grad, 1, r.x.Norm.GradSums[chunk*n:(chunk+1)*n], image)
+	}
+}
+
+// sumsGradients says whether the sums that the operator of x needs of its gradient can be
+// taken here, while an image of it is in a cache: where nobody else adds to it.
+func (r *reading) sumsGradients() bool {
+	return r.store && r.x.Grad != nil && r.x.OneReader() && r.x.Via == nil && r.x.Norm != nil
 }
 
 // addMasked adds an image of a gradient to that of x, through a ReLU of the reader's.

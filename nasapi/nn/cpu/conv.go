@@ -195,6 +195,16 @@ func (c *chain) eachRow(visit func(w *nn.Weight, tap, k, first, at int)) {
 	}
 }
 
+// eachParam tells the batch of the block's parameters.
+func (c *chain) eachParam(b *batch) {
+	if c.op.Depth != nil {
+		b.share(c.op.Depth.Param)
+	}
+	for i := range c.op.Dense {
+		b.share(c.op.Dense[i].W.Param)
+	}
+}
+
 // tapSize is the number of the dense weights of a tap.
 func (c *chain) tapSize() int { return c.c * c.outC }
 

@@ -178,6 +178,7 @@ type normGrad struct {
 	chunks   int  // 0: no sums are wanted
 	c        int
 	sums     []float64 // [chunks][2][c]: m and m*d of kernel.GradMoments, times keep
+	summed   bool      // in Norm.GradSums, by the reader
 	room     []float32
 	a, b, d  []float32 // [c]; a without the image's factor
 	center   []float32
@@ -185,7 +186,7 @@ type normGrad struct {
 
 func (g *normGrad) reset(mode nn.Mode, v *nn.Var) {
 	c := v.Values.Channels.Padded()
-	g.v, g.c, g.upstream, g.chunks = v, c, upstreamOf(v), 0
+	g.v, g.c, g.upstream, g.chunks, g.summed = v, c, upstreamOf(v), 0, false
 	g.constant = !usesBatch(mode, v.Norm)
 	room := grow(&g.room, 4*c)
 	clear(room)
@@ -195,10 +196,22 @@ func (g *normGrad) reset(mode nn.Mode, v *nn.Var) {
 	} else {
 		fill(g.a, g.weight)
 	}
-	if v.Norm != nil {
+	switch {
+	case v.Norm == nil:
+	case v.Norm.SumChunks > 0:
+		g.summed, g.chunks, v.Norm.SumChunks = true, v.Norm.SumChunks, 0
+	default:
 		g.chunks = chunkCount(v.Values.N, 0)
 		grow(&g.sums, g.chunks*2*c)
 	}
+}
+
+// tasks is how many chunks are still to be summed.
+func (g *normGrad) tasks() int {
+	if g.summed {
+		return 0
+	}
+	return g.chunks
 }
 
 // wantsWeight says whether the mixture's weight gets its gradient here: from a norm's
@@ -209,23 +222,30 @@ func wantsWeight(v *nn.Var) bool {
 
 // sum adds up a chunk's images.
 func (g *normGrad) sum(d *Device, w *worker, chunk int) {
-	t, c := g.v.Values, g.c
-	mine := g.sums[chunk*2*c : (chunk+1)*2*c]
+	mine := g.sums[chunk*2*g.c : (chunk+1)*2*g.c]
 	clear(mine)
-	lanes := w.take(2 * kernel.Lanes * c)
-	a := &w.args.gradMoments
-	from, to := images(t.N, g.chunks, chunk)
+	from, to := images(g.v.Values.N, g.chunks, chunk)
 	for image := from; image < to; image++ {
-		keep := float64(g.kept(image))
-		clear(lanes)
-		*a = kernel.GradMoments{Sum: lanes[:kernel.Lanes*c], Dot: lanes[kernel.Lanes*c:], G: plane(g.t, image), X: plane(t, image),
-			Rows: t.H, Cols: t.W, C: c, Center: g.center, View: view(g.v, false)}
-		d.set.GradMoments(a)
-		for i := range c {
-			mine[i] += float64(keep * joinLanes(a.Sum, c, i))
-			mine[c+i] += float64(keep * joinLanes(a.Dot, c, i))
-		}
+		addGradSums(d, w, g.v, g.t, g.kept(image), mine, image)
 	}
+}
+
+// addGradSums adds an image's sums of m and m*d of kernel.GradMoments, times keep, to
+// those in sums.
+func addGradSums(d *Device, w *worker, v *nn.Var, gradient *nn.Tensor, keep float32, sums []float64, image int) {
+	t := v.Values
+	c := t.Channels.Padded()
+	mark := w.used
+	lanes := w.takeZero(2 * kernel.Lanes * c)
+	a := &w.args.gradMoments
+	*a = kernel.GradMoments{Sum: lanes[:kernel.Lanes*c], Dot: lanes[kernel.Lanes*c:], G: plane(gradient, image), X: plane(t, image),
+		Rows: t.H, Cols: t.W, C: c, Center: v.Norm.Center, View: view(v, false)}
+	d.set.GradMoments(a)
+	for i := range c {
+		sums[i] += float64(float64(keep) * joinLanes(a.Sum, c, i))
+		sums[c+i] += float64(float64(keep) * joinLanes(a.Dot, c, i))
+	}
+	w.giveBack(mark)
 }
 
 // finish joins the sums of all chunks into those of the first and takes what follows
@@ -234,9 +254,13 @@ func (g *normGrad) finish(places []int) {
 	if g.chunks == 0 {
 		return
 	}
-	total := g.sums[:2*g.c]
+	sums := g.sums
+	if g.summed {
+		sums = g.v.Norm.GradSums
+	}
+	total := sums[:2*g.c]
 	for chunk := 1; chunk < g.chunks; chunk++ {
-		for i, x := range g.sums[chunk*2*g.c : (chunk+1)*2*g.c] {
+		for i, x := range sums[chunk*2*g.c : (chunk+1)*2*g.c] {
 			total[i] += x
 		}
 	}
