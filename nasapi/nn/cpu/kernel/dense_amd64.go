@@ -102,7 +102,7 @@ func joined(s Set, n, N int) int {
 
 // largestPixels is the size of the largest tile of Dense that a set has for a width.
 func largestPixels(s Set, width int) int {
-	if s == AVX2 && width == 16 || width > 32 {
+	if s == AVX2 && width == 16 {
 		return 6
 	}
 	return 8

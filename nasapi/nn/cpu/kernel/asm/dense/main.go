@@ -51,8 +51,8 @@ var panels = []panel{
 	{"AVX2", 16, []pack{twoYMM}, 6, 6, false},
 	{"AVX2", 8, []pack{ymm}, 8, 8, false},
 	{"AVX2", 4, []pack{xmm}, 8, 8, false},
-	{"AVX512", 40, []pack{zmm, zmm, ymm}, 6, 6, false},
-	{"AVX512", 36, []pack{zmm, zmm, xmm}, 6, 6, false},
+	{"AVX512", 40, []pack{zmm, zmm, ymm}, 8, 8, false},
+	{"AVX512", 36, []pack{zmm, zmm, xmm}, 8, 8, false},
 	{"AVX512", 32, []pack{zmm, zmm}, 8, 8, false},
 	{"AVX512", 16, []pack{zmm}, 8, 16, true},
 	{"AVX512", 8, []pack{ymm}, 8, 16, true},
@@ -93,18 +93,94 @@ func (l panel) function(name string, fields []string, most int, body func(c emit
 }
 
 // sums are the accumulators of a tile.
-type sums [][]VecVirtual
+type sums struct {
+	panel
+	rows [][]VecVirtual
+	// The last pack of all rows, where that is narrower than a vector: those of some rows fill
+	// one, so that few channels take no more multiply-adds than they are.
+	folded []VecVirtual
+	masks  []Register // of a row's part of such a vector, but for the first
+}
 
-func (l panel) sums(size int) sums {
-	s := make(sums, size)
-	for i := range s {
-		for _, p := range l.packs {
+func (l panel) sums(size int) *sums {
+	s := &sums{panel: l, rows: make([][]VecVirtual, size)}
+	packs := l.packs
+	if together := l.together(); together > 1 && size%together == 0 {
+		packs = packs[:len(packs)-1]
+		for range size / together {
+			s.folded = append(s.folded, l.packs[0].vector())
+		}
+		s.makeMasks(together)
+	}
+	for i := range s.rows {
+		for _, p := range packs {
 			for range p.vectors {
-				s[i] = append(s[i], p.vector())
+				s.rows[i] = append(s.rows[i], p.vector())
 			}
 		}
 	}
 	return s
+}
+
+// together is the number of rows whose last pack fills a vector.
+func (l panel) together() int { return l.packs[0].bytes / l.packs[len(l.packs)-1].bytes }
+
+func (s *sums) makeMasks(together int) {
+	lanes := 16 / together
+	for i := 1; i < together; i++ {
+		bits, mask := GP32(), K()
+		MOVL(U32(uint32((1<<lanes-1)<<(i*lanes))), bits)
+		KMOVW(bits, mask)
+		s.masks = append(s.masks, mask)
+	}
+}
+
+func (s *sums) zeroAll() {
+	for _, row := range s.rows {
+		for _, sum := range row {
+			s.zero(sum)
+		}
+	}
+	for _, sum := range s.folded {
+		s.zero(sum)
+	}
+}
+
+// load begins row i with what is at its place, store puts it there.
+func (s *sums) load(i int, at Mem)  { s.move(i, at, true) }
+func (s *sums) store(i int, at Mem) { s.move(i, at, false) }
+
+func (s *sums) move(i int, at Mem, load bool) {
+	row := s.rows[i]
+	for _, p := range s.packs {
+		for range p.vectors {
+			if len(row) == 0 {
+				s.moveFolded(i, at, load)
+				return
+			}
+			if load {
+				VMOVUPS(at, row[0])
+			} else {
+				VMOVUPS(row[0], at)
+			}
+			row, at = row[1:], at.Offset(p.bytes)
+		}
+	}
+}
+
+func (s *sums) moveFolded(i int, at Mem, load bool) {
+	together := s.together()
+	sum, part := s.folded[i/together], Imm(uint64(i%together))
+	switch wide := together == 2; {
+	case load && wide:
+		VINSERTF64X4(part, at, sum, sum)
+	case load:
+		VINSERTF32X4(part, at, sum, sum)
+	case wide:
+		VEXTRACTF64X4(part, sum, at)
+	default:
+		VEXTRACTF32X4(part, sum, at)
+	}
 }
 
 func (l panel) zero(sum VecVirtual) {
@@ -115,36 +191,52 @@ func (l panel) zero(sum VecVirtual) {
 	VXORPS(sum, sum, sum)
 }
 
-// each calls f with the accumulators of row i and their places from at on.
-func (l panel) each(row []VecVirtual, at Mem, f func(sum VecVirtual, at Mem)) {
-	for _, p := range l.packs {
-		for range p.vectors {
-			f(row[0], at)
-			row, at = row[1:], at.Offset(p.bytes)
-		}
-	}
-}
-
 // step adds the products of the numbers of a panel, each pack's at its own place, with
 // one number for each row.
-func (l panel) step(s sums, packs []Mem, x func(i int) Mem) {
+func (s *sums) step(packs []Mem, x func(i int) Mem) {
 	var ws []VecVirtual
-	for i, p := range l.packs {
+	for i, p := range s.packs {
 		for v := range p.vectors {
+			if v == 0 && i == len(s.packs)-1 && s.folded != nil {
+				continue
+			}
 			w := p.vector()
 			VMOVUPS(packs[i].Offset(v*p.bytes), w)
 			ws = append(ws, w)
 		}
 	}
-	for i, row := range s {
-		if l.embedded {
+	var repeated VecVirtual
+	if s.folded != nil {
+		repeated = s.packs[0].vector()
+		if last := packs[len(packs)-1]; s.together() == 2 {
+			VBROADCASTF64X4(last, repeated)
+		} else {
+			VBROADCASTF32X4(last, repeated)
+		}
+	}
+	var parts VecVirtual // the numbers of rows whose last packs are together
+	for i, row := range s.rows {
+		if s.embedded {
 			VFMADD231PS_BCST(x(i), ws[0], row[0])
 			continue
 		}
-		y := l.packs[0].vector()
+		y := s.packs[0].vector()
 		VBROADCASTSS(x(i), y)
 		for v, sum := range row {
 			VFMADD231PS(ws[v], like(y, sum), sum)
+		}
+		if s.folded == nil {
+			continue
+		}
+		together := s.together()
+		if i%together == 0 {
+			parts = y
+			continue
+		}
+		blend := s.packs[0].vector()
+		VBLENDMPS(y, parts, s.masks[i%together-1], blend)
+		if parts = blend; i%together == together-1 {
+			VFMADD231PS(repeated, parts, s.folded[i/together])
 		}
 	}
 }
@@ -165,12 +257,6 @@ func (l panel) dense(c emit.Call, size int) {
 	Label(label("tile"))
 	MOVQ(c.Load("taps"), c.Field("tap"))
 	MOVQ(c.Load("tapCount"), c.Field("tapsLeft"))
-	var w []GPVirtual
-	var packs []Mem
-	for i := range l.packs {
-		w = append(w, c.Load(fmt.Sprint("w", i)))
-		packs = append(packs, Mem{Base: w[i]})
-	}
 	in, inOff, first := c.Load("in"), c.Load("inOff"), c.Load("first")
 	rows := make([]GPVirtual, size)
 	for i := range rows {
@@ -179,30 +265,32 @@ func (l panel) dense(c emit.Call, size int) {
 		LEAQ(Mem{Base: in, Index: rows[i], Scale: 4}, rows[i])
 	}
 	s := l.sums(size)
-	for _, row := range s {
-		for _, sum := range row {
-			l.zero(sum)
-		}
-	}
-	outs := func(f func(sum VecVirtual, at Mem)) {
+	s.zeroAll()
+	outs := func(move func(i int, at Mem)) {
 		out, outOff, first := c.Load("out"), c.Load("outOff"), c.Load("first")
-		for i, row := range s {
+		for i := range size {
 			at := GP64()
 			MOVLQSX(Mem{Base: outOff, Index: first, Scale: 4, Disp: 4 * i}, at)
-			l.each(row, Mem{Base: out, Index: at, Scale: 4}, f)
+			move(i, Mem{Base: out, Index: at, Scale: 4})
 		}
 	}
 	CMPQ(c.Field("accumulate"), Imm(0))
 	JEQ(LabelRef(label("start")))
-	outs(func(sum VecVirtual, at Mem) { VMOVUPS(at, sum) })
+	outs(s.load)
 	Label(label("start"))
+	var w []GPVirtual
+	var packs []Mem
+	for i := range l.packs {
+		w = append(w, c.Load(fmt.Sprint("w", i)))
+		packs = append(packs, Mem{Base: w[i]})
+	}
 	Label(label("tap"))
 	x, k := c.Load("tap"), c.Load("k")
 	MOVLQSX(Mem{Base: x}, x)
 	SHLQ(Imm(2), x)
 	ADDQ(Imm(4), c.Field("tap"))
 	Label(label("channel"))
-	l.step(s, packs, func(i int) Mem { return Mem{Base: rows[i], Index: x, Scale: 1} })
+	s.step(packs, func(i int) Mem { return Mem{Base: rows[i], Index: x, Scale: 1} })
 	for i, p := range l.packs {
 		ADDQ(Imm(uint64(p.vectors*p.bytes)), w[i])
 	}
@@ -211,7 +299,7 @@ func (l panel) dense(c emit.Call, size int) {
 	JNZ(LabelRef(label("channel")))
 	DECQ(c.Field("tapsLeft"))
 	JNZ(LabelRef(label("tap")))
-	outs(func(sum VecVirtual, at Mem) { VMOVUPS(sum, at) })
+	outs(s.store)
 	ADDQ(Imm(uint64(size)), c.Field("first"))
 	DECQ(c.Field("tiles"))
 	JNZ(LabelRef(label("tile")))
@@ -220,14 +308,14 @@ func (l panel) dense(c emit.Call, size int) {
 func (l panel) grad(c emit.Call, size int) {
 	label := func(s string) string { return fmt.Sprintf("%s%d", s, size) }
 	s := l.sums(size)
-	table := func(f func(sum VecVirtual, at Mem)) {
+	table := func(move func(i int, at Mem)) {
 		dw, ld := c.Load("dw"), c.Load("ld")
-		for _, row := range s {
-			l.each(row, Mem{Base: dw}, f)
+		for i := range size {
+			move(i, Mem{Base: dw})
 			ADDQ(ld, dw)
 		}
 	}
-	table(func(sum VecVirtual, at Mem) { VMOVUPS(at, sum) })
+	table(s.load)
 	aRow, bRow, rows := c.Load("a"), c.Load("b"), c.Load("rows")
 	aPix, bPix := c.Load("aPix"), c.Load("bPix")
 	Label(label("row"))
@@ -241,7 +329,7 @@ func (l panel) grad(c emit.Call, size int) {
 		at += p.vectors * p.bytes
 	}
 	Label(label("column"))
-	l.step(s, packs, func(i int) Mem { return Mem{Base: a, Disp: 4 * i} })
+	s.step(packs, func(i int) Mem { return Mem{Base: a, Disp: 4 * i} })
 	ADDQ(aPix, a)
 	ADDQ(bPix, b)
 	DECQ(cols)
@@ -250,5 +338,5 @@ func (l panel) grad(c emit.Call, size int) {
 	ADDQ(c.Field("bRow"), bRow)
 	DECQ(rows)
 	JNZ(LabelRef(label("row")))
-	table(func(sum VecVirtual, at Mem) { VMOVUPS(sum, at) })
+	table(s.store)
 }
