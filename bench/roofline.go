@@ -106,9 +106,13 @@ func roofline(out io.Writer) error {
 
 // peakProducts is the rate of multiply-adds whose operands lie in one place.
 func peakProducts(set kernel.Set, s *rng.Stream) float64 {
-	const pixels, k, n = 1 << 16, 6, 16
+	const pixels = 1 << 16
+	k, n := 6, 16 // as many sums as hide the latency of the multiply-adds
+	if set == kernel.AVX512 {
+		k, n = 8, 32
+	}
 	a := &kernel.DenseGrad{DW: make([]float32, k*n), LD: n, A: kernel.Plane{Data: drawn(s, k)}, B: kernel.Plane{Data: drawn(s, n)}, Rows: 1, Cols: pixels, K: k, N: n}
-	return rate(2*pixels*k*n, func() { set.DenseGrad(a) })
+	return rate(float64(2*pixels*k*n), func() { set.DenseGrad(a) })
 }
 
 func (l layer) dense(set kernel.Set, s *rng.Stream) (forward, grad float64) {

@@ -209,16 +209,16 @@ func (c *chain) eachParam(b *batch) {
 func (c *chain) tapSize() int { return c.c * c.outC }
 
 func (c *chain) packDense() {
-	p := packing{c.taps, c.c, c.outC}
-	clear(grow(&c.denseW, p.size()))
+	p := kernel.Packing{Taps: c.taps, K: c.c, N: c.outC}
+	clear(grow(&c.denseW, p.Size()))
 	c.eachRow(func(w *nn.Weight, tap, k, first, at int) {
-		p.row(c.denseW, tap, k, first, w.Value.(memory)[at:at+w.Out])
+		p.Row(c.denseW, tap, k, first, w.Value.(memory)[at:at+w.Out])
 	})
 }
 
 func (c *chain) packTransposed() {
-	p := packing{1, c.outC, c.c}
-	clear(grow(&c.transposed, c.taps*p.size()))
+	p := kernel.Packing{Taps: 1, K: c.outC, N: c.c}
+	clear(grow(&c.transposed, c.taps*p.Size()))
 	if c.gathers() {
 		c.eachRow(func(w *nn.Weight, tap, k, first, at int) {
 			place := c.places[tap]
@@ -226,13 +226,13 @@ func (c *chain) packTransposed() {
 				return
 			}
 			class := c.gather.classes[place.class]
-			p.taps = class.to - class.from
-			p.column(c.transposed[class.from*c.tapSize():], place.tap, first, k, w.Value.(memory)[at:at+w.Out])
+			p.Taps = class.to - class.from
+			p.Column(c.transposed[class.from*c.tapSize():], place.tap, first, k, w.Value.(memory)[at:at+w.Out])
 		})
 		return
 	}
 	c.eachRow(func(w *nn.Weight, tap, k, first, at int) {
-		p.column(c.transposed[tap*c.tapSize():], 0, first, k, w.Value.(memory)[at:at+w.Out])
+		p.Column(c.transposed[tap*c.tapSize():], 0, first, k, w.Value.(memory)[at:at+w.Out])
 	})
 }
 

@@ -3,7 +3,7 @@
 // New opens one. Its files follow the operators: conv.go and pool.go under block.go,
 // which runs the convolutions and pools of a group together, sum.go and head.go.
 // norm.go is the batch norm of any of them; grid.go places windows in padded copies
-// of images, pack.go weights in the kernels' order; workers.go runs tasks on threads,
+// of images, places.go their channels; workers.go runs tasks on threads,
 // and package kernel below has the inner loops.
 //
 // A phase of a group is cut into chunks of images by the shape alone. A task takes a

@@ -89,9 +89,9 @@ func (d *Device) newLayer(o *nn.Linear, backward bool) *layer {
 	for i, k := range l.rows {
 		row := o.W.Value.(memory)[i*width : i*width+o.W.Out]
 		if backward {
-			packing{1, l.n, l.k}.column(l.w, 0, 0, k, row)
+			kernel.Packing{Taps: 1, K: l.n, N: l.k}.Column(l.w, 0, 0, k, row)
 		} else {
-			packing{1, l.k, l.n}.row(l.w, 0, k, 0, row)
+			kernel.Packing{Taps: 1, K: l.k, N: l.n}.Row(l.w, 0, k, 0, row)
 		}
 	}
 	a := d.args()

@@ -17,13 +17,9 @@ type Dense struct {
 	Taps       []int32   // offsets of the window's positions
 	K          int       // input channels, any number
 	N          int       // output channels, a multiple of 4
-	W          []float32 // packed as by PackDense
+	W          []float32 // laid out by Packing
 	Accumulate bool
 }
-
-// Packed weights lie in panels of output channels: as many of 16 as fit, then one
-// of 8 if 8 are left, then one of 4. A panel of width w holds [tap][k][w]; panels
-// follow each other, taps*K*N float32 in all.
 
 // DenseGrad is the gradient of a product's weights: for k < K, n < N
 //

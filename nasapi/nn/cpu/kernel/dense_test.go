@@ -90,14 +90,6 @@ func plain(s *rng.Stream, n int) []float32 {
 	return x
 }
 
-func upTo(n int) []int {
-	all := make([]int, n)
-	for i := range all {
-		all[i] = i
-	}
-	return all
-}
-
 // denseCases are all counts of channels with any number of pixels and taps, and all
 // counts of pixels and taps with any number of channels.
 func denseCases(s *rng.Stream) []denseCase {
@@ -154,7 +146,12 @@ func TestDenseIsTheSum(t *testing.T) {
 	for _, c := range []denseCase{{7, 1, 16, 16, false}, {13, 9, 8, 28, true}, {2, 3, 40, 4, true}, {3, 2, 12, 72, false}} {
 		a, out := c.build(s, plain)
 		weight := plain(s, c.taps*c.k*c.n)
-		PackDense(a.W, &DenseWeights{Data: weight, Tap: c.k * c.n, K: c.n, N: 1, Taps: upTo(c.taps), Inputs: []int{c.k}, Outputs: []int{c.n}})
+		pack := Packing{c.taps, c.k, c.n}
+		for tap := range c.taps {
+			for k := range c.k {
+				pack.Row(a.W, tap, k, 0, weight[(tap*c.k+k)*c.n:][:c.n])
+			}
+		}
 		for _, set := range Available() {
 			got := a.run(set, out)
 			for p := range c.pixels {
