@@ -346,7 +346,7 @@ func TestNumbersDoNotRoundIntoAnotherMeaning(t *testing.T) {
 // id until it shows the final state.
 func TestLiveTableMoves(t *testing.T) {
 	n := newNotebook(t)
-	_, shown := n.run(`found = search("enas", nasbench101(), params(), seeds=range(2), budget=300)
+	_, shown := n.run(`found = search("enas", nasbench101(), params(), seeds=range(2), budget=3000)
 found`)
 	if len(shown.displays) != 1 || len(shown.byID) != 1 {
 		t.Fatalf("the search shows %d displays, %d with an id", len(shown.displays), len(shown.byID))

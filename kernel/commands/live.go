@@ -172,6 +172,29 @@ func (l *liveTables) step() bool {
 	return l.running
 }
 
+// each calls f at a pace until it answers false or the tables are closed.
+func (l *liveTables) each(pace time.Duration, f func() bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	l.done.Go(func() {
+		tick := time.NewTicker(pace)
+		defer tick.Stop()
+		for {
+			select {
+			case <-l.quit:
+				return
+			case <-tick.C:
+			}
+			if !f() {
+				return
+			}
+		}
+	})
+}
+
 func (l *liveTables) close() {
 	l.mu.Lock()
 	if l.closed {

@@ -286,6 +286,7 @@ func (e *Env) trainingCommands() []*starlark.Command {
 			{Name: "confirm", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "start even what takes more than 24 device-hours"},
 			{Name: "debug", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "a few batches of the first architecture in the foreground, without a job"},
 			{Name: "fresh", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "train finished ones again instead of taking their results"},
+			{Name: "tensorboard", KeywordOnly: true, Default: lib.False, Type: "bool or folder", Doc: "keep TensorBoard's event files up to date while this notebook runs, in the folder tensorboard/ or the named one"},
 			{Name: "protocol", Rest: true, Doc: "numbers of the protocol, such as epochs=50, batch=96, channels=16, cells=8"},
 		},
 		Doc: `Train networks of architectures from scratch: one job an architecture and seed; returns at once.
@@ -320,6 +321,10 @@ func (e *Env) runTrain(c *starlark.Call) (lib.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	board, err := boardArg(c)
+	if err != nil {
+		return nil, err
+	}
 	st, err := e.study("")
 	if err != nil {
 		return nil, c.Errorf("%w", err)
@@ -335,7 +340,61 @@ func (e *Env) runTrain(c *starlark.Call) (lib.Value, error) {
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}
-	return &trainingValue{env: e, training: t}, nil
+	v := &trainingValue{env: e, training: t}
+	if board != "" {
+		if err := v.keepBoard(board, c.Cell.Out); err != nil {
+			return nil, c.Errorf("%w", err)
+		}
+	}
+	return v, nil
+}
+
+// boardFolder is where TensorBoard's files are kept if tensorboard=True.
+const boardFolder = "tensorboard"
+
+// boardArg is the folder that tensorboard= asks for, "" if none.
+func boardArg(c *starlark.Call) (string, error) {
+	if v, ok := c.Value("tensorboard").(lib.Bool); ok {
+		if v {
+			return boardFolder, nil
+		}
+		return "", nil
+	}
+	dir, err := c.String("tensorboard")
+	if err != nil || dir == "" {
+		return "", named(c, "TypeError", "tensorboard is %s: give True, False or the name of a folder", c.Value("tensorboard"))
+	}
+	return dir, nil
+}
+
+// boardPace is how often TensorBoard's files are written anew.
+const boardPace = 2 * time.Second
+
+// keepBoard writes the curves in dir now, and again until nothing more will come of them
+// or the kernel ends. What fails later is told in the cell.
+func (t *trainingValue) keepBoard(dir string, out kernel.Output) error {
+	dir = t.env.path(dir)
+	final, err := t.writeBoard(dir)
+	if err != nil || final {
+		return err
+	}
+	t.env.live.each(boardPace, func() bool {
+		final, err := t.writeBoard(dir)
+		if err != nil {
+			out.Stream("stderr", fmt.Sprintf("TensorBoard: %v\n", err))
+		}
+		return !final && err == nil
+	})
+	return nil
+}
+
+// writeBoard says whether what it wrote was the last.
+func (t *trainingValue) writeBoard(dir string) (final bool, err error) {
+	statuses, err := t.training.Statuses()
+	if err != nil {
+		return false, err
+	}
+	return !slices.ContainsFunc(statuses, unfinished), t.training.TensorBoard(dir)
 }
 
 // announce says how long a training will take, unless it is done, and refuses one that

@@ -1,9 +1,11 @@
 package commands
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"evalnas/nasapi/jobs"
 )
@@ -59,6 +61,13 @@ trained`)
 		t.Errorf("attach finds %s", n.value(`[a.id for a in attach()]`))
 	}
 	n.run(`jobs()`)
+	n.run(`kept = train(found.selected + sample_random(space, seeds=[1, 2]), synthetic(train=128, test=64), tensorboard=True, ` + small + `)`)
+	if got := n.value(`kept == trained`); got != "True" {
+		t.Error("event files make another training of it")
+	}
+	if files, err := filepath.Glob(filepath.Join(n.env.Dir, "tensorboard", "*", "*tfevents*")); err != nil || len(files) != 4 {
+		t.Errorf("tensorboard=True left %v: %v", files, err)
+	}
 	n.run(`trained.tensorboard("runs")`)
 	if files, err := filepath.Glob(filepath.Join(n.env.Dir, "runs", "*", "*tfevents*")); err != nil || len(files) != 4 {
 		t.Errorf("TensorBoard has %v: %v", files, err)
@@ -117,4 +126,27 @@ func (n *notebook) lastBatch() *jobs.BatchHandle {
 		n.t.Fatalf("%d batches: %v", len(batches), err)
 	}
 	return batches[len(batches)-1]
+}
+
+// TestEventFilesWhileTraining begins with a training that has not finished.
+func TestEventFilesWhileTraining(t *testing.T) {
+	n := newNotebook(t)
+	n.run(`going = train(genotype("DARTS_V2"), synthetic(train=128, test=64), tensorboard="live", ` + small + `)`)
+	n.run(`wait(going)`)
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		files, err := filepath.Glob(filepath.Join(n.env.Dir, "live", "*", "*tfevents*"))
+		if err != nil || len(files) > 1 {
+			t.Fatal(files, err)
+		}
+		if len(files) == 1 {
+			if data, err := os.ReadFile(files[0]); err != nil || strings.Count(string(data), "train/loss") == 2 {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the curve of two epochs did not come: %v", files)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }
