@@ -34,7 +34,7 @@ func ConfigOfTraining(r TrainingRequest, i int) (TrainingConfig, error) {
 // spec is the job of a seed.
 func (c TrainingConfig) spec(seed int64) (jobs.Spec, error) {
 	raw, err := json.Marshal(c)
-	return jobs.Spec{Kind: TrainKind, Numerics: Numerics, Seed: seed, Config: raw}, err
+	return jobs.Spec{Kind: TrainKind, Numerics: EngineNumerics, Seed: seed, Config: raw}, err
 }
 
 // MaxTrainings is how many jobs one training may have.
@@ -351,8 +351,8 @@ func TrainHandler(ctx context.Context, t *jobs.Task) (any, error) {
 	if err := json.Unmarshal(t.Spec.Config, &cfg); err != nil {
 		return nil, jobs.Config(fmt.Errorf("train: the configuration is damaged: %w", err))
 	}
-	if t.Spec.Numerics != Numerics {
-		return nil, jobs.Config(fmt.Errorf("train: the job was made for numerics version %d, this build has %d: submit the training again", t.Spec.Numerics, Numerics))
+	if t.Spec.Numerics != EngineNumerics {
+		return nil, jobs.Config(fmt.Errorf("train: the job was made for numerics version %d, this build has %d: submit the training again", t.Spec.Numerics, EngineNumerics))
 	}
 	result, err := RunTraining(ctx, cfg, t.Spec.Seed, t)
 	if diverged := (*train.DivergedError)(nil); errors.As(err, &diverged) {

@@ -8,3 +8,7 @@ var Version = "dev"
 // numerics are never mixed. Raise it with every change that can alter a draw,
 // a decision of a policy or an evaluated number.
 const Numerics = 1
+
+// EngineNumerics is the same for what the engine computes, the trainings: 2 since chunks of
+// images with gradients of weights have two images.
+const EngineNumerics = 2
