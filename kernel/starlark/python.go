@@ -332,7 +332,7 @@ func (p *preparer) fromStatement(stmt []token) {
 	default:
 		list, ok := importList(names)
 		if !ok {
-			p.fail(names[0], "import is followed by names: from %s import a, b as c", from)
+			p.fail(stmt[at], "import is followed by names: from %s import a, b as c", from) // names may be ()
 			return
 		}
 		p.importCall(stmt, fromName, []string{from}, list)
