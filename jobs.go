@@ -33,15 +33,7 @@ func newWorkerCommand(handlers map[string]jobs.Handler) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := untilTerminated(cmd.Context())
 			defer stop()
-			slots, err := jobs.HostSlots()
-			if err != nil {
-				return err
-			}
-			err = jobs.Worker{Handlers: handlers, Slots: &slots, Ready: jobs.Ready, Version: version}.Run(ctx, args[0])
-			if errors.Is(err, jobs.ErrBusy) {
-				return nil // the job is in good hands
-			}
-			return err
+			return jobs.Worker{Handlers: handlers, Version: version}.Serve(ctx, args[0])
 		},
 	}
 }

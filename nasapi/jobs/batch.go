@@ -22,6 +22,8 @@ type Batch struct {
 	// Fresh runs finished jobs again. Their old results are set aside. Jobs
 	// that are pending or running are joined as they are.
 	Fresh bool
+	// On is where the jobs run that are not done, nor running or waiting elsewhere already.
+	On Place
 }
 
 // BatchHandle is a batch in a study.
@@ -58,6 +60,9 @@ func (st *Study) Submit(b Batch) (*BatchHandle, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := b.On.Check(); err != nil {
+		return nil, err
+	}
 	if _, err := os.Stat(st.Paths.Version()); errors.Is(err, fs.ErrNotExist) {
 		if err := st.create(); err != nil { // somebody removed it since it was opened
 			return nil, err
@@ -76,6 +81,9 @@ func (st *Study) Submit(b Batch) (*BatchHandle, error) {
 		}
 		if waiting {
 			queue = append(queue, []byte(j.ID))
+			if err := j.setPlace(b.On); err != nil {
+				return nil, err
+			}
 		}
 		h.jobs, h.seeds = append(h.jobs, j), append(h.seeds, spec.Seed)
 	}

@@ -11,13 +11,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"evalnas/nasapi/jobs/slurm/slurmtest"
 )
 
 // The test binary is its own worker and runner: started with EVALNAS_TEST_ROLE
 // it runs `worker FOLDER` or `runner STUDY` as the program does.
 func TestMain(m *testing.M) {
 	if os.Getenv("EVALNAS_TEST_ROLE") == "" || len(os.Args) != 3 {
-		os.Exit(m.Run())
+		os.Exit(slurmtest.Main(m))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -32,19 +34,11 @@ func role(ctx context.Context, name, dir string) error {
 	case "runner":
 		return RunStudy(ctx, dir, RunnerOptions{Backoff: 20 * time.Millisecond})
 	case "worker":
-		slots, err := HostSlots()
-		if err != nil {
-			return err
-		}
 		d, err := killerFromEnv()
 		if err != nil {
 			return err
 		}
-		err = Worker{Handlers: testHandlers, Slots: &slots, Ready: Ready, disk: d}.Run(ctx, dir)
-		if errors.Is(err, ErrBusy) {
-			return nil
-		}
-		return err
+		return Worker{Handlers: testHandlers, disk: d}.Serve(ctx, dir)
 	}
 	return fmt.Errorf("unknown role %q", name)
 }

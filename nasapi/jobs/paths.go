@@ -18,6 +18,7 @@ func (p Paths) Log() string           { return filepath.Join(p.Dir, "stderr.log"
 func (p Paths) OldLog() string        { return filepath.Join(p.Dir, "stderr.old.log") }
 func (p Paths) Cancel() string        { return filepath.Join(p.Dir, "cancel") }
 func (p Paths) Lock() string          { return filepath.Join(p.Dir, "lock") }
+func (p Paths) Place() string         { return filepath.Join(p.Dir, "place.json") }
 
 // Attempt is the folder where a fresh attempt sets the files of attempt n.
 func (p Paths) Attempt(n int) string {
@@ -33,6 +34,11 @@ func (p StudyPaths) Lock() string      { return filepath.Join(p.Dir, "runner.loc
 func (p StudyPaths) RunnerLog() string { return filepath.Join(p.Dir, "runner.log") }
 func (p StudyPaths) Jobs() string      { return filepath.Join(p.Dir, "jobs") }
 func (p StudyPaths) Batches() string   { return filepath.Join(p.Dir, "batches") }
+
+// Arrays is where the arrays are that were given to SLURM, QueueStates what SLURM last said of
+// their tasks.
+func (p StudyPaths) Arrays() string      { return filepath.Join(p.Dir, "slurm") }
+func (p StudyPaths) QueueStates() string { return filepath.Join(p.Arrays(), "state.json") }
 
 func (p StudyPaths) Job(id string) Paths { return Paths{filepath.Join(p.Jobs(), id)} }
 

@@ -3,10 +3,12 @@
 package jobs
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"os/signal"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -34,4 +36,19 @@ func withoutSIGPIPE(write func() error) error {
 	signal.Notify(c, syscall.SIGPIPE)
 	defer signal.Stop(c)
 	return write()
+}
+
+// untilWarned ends the context when SLURM warns of the end of this process's time, by the
+// signal that the batch script asks for. warned says whether it did.
+func untilWarned(ctx context.Context) (_ context.Context, warned func() bool) {
+	ctx, stop := context.WithCancel(ctx)
+	var was atomic.Bool
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGUSR1)
+	go func() {
+		<-c
+		was.Store(true)
+		stop()
+	}()
+	return ctx, was.Load
 }

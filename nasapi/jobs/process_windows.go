@@ -3,6 +3,7 @@
 package jobs
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"strings"
@@ -36,3 +37,8 @@ func userName() string {
 
 // withoutSIGPIPE only writes: this system has no such signal.
 func withoutSIGPIPE(write func() error) error { return write() }
+
+// untilWarned does nothing: SLURM does not run here.
+func untilWarned(ctx context.Context) (_ context.Context, warned func() bool) {
+	return ctx, func() bool { return false }
+}

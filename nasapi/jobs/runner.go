@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"evalnas/nasapi/jobs/slurm"
 )
 
 // RunnerOptions are a runner's settings; the zero value is good.
@@ -26,6 +28,8 @@ type RunnerOptions struct {
 	Backoff time.Duration
 	// Log receives what the runner has to say; nil means os.Stderr.
 	Log io.Writer
+	// Slurm is whom jobs are given that ask for SLURM; nil means its programs.
+	Slurm slurm.Client
 }
 
 func (o *RunnerOptions) ensureDefaults() error {
@@ -37,6 +41,9 @@ func (o *RunnerOptions) ensureDefaults() error {
 	}
 	if o.Log == nil {
 		o.Log = os.Stderr
+	}
+	if o.Slurm == nil {
+		o.Slurm = slurm.Commands{}
 	}
 	if o.Exe == "" {
 		exe, err := program()
@@ -92,6 +99,7 @@ func RunStudy(ctx context.Context, dir string, o RunnerOptions) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	r := newRunner(st, o, &localDispatcher{exe: o.Exe, threads: slots.Threads()}, min(2, slots.N))
+	r.arrays = newArrays(r, o.Slurm, o.Exe)
 	for {
 		lock, err := takeLock(ctx, st.Paths.Lock(), lockPatience)
 		if errors.Is(err, errLocked) {
@@ -129,6 +137,7 @@ type runner struct {
 	failures map[string]int  // launches that ended without a start
 	given    map[string]bool // cannot be repaired now: left to a later runner
 	seen     int64           // length of queue.log that was read
+	arrays   *arrays         // of SLURM
 }
 
 func newRunner(st *Study, o RunnerOptions, d dispatcher, ahead int) *runner {
@@ -145,6 +154,9 @@ const runnerTick = 50 * time.Millisecond
 
 // serve works until nothing is left to do, or ctx ends.
 func (r *runner) serve(ctx context.Context) error {
+	if err := r.arrays.load(ctx); err != nil {
+		return err
+	}
 	if err := r.readAll(); err != nil {
 		return err
 	}
@@ -167,15 +179,18 @@ func (r *runner) serve(ctx context.Context) error {
 			return nil
 		case n := <-r.news:
 			r.hear(n)
+		case f := <-r.arrays.results:
+			f()
 		case <-ticker.C:
 			r.tick()
+			r.arrays.step(ctx)
 		}
 	}
 }
 
 func (r *runner) idle() bool {
 	return len(r.queue) == 0 && len(r.launched) == 0 &&
-		len(r.adopted) == 0 && len(r.delayed) == 0
+		len(r.adopted) == 0 && len(r.delayed) == 0 && r.arrays.idle()
 }
 
 func (r *runner) logf(format string, args ...any) {
@@ -267,13 +282,13 @@ func (r *runner) readNew() {
 // consider puts a job where its state belongs. It may be called for any job at
 // any time.
 func (r *runner) consider(j *Job) {
-	if _, launched := r.launched[j.ID]; launched || j.Err != nil || r.given[j.ID] {
+	if _, launched := r.launched[j.ID]; launched || j.Err != nil || r.given[j.ID] || r.arrays.has(j.ID) {
 		return
 	}
 	delete(r.adopted, j.ID)
 	switch s := j.Status(); s.State {
 	case Pending:
-		r.enqueue(j)
+		r.place(j)
 	case Running:
 		r.adopted[j.ID] = j
 	case Lost:
@@ -281,9 +296,23 @@ func (r *runner) consider(j *Job) {
 	}
 }
 
+// place has a pending job run where it is meant to.
+func (r *runner) place(j *Job) {
+	if _, delayed := r.delayed[j.ID]; delayed {
+		return
+	}
+	switch p, err := j.place(); {
+	case err != nil:
+		r.move(j, Pending, evFailed, reasonData{Config: true, Error: err.Error()})
+	case p.Slurm != nil:
+		r.arrays.add(j, *p.Slurm)
+	default:
+		r.enqueue(j)
+	}
+}
+
 func (r *runner) enqueue(j *Job) {
-	_, delayed := r.delayed[j.ID]
-	if r.queued[j.ID] || delayed {
+	if r.queued[j.ID] {
 		return
 	}
 	r.queued[j.ID] = true
@@ -325,7 +354,7 @@ func (r *runner) hear(n news) {
 	switch s := n.job.Status(); s.State {
 	case Pending:
 		if s.Attempt > before+1 || s.Attempt > before && before > 0 {
-			r.enqueue(n.job) // it began and was interrupted
+			r.place(n.job) // it began and was interrupted
 		} else {
 			r.notStarted(n.job, n.exit)
 		}

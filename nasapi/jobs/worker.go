@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"evalnas/nasapi/jobs/slurm"
 )
 
 // Handler runs the jobs of one kind. It returns what becomes the result, which
@@ -80,6 +82,41 @@ func Work(ctx context.Context, dir string, handlers map[string]Handler) error {
 		return err
 	}
 	return Worker{Handlers: handlers, Slots: &slots}.Run(ctx, dir)
+}
+
+// Serve is Run as the process that a runner started, or SLURM. A runner's waits for a
+// slot of the host and tells when it has one. SLURM's has been given its place; near its
+// time limit it saves its state and goes back to SLURM's queue.
+func (w Worker) Serve(ctx context.Context, dir string) error {
+	if os.Getenv(slurmVariable) == "" {
+		slots, err := HostSlots()
+		if err != nil {
+			return err
+		}
+		w.Slots, w.Ready = &slots, Ready
+		return unlessBusy(w.Run(ctx, dir))
+	}
+	ctx, nearEnd := untilWarned(ctx)
+	if err := unlessBusy(w.Run(ctx, dir)); err != nil || !nearEnd() {
+		return err
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	if openJob(osDisk{}, Paths{abs}, filepath.Base(abs)).Status().State != Pending {
+		return nil // it ended in time
+	}
+	// Where SLURM refuses this the runner submits the job again.
+	return slurm.Commands{}.Requeue(context.WithoutCancel(ctx), os.Getenv("SLURM_JOB_ID"))
+}
+
+// unlessBusy takes it for well that another worker has the job.
+func unlessBusy(err error) error {
+	if errors.Is(err, ErrBusy) {
+		return nil
+	}
+	return err
 }
 
 // Run is Work with the worker's settings.

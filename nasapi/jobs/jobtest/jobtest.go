@@ -10,7 +10,6 @@ package jobtest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -42,15 +41,7 @@ func play(ctx context.Context, command, dir string, handlers map[string]jobs.Han
 	case "runner":
 		return jobs.RunStudy(ctx, dir, jobs.RunnerOptions{})
 	case "worker":
-		slots, err := jobs.HostSlots()
-		if err != nil {
-			return err
-		}
-		err = jobs.Worker{Handlers: handlers, Slots: &slots, Ready: jobs.Ready}.Run(ctx, dir)
-		if errors.Is(err, jobs.ErrBusy) {
-			return nil
-		}
-		return err
+		return jobs.Worker{Handlers: handlers}.Serve(ctx, dir)
 	}
 	return fmt.Errorf("jobtest: unknown command %q", command)
 }

@@ -1,0 +1,316 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"evalnas/nasapi/jobs/slurm"
+	"evalnas/nasapi/jobs/slurm/slurmtest"
+)
+
+// slurmStudy is a study whose jobs go to the SLURM of this machine.
+func slurmStudy(t *testing.T) (st *Study, node string) {
+	t.Helper()
+	node = slurmtest.Setup(t)
+	processes(t, 2)
+	return studyIn(t), node
+}
+
+func onSlurm(o slurm.Options) Place { return Place{Slurm: &o} }
+
+// arraysOf reads the arrays that a study has given to SLURM.
+func arraysOf(t *testing.T, st *Study) []array {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(st.Paths.Arrays(), "*", "array.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []array
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := array{dir: filepath.Dir(file)}
+		if err := json.Unmarshal(data, &a); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// submittedTo waits until SLURM has one array of the study.
+func submittedTo(t *testing.T, st *Study) array {
+	t.Helper()
+	var found array
+	eventually(t, "an array", func() bool {
+		for _, a := range arraysOf(t, st) {
+			if a.ID != "" {
+				found = a
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+func scancel(t *testing.T, ids ...string) {
+	t.Helper()
+	if err := (slurm.Commands{}).Cancel(t.Context(), ids...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSlurmRunsABatchAsOneArray(t *testing.T) {
+	st, _ := slurmStudy(t)
+	trace := filepath.Join(st.Dir(), "trace")
+	h := mustSubmit(t, st, Batch{Title: "ten", Specs: countSpecs(countConfig{Steps: 3, Trace: trace}, seedRange(1, 10)...), On: onSlurm(slurm.Options{Parallel: 2, CPUs: 1, Setup: []string{"export OF_SETUP=1"}})})
+	mustWait(t, h)
+	wantCounts(t, h, 3)
+	if n := len(starts(t, trace)); n != 10 {
+		t.Errorf("%d starts of 10 jobs", n)
+	}
+	all := arraysOf(t, st)
+	if len(all) != 1 {
+		t.Fatalf("%d arrays", len(all))
+	}
+	script, err := os.ReadFile(all[0].script())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"--array=0-9%2", "--requeue", "--cpus-per-task=1", "export OF_SETUP=1"} {
+		if !strings.Contains(string(script), want) {
+			t.Errorf("the script does not say %s:\n%s", want, script)
+		}
+	}
+	eventually(t, "the array to be closed and the runner to leave", func() bool {
+		held, err := isHeld(st.Paths.Lock())
+		return err == nil && !held && arraysOf(t, st)[0].Closed
+	})
+	// The same batch again finds the results.
+	mustWait(t, mustSubmit(t, st, Batch{Title: "ten", Specs: countSpecs(countConfig{Steps: 3, Trace: trace}, seedRange(1, 10)...), On: onSlurm(slurm.Options{})}))
+	if n := len(starts(t, trace)); n != 10 {
+		t.Errorf("%d starts after the same batch was submitted again", n)
+	}
+}
+
+func TestSlurmRefusesAPartition(t *testing.T) {
+	st, _ := slurmStudy(t)
+	h := mustSubmit(t, st, Batch{Specs: countSpecs(countConfig{Steps: 1}, 1, 2), On: onSlurm(slurm.Options{Partition: "nowhere"})})
+	mustWait(t, h)
+	for _, j := range h.Jobs() {
+		if s := j.Status(); s.State != Failed || !strings.Contains(s.Error, "invalid partition specified: nowhere") {
+			t.Errorf("%s: %s", s.State, s.Error)
+		}
+	}
+}
+
+func TestScancelBehindOurBack(t *testing.T) {
+	st, _ := slurmStudy(t)
+	gate := filepath.Join(st.Dir(), "gate")
+	h := mustSubmit(t, st, Batch{Specs: countSpecs(countConfig{Steps: 1, Gate: gate}, 1, 2, 3), On: onSlurm(slurm.Options{Parallel: 1})})
+	a := submittedTo(t, st)
+	someRunning(t, 1, h.jobs[:1])
+	scancel(t, a.ID+"_2") // waits
+	scancel(t, a.ID+"_0") // runs
+	eventually(t, "both to be cancelled", func() bool {
+		return h.jobs[0].Status().State == Cancelled && h.jobs[2].Status().State == Cancelled
+	})
+	if s := h.jobs[2].Status(); !strings.Contains(s.Error, "cancelled in SLURM") {
+		t.Errorf("why: %q", s.Error)
+	}
+	if err := os.WriteFile(gate, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	mustWait(t, h)
+	if s := h.jobs[1].Status(); s.State != Done {
+		t.Errorf("the third is %s: %s", s.State, s.Error)
+	}
+	// What was cancelled runs when it is asked for again.
+	again := mustSubmit(t, st, Batch{Specs: countSpecs(countConfig{Steps: 1, Gate: gate}, 1, 2, 3), On: onSlurm(slurm.Options{})})
+	mustWait(t, again)
+	wantCounts(t, again, 1)
+}
+
+func TestCancelOfWhatWaitsInSlurm(t *testing.T) {
+	st, _ := slurmStudy(t)
+	gate := filepath.Join(st.Dir(), "gate")
+	h := mustSubmit(t, st, Batch{Specs: countSpecs(countConfig{Steps: 1, Gate: gate}, 1, 2), On: onSlurm(slurm.Options{Parallel: 1})})
+	a := submittedTo(t, st)
+	someRunning(t, 1, h.jobs[:1])
+	if err := h.Cancel(); err != nil {
+		t.Fatal(err)
+	}
+	mustWait(t, h)
+	for _, j := range h.Jobs() {
+		if s := j.Status(); s.State != Cancelled {
+			t.Errorf("%s: %s", s.State, s.Error)
+		}
+	}
+	eventually(t, "SLURM to let both go", func() bool {
+		tasks, err := slurm.Commands{}.Tasks(t.Context())
+		return err == nil && !tasks[a.ID+"_0"].Alive() && !tasks[a.ID+"_1"].Alive()
+	})
+}
+
+func TestSlurmRequeuesATask(t *testing.T) {
+	st, _ := slurmStudy(t)
+	gate, trace := filepath.Join(st.Dir(), "gate"), filepath.Join(st.Dir(), "trace")
+	h := mustSubmit(t, st, Batch{Specs: countSpecs(countConfig{Steps: 2, Gate: gate, Trace: trace}, 5), On: onSlurm(slurm.Options{})})
+	a := submittedTo(t, st)
+	someRunning(t, 1, h.jobs)
+	if err := (slurm.Commands{}).Requeue(t.Context(), a.ID+"_0"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the interruption", func() bool { return h.jobs[0].Status().State == Pending })
+	if err := os.WriteFile(gate, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// SLURM holds what it requeues back for two minutes: this is asked for at once.
+	eventually(t, "the task to wait again", func() bool {
+		tasks, err := slurm.Commands{}.Tasks(t.Context())
+		return err == nil && tasks[a.ID+"_0"].State == "PENDING" && tasks[a.ID+"_0"].Reason == "BeginTime" &&
+			exec.Command("scontrol", "update", "JobId="+a.ID+"_0", "StartTime=now").Run() == nil
+	})
+	ctx, stop := context.WithTimeout(t.Context(), 150*time.Second)
+	defer stop()
+	if err := h.Wait(ctx); err != nil {
+		t.Fatal(err, tail(st.Paths.RunnerLog(), 4096))
+	}
+	wantCounts(t, h, 2)
+	if n := len(starts(t, trace)); n != 2 {
+		t.Errorf("%d starts", n)
+	}
+}
+
+// TestRunnerOfSlurmJobsIsKilled kills the runner at once after it submitted, and later:
+// the next one finds the array.
+func TestRunnerOfSlurmJobsIsKilled(t *testing.T) {
+	st, _ := slurmStudy(t)
+	gate, trace := filepath.Join(st.Dir(), "gate"), filepath.Join(st.Dir(), "trace")
+	h := mustSubmit(t, st, Batch{Specs: countSpecs(countConfig{Steps: 1, Gate: gate, Trace: trace}, seedRange(1, 4)...), On: onSlurm(slurm.Options{})})
+	for range 3 {
+		submittedTo(t, st)
+		killRunner(t, st)
+		if _, err := h.Statuses(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "another runner", func() bool {
+			if _, err := h.Statuses(); err != nil {
+				t.Fatal(err)
+			}
+			held, err := isHeld(st.Paths.Lock())
+			return err == nil && held
+		})
+	}
+	if err := os.WriteFile(gate, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	mustWait(t, h)
+	wantCounts(t, h, 1)
+	if n := len(starts(t, trace)); n != 4 {
+		t.Errorf("%d starts of 4 jobs", n)
+	}
+	if n := len(arraysOf(t, st)); n != 1 {
+		t.Errorf("%d arrays", n)
+	}
+}
+
+// killRunner kills the study's runner, if there is one.
+func killRunner(t *testing.T, st *Study) {
+	t.Helper()
+	data, err := os.ReadFile(st.Paths.Lock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var o owner
+	if json.Unmarshal(data, &o) != nil || o.PID == 0 {
+		return
+	}
+	if err := syscall.Kill(o.PID, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
+		t.Fatal(err)
+	}
+	eventually(t, "the runner's end", func() bool {
+		held, err := isHeld(st.Paths.Lock())
+		return err == nil && !held
+	})
+}
+
+func TestSlurmWorkerDies(t *testing.T) {
+	st, _ := slurmStudy(t)
+	h := mustSubmit(t, st, Batch{Specs: append(countSpecs(countConfig{Steps: 1, Mode: "die-once"}, 1), countSpecs(countConfig{Steps: 1, Mode: "die"}, 2)...), On: onSlurm(slurm.Options{})})
+	mustWait(t, h)
+	if s := h.jobs[0].Status(); s.State != Done || s.Attempt != 2 {
+		t.Errorf("died once: %s in attempt %d: %s", s.State, s.Attempt, s.Error)
+	}
+	if s := h.jobs[1].Status(); s.State != Failed || !strings.Contains(s.Error, "died 3 times") || !strings.Contains(s.Error, "exit code 3:0") {
+		t.Errorf("dies always: %s: %s", s.State, s.Error)
+	}
+}
+
+func TestControllerIsRestarted(t *testing.T) {
+	st, node := slurmStudy(t)
+	gate, trace := filepath.Join(st.Dir(), "gate"), filepath.Join(st.Dir(), "trace")
+	h := mustSubmit(t, st, Batch{Specs: countSpecs(countConfig{Steps: 1, Gate: gate, Trace: trace}, 1, 2, 3), On: onSlurm(slurm.Options{})})
+	submittedTo(t, st)
+	someRunning(t, 2, h.jobs)
+	slurmtest.Control(t, node, "stop")
+	time.Sleep(1500 * time.Millisecond) // long enough for the runner to ask in vain
+	slurmtest.Control(t, node, "start")
+	if err := os.WriteFile(gate, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	mustWait(t, h)
+	wantCounts(t, h, 1)
+	if n := len(starts(t, trace)); n != 3 {
+		t.Errorf("%d starts of 3 jobs", n)
+	}
+}
+
+func TestNoSlurmHere(t *testing.T) {
+	processes(t, 2)
+	st := studyIn(t)
+	t.Setenv("PATH", t.TempDir())
+	h := mustSubmit(t, st, Batch{Specs: countSpecs(countConfig{Steps: 1}, 1), On: onSlurm(slurm.Options{})})
+	mustWait(t, h)
+	if s := h.jobs[0].Status(); s.State != Failed || !strings.Contains(s.Error, "no sbatch on the PATH") {
+		t.Errorf("%s: %s", s.State, s.Error)
+	}
+	local := mustSubmit(t, st, Batch{Specs: countSpecs(countConfig{Steps: 1}, 1)})
+	mustWait(t, local)
+	wantCounts(t, local, 1)
+}
+
+// TestTimeLimitInSlurm meets a time limit: the job saves itself, goes back to SLURM's queue
+// and goes on. SLURM's shortest limit is a minute, and it holds requeued jobs back.
+func TestTimeLimitInSlurm(t *testing.T) {
+	if os.Getenv("EVALNAS_TORTURE") == "" {
+		t.Skip("takes minutes: EVALNAS_TORTURE=1 runs it")
+	}
+	st, _ := slurmStudy(t)
+	gate, trace := filepath.Join(st.Dir(), "gate"), filepath.Join(st.Dir(), "trace")
+	h := mustSubmit(t, st, Batch{Specs: countSpecs(countConfig{Steps: 1, Gate: gate, Trace: trace}, 1), On: onSlurm(slurm.Options{Time: "1"})})
+	ctx, stop := context.WithTimeout(t.Context(), 6*time.Minute)
+	defer stop()
+	for len(starts(t, trace)) < 2 {
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			t.Fatal("it was not started again: ", h.jobs[0].Status(), tail(st.Paths.RunnerLog(), 4096))
+		}
+	}
+	if err := os.WriteFile(gate, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+	wantCounts(t, h, 1)
+}
