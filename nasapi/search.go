@@ -95,6 +95,8 @@ type SearchRequest struct {
 	Seeds []int64
 	// Fresh starts finished jobs anew instead of taking their results.
 	Fresh bool
+	// On is where the jobs run.
+	On jobs.Place
 }
 
 // StartSearch submits one job for each seed and returns at once. A job that
@@ -119,7 +121,7 @@ func StartSearch(st *jobs.Study, r SearchRequest) (*Search, error) {
 	for i, seed := range r.Seeds {
 		specs[i] = jobs.Spec{Kind: SearchKind, Numerics: Numerics, Seed: seed, Config: raw}
 	}
-	batch, err := st.Submit(jobs.Batch{Title: cfg.Policy, Config: raw, Specs: specs, Fresh: r.Fresh})
+	batch, err := st.Submit(jobs.Batch{Title: cfg.Policy, Config: raw, Specs: specs, Fresh: r.Fresh, On: r.On})
 	if err != nil {
 		return nil, err
 	}

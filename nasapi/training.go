@@ -104,6 +104,7 @@ type TrainingRequest struct {
 	Protocol train.Config
 	Seeds    []int64 // of training, for every architecture
 	Fresh    bool    // starts finished jobs anew
+	On       jobs.Place
 }
 
 // Check says what is wrong with a request, before anything is measured or submitted.
@@ -183,7 +184,7 @@ func StartTraining(st *jobs.Study, r TrainingRequest) (*Training, error) {
 	if err != nil {
 		return nil, fmt.Errorf("train: write the configuration: %w", err)
 	}
-	h, err := st.Submit(jobs.Batch{Title: "train", Config: raw, Specs: specs, Fresh: r.Fresh})
+	h, err := st.Submit(jobs.Batch{Title: "train", Config: raw, Specs: specs, Fresh: r.Fresh, On: r.On})
 	if err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ func (e *Env) Commands() []*starlark.Command {
 	for _, group := range [][]*starlark.Command{
 		spaceCommands(), e.archCommands(), tableCommands(), objectiveCommands(), e.searchCommands(),
 		e.dataCommands(), e.trainingCommands(),
-		e.jobCommands(), e.comparisonCommands(), figureCommands(),
+		e.jobCommands(), e.placeCommands(), e.comparisonCommands(), figureCommands(),
 	} {
 		out = append(out, group...)
 	}

@@ -214,13 +214,22 @@ func searchBundle(s *nasapi.Search) (b *kernel.Bundle, final bool, err error) {
 		return nil, false, err
 	}
 	final = !slices.ContainsFunc(statuses, unfinished)
-	columns := []column{{"seed", right}, {"state", left}, {"progress", left}, {"evaluations", right}}
+	where, trouble := whereTexts(s.Study(), s.Jobs(), statuses)
+	elsewhere := slices.ContainsFunc(where, func(text string) bool { return text != "" })
+	columns := []column{{"seed", right}, {"state", left}}
+	if elsewhere {
+		columns = append(columns, column{"where", left})
+	}
+	columns = append(columns, column{"progress", left}, column{"evaluations", right})
 	if !final {
 		columns = append(columns, column{"per second", right}, column{"remaining", right})
 	}
 	t := newTable(searchTitle(s, statuses), append(columns, column{"incumbent", right}, column{"cell", left})...)
 	for i, st := range statuses {
 		row := []tableCell{{text: fmt.Sprint(s.Seeds[i])}, stateCell(st.State)}
+		if elsewhere {
+			row = append(row, tableCell{text: where[i]})
+		}
 		row = append(row, progressCells(s, st)...)
 		if !final {
 			row = append(row, paceCells(st)...)
@@ -232,6 +241,9 @@ func searchBundle(s *nasapi.Search) (b *kernel.Bundle, final bool, err error) {
 		if st.State == jobs.Failed || st.State == jobs.Lost {
 			t.note("Seed %d %s: %s", s.Seeds[i], st.State, lastLine(st.Error))
 		}
+	}
+	if trouble != "" && !final {
+		t.note("SLURM cannot be asked: %s", trouble)
 	}
 	t.oracle = s.Config.Objective.Oracle()
 	return t.bundle(), final, nil

@@ -204,7 +204,7 @@ func (e *Env) searchCommands() []*starlark.Command {
 	return []*starlark.Command{
 		{
 			Name: "search",
-			Params: []starlark.Param{
+			Params: append([]starlark.Param{
 				{Name: "policy", Type: "str", Doc: "name of the policy; `policies()` lists them", Values: policyNames},
 				{Name: "space", Type: "space", Doc: "where to search"},
 				{Name: "objective", Type: "objective", Doc: "what guides the policy: `params()`, `flops()` or a table's metric"},
@@ -213,7 +213,7 @@ func (e *Env) searchCommands() []*starlark.Command {
 				{Name: "minimise", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "lower values of the objective are better"},
 				{Name: "fresh", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "run finished seeds again instead of taking their results"},
 				{Name: "params", Rest: true, Doc: "parameters of the policy, such as population=50"},
-			},
+			}, placeParams()...),
 			Doc: searchDoc(),
 			Run: e.runSearch,
 		},
@@ -279,6 +279,12 @@ func (e *Env) runSearch(c *starlark.Call) (lib.Value, error) {
 	st, err := e.study("")
 	if err != nil {
 		return nil, c.Errorf("%w", err)
+	}
+	if req.On, err = placeArg(c); err != nil {
+		return nil, err
+	}
+	if shown, err := dryRun(c, st, req.On, len(req.Seeds)); err != nil || shown {
+		return lib.None, err
 	}
 	s, err := nasapi.StartSearch(st, req)
 	if err != nil {

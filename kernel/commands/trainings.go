@@ -173,12 +173,21 @@ func (t *trainingValue) render() (*kernel.Bundle, bool, error) {
 
 func trainingTable(t *trainingValue, runs []nasapi.TrainedRun, statuses []jobs.Status, final bool) *tableView {
 	title := fmt.Sprintf("training on %s, %s: %s", t.training.Data.Name, t.training.Protocol, statesText(statuses))
-	view := newTable(title, column{"architecture", left}, column{"seed", right}, column{"state", left}, column{"progress", left},
+	view := newTable(title, column{"architecture", left}, column{"seed", right}, column{"state", left}, column{"where", left}, column{"progress", left},
 		column{"epoch", right}, column{"loss", right}, column{"train %", right}, column{"valid %", right}, column{"test %", right},
 		column{"rate", right}, column{"images/s", right}, column{"remaining", right}, column{"parameters", right}, column{"multiply-adds", right}, column{"seconds", right})
+	all := t.training.Jobs()
+	texts, trouble := whereTexts(t.training.Study(), all, statuses)
+	where := map[*jobs.Job]string{}
+	for i, j := range all {
+		where[j] = texts[i]
+	}
+	if trouble != "" && !final {
+		view.note("SLURM cannot be asked: %s", trouble)
+	}
 	for _, r := range runs {
 		view.oracle = view.oracle || r.Origin.Oracle
-		view.addCells(trainingRow(r, t.training.Protocol)...)
+		view.addCells(trainingRow(r, t.training.Protocol, where[r.Job])...)
 		if r.Status.State == jobs.Failed || r.Status.State == jobs.Lost {
 			view.note("%s, seed %d %s: %s", label(r.Found), r.TrainSeed, r.Status.State, lastLine(r.Status.Error))
 		}
@@ -196,7 +205,7 @@ func trainingTable(t *trainingValue, runs []nasapi.TrainedRun, statuses []jobs.S
 	return view
 }
 
-func trainingRow(r nasapi.TrainedRun, protocol train.Config) []tableCell {
+func trainingRow(r nasapi.TrainedRun, protocol train.Config, where string) []tableCell {
 	st := r.Status
 	share, pace, remaining := 0.0, "", ""
 	if st.Total > 0 {
@@ -239,7 +248,7 @@ func trainingRow(r nasapi.TrainedRun, protocol train.Config) []tableCell {
 			remaining = durationText(st.Remaining)
 		}
 	}
-	cells := []tableCell{{text: label(r.Found)}, {text: fmt.Sprint(r.TrainSeed)}, stateCell(st.State), progressCell(min(1, share))}
+	cells := []tableCell{{text: label(r.Found)}, {text: fmt.Sprint(r.TrainSeed)}, stateCell(st.State), {text: where}, progressCell(min(1, share))}
 	for _, text := range []string{texts["epoch"], texts["loss"], texts["accuracy"], texts["valid_accuracy"], texts["test_accuracy"], texts["rate"], pace, remaining, params, adds, seconds} {
 		cells = append(cells, tableCell{text: text})
 	}
@@ -278,7 +287,7 @@ const freely = 24 * time.Hour
 func (e *Env) trainingCommands() []*starlark.Command {
 	return []*starlark.Command{{
 		Name: "train",
-		Params: []starlark.Param{
+		Params: append([]starlark.Param{
 			{Name: "archs", Type: "architectures", Doc: "an architecture or a list of them, such as found.selected"},
 			{Name: "data", Type: "data", Doc: "the images: `cifar10()`, `images(\"folder/\")`, `synthetic()`"},
 			{Name: "seeds", KeywordOnly: true, Default: lib.NewList([]lib.Value{lib.MakeInt(0)}), Type: "list of int", Doc: "of the weights and batches: every architecture is trained once under each"},
@@ -288,7 +297,7 @@ func (e *Env) trainingCommands() []*starlark.Command {
 			{Name: "fresh", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "train finished ones again instead of taking their results"},
 			{Name: "tensorboard", KeywordOnly: true, Default: lib.False, Type: "bool or folder", Doc: "keep TensorBoard's event files up to date while this notebook runs, in the folder tensorboard/ or the named one"},
 			{Name: "protocol", Rest: true, Doc: "numbers of the protocol, such as epochs=50, batch=96, channels=16, cells=8"},
-		},
+		}, placeParams()...),
 		Doc: `Train networks of architectures from scratch: one job an architecture and seed; returns at once.
 
 The protocol is that of the architecture's space, each of its numbers a keyword: for DARTS cells
@@ -328,6 +337,12 @@ func (e *Env) runTrain(c *starlark.Call) (lib.Value, error) {
 	st, err := e.study("")
 	if err != nil {
 		return nil, c.Errorf("%w", err)
+	}
+	if req.On, err = placeArg(c); err != nil {
+		return nil, err
+	}
+	if shown, err := dryRun(c, st, req.On, len(req.Archs)*len(req.Seeds)); err != nil || shown {
+		return lib.None, err
 	}
 	left, err := req.Unfinished(st)
 	if err != nil {
@@ -414,7 +429,7 @@ func announce(c *starlark.Call, req nasapi.TrainingRequest, entry data.Entry, le
 		text += fmt.Sprintf("; %d are trained already", all-left)
 	}
 	c.Cell.Out.Stream("stdout", text+"\n")
-	if cost.All > freely && !confirmed {
+	if cost.All > freely && !confirmed && req.On.Slurm == nil {
 		return c.Errorf("this takes about %s of this machine: give confirm=True to start it, or fewer epochs, channels, cells or architectures", durationText(cost.All))
 	}
 	return nil

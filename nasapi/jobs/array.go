@@ -323,6 +323,18 @@ func ArrayScript(o slurm.Options, name string, st StudyPaths, dir, exe string, t
 	})
 }
 
+// DryRun is the script that n jobs of the study would be submitted with.
+func (st *Study) DryRun(o slurm.Options, n int) (string, error) {
+	if err := o.Check(); err != nil {
+		return "", err
+	}
+	exe, err := program()
+	if err != nil {
+		return "", err
+	}
+	return ArrayScript(o, arrayName(st.Paths.Dir, "000000000000"), st.Paths, filepath.Join(st.Paths.Arrays(), "ARRAY"), exe, min(n, mostTasks)), nil
+}
+
 // submitted follows an array that SLURM took; jobs that it refused fail with its words.
 func (a *arrays) submitted(r *array, key string, group []*Job, err error) {
 	if err != nil && r.ID == "" {

@@ -31,7 +31,13 @@
 //	         stderr.log   what the worker printed, bounded
 //	         cancel       somebody wants it stopped
 //	         lock         held by the one process that may write here
+//	         place.json   where it is to run, if that is not this machine
 //	         attempts/<n> results that a fresh attempt set aside
+//	slurm/state.json      what SLURM last said of its tasks
+//	slurm/<id>/array.json an array that SLURM was given: its number and options
+//	           job.sh     the script as it was submitted
+//	           tasks      the job of each task, a line each
+//	           out.<n>    what task n printed
 //
 // # Processes
 //
@@ -41,6 +47,15 @@
 // nothing is left to do. It may die at any time: its workers go on, and the
 // next command that looks at the study starts another (Study.Ensure). Workers
 // and runner have sessions of their own and outlive whoever submitted.
+//
+// # SLURM
+//
+// A batch may ask for SLURM (Place). The runner gathers what waits with the same options,
+// submits it as one array and follows its tasks with one squeue for all. A task is a worker
+// as any other but for its slot: SLURM has given it its place. The array's folder is written
+// before sbatch is called, with the name that SLURM will know it by, so a runner that dies in
+// between has the next one find the array. What a job has come to is read off its folder, as
+// always; SLURM is asked only why a task that ended left a job without a result.
 //
 // # States
 //

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"evalnas/nasapi/jobs"
+	"evalnas/nasapi/jobs/slurm/slurmtest"
 )
 
 const role = "EVALNAS_TEST_ROLE"
@@ -25,7 +26,7 @@ const role = "EVALNAS_TEST_ROLE"
 // Main runs the tests, or is the runner or worker that one of them started.
 func Main(m *testing.M, handlers map[string]jobs.Handler) {
 	if os.Getenv(role) == "" || len(os.Args) != 3 {
-		os.Exit(m.Run())
+		os.Exit(slurmtest.Main(m))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
