@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"evalnas/nasapi/jobs/slurm/slurmtest"
 )
@@ -33,6 +34,33 @@ func TestSearchOnSlurm(t *testing.T) {
 	if got := n.value(`[r["state"] for r in trained.results]`); got != `["done"]` {
 		t.Errorf("the training is %s: %s", got, n.value(`trained.errors`))
 	}
+}
+
+func TestTableSaysWhatASeedWaitsFor(t *testing.T) {
+	slurmtest.Setup(t)
+	n := newNotebook(t)
+	n.run(`held = search("random", nasbench101(), params(), seeds=range(2), budget=5, on=slurm(options=["--hold"]))`)
+	held, err := n.env.attachBatch(n.lastBatch())
+	if err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		table, final, err := held.render()
+		if err != nil || final {
+			t.Fatal(final, err)
+		}
+		text := table.Data["text/plain"].(string)
+		if strings.Contains(text, "where") && strings.Contains(text, "pending (JobHeldUser)") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the table does not say what the seeds wait for:\n%s", text)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	n.run(`cancel(held)`)
+	n.run(`wait(held)`)
 }
 
 func TestSlurmShowsItsScript(t *testing.T) {

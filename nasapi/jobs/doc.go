@@ -63,7 +63,8 @@
 // result.json of the current attempt, and whether the lock is held. Only the
 // holder of the job's lock appends events. Nobody writes the move from running
 // to lost: a job is lost when it has started, has no result, and its lock is
-// free. These are all the moves:
+// free, and if it started on another host, whose locks may not be seen here, its
+// worker has not touched the lock for a minute. These are all the moves:
 //
 //	(new)     -> pending    job.json     Submit
 //	pending   -> running    start        worker

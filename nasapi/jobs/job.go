@@ -25,10 +25,27 @@ type Job struct {
 
 	disk disk
 
+	silence time.Duration // silenceAfter; tests shorten it
+
 	mu     sync.Mutex
 	hist   history
 	offset int64
 	result resultMeta
+	pulse  pulse
+}
+
+// A worker shows that it is alive by touching its job's lock. Where another host's lock
+// cannot be seen, which depends on how the disk is shared, this is all that is known of it.
+// Clocks of two hosts are not compared: what counts is that the time changes.
+const (
+	beatEvery    = 10 * time.Second
+	silenceAfter = 60 * time.Second
+)
+
+// pulse is the last beat that was seen, and when.
+type pulse struct {
+	beat time.Time
+	seen time.Time
 }
 
 // Status is a job's state at one moment. Figures are those of the current
@@ -80,7 +97,7 @@ type resultMeta struct {
 }
 
 func newJob(d disk, paths Paths, id string) *Job {
-	return &Job{ID: id, Paths: paths, disk: d, hist: newHistory()}
+	return &Job{ID: id, Paths: paths, disk: d, hist: newHistory(), silence: silenceAfter}
 }
 
 // openJob reads a job's folder. Damage is in Err, not an error.
@@ -142,7 +159,7 @@ func (j *Job) observe(owned bool) (history, error) {
 				return history{}, fmt.Errorf("cannot see whether job %s is running: %w", j.ID, err)
 			}
 		}
-		if held {
+		if held || !owned && h.start.Host != hostname() && j.beats() {
 			return h, nil
 		}
 		before := h.attempt
@@ -155,6 +172,19 @@ func (j *Job) observe(owned bool) (history, error) {
 			return h, nil
 		}
 	}
+}
+
+// beats says whether a worker on another host has shown itself lately, or may have: it is
+// given the benefit of the doubt from the first look on. The mutex is held.
+func (j *Job) beats() bool {
+	info, err := os.Stat(j.Paths.Lock())
+	if err != nil {
+		return false
+	}
+	if now := time.Now(); !info.ModTime().Equal(j.pulse.beat) || j.pulse.seen.IsZero() {
+		j.pulse = pulse{info.ModTime(), now}
+	}
+	return time.Since(j.pulse.seen) < j.silence
 }
 
 // judge weighs the result against the events: a result of the current attempt

@@ -152,8 +152,38 @@ func (w Worker) Run(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.release()) }()
+	if err := j.awaitSilence(ctx); err != nil {
+		return err
+	}
 	r := &run{Worker: w, job: j, threads: threads, waited: time.Since(waiting)}
 	return r.run(ctx)
+}
+
+// awaitSilence is for who has the lock of a job that ran on another host, and died there
+// or is still alive where locks are not shared: it waits for as long as a worker there may
+// take to show itself, and gives up if one does.
+func (j *Job) awaitSilence(ctx context.Context) error {
+	h, err := j.observe(true)
+	if err != nil || h.state != Lost || h.start.Host == "" || h.start.Host == hostname() {
+		return err
+	}
+	touched, err := os.Stat(j.Paths.Lock()) // by this process, which wrote its owner
+	if err != nil {
+		return err
+	}
+	for end := time.Now().Add(j.silence / 2); time.Now().Before(end); {
+		if err := pause(ctx, min(time.Second, j.silence/20)); err != nil {
+			return fmt.Errorf("job %s ran on %s; it could not be waited for whether it still does: %w", j.ID, h.start.Host, err)
+		}
+		now, err := os.Stat(j.Paths.Lock())
+		if err != nil {
+			return err
+		}
+		if !now.ModTime().Equal(touched.ModTime()) {
+			return ErrBusy
+		}
+	}
+	return nil
 }
 
 // run is one attempt at a job, by the holder of its lock.
@@ -190,6 +220,12 @@ func (r *run) run(ctx context.Context) error {
 	}
 	result, err := r.attend(ctx, t, handler)
 	return errors.Join(r.finish(t, result, err), t.close())
+}
+
+// touch shows that the job's worker is alive. Nothing hangs on a single beat.
+func (j *Job) touch() {
+	now := time.Now()
+	_ = os.Chtimes(j.Paths.Lock(), now, now)
 }
 
 func kinds(handlers map[string]Handler) string {
@@ -260,6 +296,8 @@ func (r *run) attend(ctx context.Context, t *Task, handler Handler) (any, error)
 	go func() { done <- call(inner, t, handler) }()
 	ticker := time.NewTicker(attendEvery)
 	defer ticker.Stop()
+	beat := time.NewTicker(beatEvery)
+	defer beat.Stop()
 	var grace <-chan time.Time
 	end := ctx.Done()
 	ask := func(cause error) {
@@ -279,6 +317,8 @@ func (r *run) attend(ctx context.Context, t *Task, handler Handler) (any, error)
 			ask(errInterrupted)
 		case <-grace:
 			return nil, errors.Join(context.Cause(inner), errStuck)
+		case <-beat.C:
+			r.job.touch()
 		case <-ticker.C:
 			t.flush(false)
 			t.boundLog()
