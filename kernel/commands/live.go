@@ -133,24 +133,25 @@ func (l *liveTables) start() {
 		return
 	}
 	l.running = true
-	l.done.Add(1)
-	go l.loop()
+	l.repeat(refresh, l.step)
 }
 
-func (l *liveTables) loop() {
-	defer l.done.Done()
-	tick := time.NewTicker(refresh)
-	defer tick.Stop()
-	for {
-		select {
-		case <-l.quit:
-			return
-		case <-tick.C:
+// repeat calls f at a pace until it answers false or the tables are closed; l.mu is held.
+func (l *liveTables) repeat(pace time.Duration, f func() bool) {
+	l.done.Go(func() {
+		tick := time.NewTicker(pace)
+		defer tick.Stop()
+		for {
+			select {
+			case <-l.quit:
+				return
+			case <-tick.C:
+			}
+			if !f() {
+				return
+			}
 		}
-		if !l.step() {
-			return
-		}
-	}
+	})
 }
 
 // step updates what is not final and says whether there is more to do.
@@ -172,27 +173,13 @@ func (l *liveTables) step() bool {
 	return l.running
 }
 
-// each calls f at a pace until it answers false or the tables are closed.
+// each is repeat for what is no table.
 func (l *liveTables) each(pace time.Duration, f func() bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
-		return
+	if !l.closed {
+		l.repeat(pace, f)
 	}
-	l.done.Go(func() {
-		tick := time.NewTicker(pace)
-		defer tick.Stop()
-		for {
-			select {
-			case <-l.quit:
-				return
-			case <-tick.C:
-			}
-			if !f() {
-				return
-			}
-		}
-	})
 }
 
 func (l *liveTables) close() {

@@ -61,21 +61,7 @@ const settingsFile = "evalnas.toml"
 
 // settings is the content of the file.
 type settings struct {
-	Slurm slurmSettings `toml:"slurm"`
-}
-
-type slurmSettings struct {
-	Partition string   `toml:"partition"`
-	Account   string   `toml:"account"`
-	QOS       string   `toml:"qos"`
-	Time      string   `toml:"time"`
-	Memory    string   `toml:"mem"`
-	CPUs      int      `toml:"cpus"`
-	GPUs      int      `toml:"gpus"`
-	Gres      string   `toml:"gres"`
-	Parallel  int      `toml:"parallel"`
-	Setup     []string `toml:"setup"`
-	Options   []string `toml:"options"`
+	Slurm slurm.Options `toml:"slurm"`
 }
 
 // settings reads the user's file and then the notebook's over it.
@@ -146,7 +132,7 @@ func (e *Env) runSlurm(c *starlark.Call) (lib.Value, error) {
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}
-	o := set.Slurm.options()
+	o := set.Slurm
 	for _, t := range []struct {
 		name string
 		to   *string
@@ -184,13 +170,6 @@ func (e *Env) runSlurm(c *starlark.Call) (lib.Value, error) {
 		return nil, c.Errorf("%w", errors.New(strings.TrimPrefix(err.Error(), "slurm: ")))
 	}
 	return &placeValue{unhashable: unhashable{"place"}, place: jobs.Place{Slurm: &o}}, nil
-}
-
-func (s slurmSettings) options() slurm.Options {
-	return slurm.Options{
-		Partition: s.Partition, Account: s.Account, QOS: s.QOS, Time: s.Time, Memory: s.Memory, CPUs: s.CPUs, GPUs: s.GPUs,
-		Gres: s.Gres, Parallel: s.Parallel, Setup: s.Setup, Options: s.Options,
-	}
 }
 
 // placeParams are the parameters of what starts jobs.

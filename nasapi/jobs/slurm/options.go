@@ -12,19 +12,19 @@ import (
 )
 
 // Options are what a person asks SLURM for. The zero value asks for nothing: SLURM's own
-// defaults hold, one core for each task.
+// defaults hold, one core for each task. The names of a settings file are those of the JSON.
 type Options struct {
-	Partition string   `json:"partition,omitempty"`
-	Account   string   `json:"account,omitempty"`
-	QOS       string   `json:"qos,omitempty"`
-	Time      string   `json:"time,omitempty"`     // limit of a task, in SLURM's words: "30", "12:00:00", "1-00"
-	Memory    string   `json:"mem,omitempty"`      // of a task: "8G"
-	CPUs      int      `json:"cpus,omitempty"`     // cores of a task; 0: one
-	GPUs      int      `json:"gpus,omitempty"`     // of a task
-	Gres      string   `json:"gres,omitempty"`     // other resources: "gpu:a100:1"
-	Parallel  int      `json:"parallel,omitempty"` // tasks at a time; 0: as many as SLURM lets run
-	Setup     []string `json:"setup,omitempty"`    // lines of shell before the work: "module load cuda"
-	Options   []string `json:"options,omitempty"`  // of sbatch: "--exclude=node07"
+	Partition string   `json:"partition,omitempty" toml:"partition"`
+	Account   string   `json:"account,omitempty" toml:"account"`
+	QOS       string   `json:"qos,omitempty" toml:"qos"`
+	Time      string   `json:"time,omitempty" toml:"time"`         // limit of a task, in SLURM's words: "30", "12:00:00", "1-00"
+	Memory    string   `json:"mem,omitempty" toml:"mem"`           // of a task: "8G"
+	CPUs      int      `json:"cpus,omitempty" toml:"cpus"`         // cores of a task; 0: one
+	GPUs      int      `json:"gpus,omitempty" toml:"gpus"`         // of a task
+	Gres      string   `json:"gres,omitempty" toml:"gres"`         // other resources: "gpu:a100:1"
+	Parallel  int      `json:"parallel,omitempty" toml:"parallel"` // tasks at a time; 0: as many as SLURM lets run
+	Setup     []string `json:"setup,omitempty" toml:"setup"`       // lines of shell before the work: "module load cuda"
+	Options   []string `json:"options,omitempty" toml:"options"`   // of sbatch: "--exclude=node07"
 }
 
 // margin is how long before its time limit a task is told to save its state, in seconds.

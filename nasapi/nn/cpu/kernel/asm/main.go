@@ -112,14 +112,7 @@ func windows(name string, l panel, kind func(t *tile)) {
 	MOVQ(p(1), R9)
 	MOVQ(n(3), R12)
 	LEAQ(Mem{Base: R12, Index: R12, Scale: 2}, R13)
-	MOVQ(n(1), R14)
-	MOVQ(n(5), RAX)
-	MOVQ(RAX, n(10))
-	Label("row")
-	MOVQ(R8, R10)
-	MOVQ(R9, R11)
-	MOVQ(n(6), RAX)
-	MOVQ(RAX, n(11))
+	beginRows()
 	for _, size := range []int{8, 1} {
 		Label(fmt.Sprintf("tile%d", size))
 		CMPQ(n(11), Imm(uint64(size)))
@@ -129,6 +122,23 @@ func windows(name string, l panel, kind func(t *tile)) {
 		JMP(LabelRef(fmt.Sprintf("tile%d", size)))
 		Label(fmt.Sprintf("after%d", size))
 	}
+	endRows()
+}
+
+// beginRows begins each row of windows: R10 and R11 go through the row's outputs and inputs,
+// n[11] counts its columns.
+func beginRows() {
+	MOVQ(n(1), R14)
+	MOVQ(n(5), RAX)
+	MOVQ(RAX, n(10))
+	Label("row")
+	MOVQ(R8, R10)
+	MOVQ(R9, R11)
+	MOVQ(n(6), RAX)
+	MOVQ(RAX, n(11))
+}
+
+func endRows() {
 	ADDQ(n(0), R8)
 	ADDQ(n(2), R9)
 	DECQ(n(10))
@@ -224,14 +234,7 @@ func slide(l panel, width, dilation int) {
 	MOVQ(n(3), R12)
 	MOVQ(n(4), R13)
 	t := &tile{l, size}
-	MOVQ(n(1), R14)
-	MOVQ(n(5), RAX)
-	MOVQ(RAX, n(10))
-	Label("row")
-	MOVQ(R8, R10)
-	MOVQ(R9, R11)
-	MOVQ(n(6), RAX)
-	MOVQ(RAX, n(11))
+	beginRows()
 	Label("tile")
 	t.start()
 	MOVQ(p(2), RDX)
@@ -262,11 +265,7 @@ func slide(l panel, width, dilation int) {
 	LEAQ(Mem{Base: R11, Index: R12, Scale: 8}, R11)
 	SUBQ(Imm(size), n(11))
 	JNZ(LabelRef("tile"))
-	ADDQ(n(0), R8)
-	ADDQ(n(2), R9)
-	DECQ(n(10))
-	JNZ(LabelRef("row"))
-	end()
+	endRows()
 }
 
 // maxPoolGrad: p = din, in, out, g, taps; n = the row and pixel of din and in, of out, of
