@@ -53,6 +53,8 @@ func runOther(name string, args []string) error {
 		return serveSteps(args, os.Stdin, os.Stdout)
 	case "roofline":
 		return roofline(os.Stdout)
+	case "runner", "worker":
+		return serveJobs(name, args)
 	}
 	return fmt.Errorf("there are step and roofline; a benchmark is named by -name")
 }

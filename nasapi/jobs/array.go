@@ -85,8 +85,6 @@ const (
 	longestPoll  = 30 * time.Second
 	// mostTasks is the largest array: SLURM's own default allows indices below 1001.
 	mostTasks = 1000
-	// gathering is how long jobs that wait are gathered for one array.
-	gathering = 100 * time.Millisecond
 )
 
 func newArrays(r *runner, client slurm.Client, exe string) *arrays {
@@ -110,9 +108,6 @@ func (a *arrays) add(j *Job, o slurm.Options) {
 	}
 	if slices.ContainsFunc(a.waiting[string(key)], func(w *Job) bool { return w.ID == j.ID }) {
 		return
-	}
-	if len(a.waiting) == 0 && a.retry.Before(time.Now()) {
-		a.retry = time.Now().Add(gathering)
 	}
 	a.waiting[string(key)] = append(a.waiting[string(key)], j)
 }

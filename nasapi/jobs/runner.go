@@ -164,6 +164,7 @@ func (r *runner) serve(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		r.launch(ctx)
+		r.arrays.step(ctx)
 		if r.idle() {
 			before := len(r.queue)
 			if err := r.readAll(); err != nil {
@@ -183,7 +184,6 @@ func (r *runner) serve(ctx context.Context) error {
 			f()
 		case <-ticker.C:
 			r.tick()
-			r.arrays.step(ctx)
 		}
 	}
 }

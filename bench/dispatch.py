@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""Submits trivial jobs with submitit: requests and answers are JSON lines.
+
+{"where": "local" or "slurm", "jobs": n} answers {"submit": seconds, "done": seconds}: until the call, or
+the calls, that submit have returned, and until every result is there. Jobs of "local" are submitted one
+by one, as its executor has it, those of "slurm" as one array."""
+import json
+import shutil
+import sys
+import tempfile
+import time
+
+import submitit
+
+
+def square(i):
+    return i * i
+
+
+def run(where, count):
+    folder = tempfile.mkdtemp(prefix="submitit-")
+    try:
+        began = time.perf_counter()
+        if where == "slurm":
+            executor = submitit.SlurmExecutor(folder=folder)
+            executor.update_parameters(time=5, cpus_per_task=1, array_parallelism=count)
+            jobs = executor.map_array(square, range(count))
+        else:
+            executor = submitit.LocalExecutor(folder=folder)
+            executor.update_parameters(timeout_min=5)
+            jobs = [executor.submit(square, i) for i in range(count)]
+        submitted = time.perf_counter() - began
+        waiting = list(jobs)
+        while waiting:
+            waiting = [j for j in waiting if not j.paths.result_pickle.exists()]
+            if time.perf_counter() - began > 300:
+                raise SystemExit("submitit's jobs do not end")
+            time.sleep(0.01)
+        return {"submit": submitted, "done": time.perf_counter() - began}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+for line in sys.stdin:
+    request = json.loads(line)
+    print(json.dumps(run(request["where"], request["jobs"])), flush=True)
