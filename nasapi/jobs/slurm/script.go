@@ -36,11 +36,14 @@ func Script(o Options, a Array) string {
 	option("output", a.Output)
 	line("#SBATCH --open-mode=append")
 	line("#SBATCH --requeue")
+	option("time", o.Time)
+	// Partitions may have a limit of their own. SLURM may send the signal up to a minute early,
+	// and a short limit has no room for two.
+	warning := margin
 	if o.Time != "" {
-		// SLURM may send the signal up to a minute early, and a short limit has no room for two.
-		option("time", o.Time)
-		line("#SBATCH --signal=B:USR1@%d", min(margin, max(10, o.Minutes()*60/3)))
+		warning = min(margin, max(10, o.Minutes()*60/3))
 	}
+	line("#SBATCH --signal=B:USR1@%d", warning)
 	option("partition", o.Partition)
 	option("account", o.Account)
 	option("qos", o.QOS)

@@ -42,6 +42,9 @@ func TestScript(t *testing.T) {
 			t.Errorf("the script does not have %q", want)
 		}
 	}
+	if plain := Script(Options{}, Array{Name: "n", Tasks: 1}); !strings.Contains(plain, "--signal=B:USR1@120\n") || strings.Contains(plain, "--time") {
+		t.Errorf("without a time limit the script is %s", plain)
+	}
 	if strings.Contains(text, "--ntasks") || strings.Contains(text, "gpus") {
 		t.Error("the script asks for GPUs")
 	}
