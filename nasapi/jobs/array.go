@@ -220,6 +220,9 @@ func (a *arrays) close(r *array) error {
 		return nil
 	}
 	r.Closed = true
+	if _, err := os.Stat(r.dir); errors.Is(err, fs.ErrNotExist) {
+		return nil // somebody removed the study
+	}
 	return r.write(a.runner.study.disk)
 }
 
@@ -427,8 +430,19 @@ func others(known map[string]slurm.Task, array string) bool {
 	return false
 }
 
+// outOfReach lets go of what needs no more asking. A task of a job that has ended elsewhere
+// does nothing if SLURM starts it after all.
 func (a *arrays) outOfReach(err error) {
 	a.runner.logf("SLURM cannot be asked: %v", err)
+	_, gone := os.Stat(a.runner.study.Paths.Version())
+	for _, t := range slices.Collect(maps.Values(a.live)) {
+		if t.job.Status().State.Final() || errors.Is(gone, fs.ErrNotExist) {
+			a.drop(t)
+		}
+	}
+	if len(a.live) == 0 {
+		return
+	}
 	a.pause(false)
 	a.trouble = err.Error()
 	a.tell(a.said)

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -288,6 +289,52 @@ func TestNoSlurmHere(t *testing.T) {
 	local := mustSubmit(t, st, Batch{Specs: countSpecs(countConfig{Steps: 1}, 1)})
 	mustWait(t, local)
 	wantCounts(t, local, 1)
+}
+
+// TestRunnerLeavesASlurmThatIsGone: a runner that can ask nobody does not wait for what
+// has ended, nor for a study that was removed.
+func TestRunnerLeavesASlurmThatIsGone(t *testing.T) {
+	for _, removed := range []bool{false, true} {
+		st := mustOpen(t, t.TempDir())
+		r := newRunner(st, RunnerOptions{Log: t.Output()}, nil, 1)
+		r.arrays = newArrays(r, nil, "")
+		var all []*Job
+		for _, spec := range countSpecs(countConfig{Steps: 1}, 1, 2) {
+			j, err := st.writeSpec(spec, spec.ID())
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, j)
+		}
+		a, err := r.arrays.prepare(slurm.Options{}, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, j := range all {
+			r.arrays.follow(j, a, i, 0)
+		}
+		if err := all[0].Cancel(); err != nil {
+			t.Fatal(err)
+		}
+		r.arrays.outOfReach(errors.New("no answer"))
+		if r.arrays.has(all[0].ID) || !r.arrays.has(all[1].ID) {
+			t.Error("of two jobs not the cancelled one alone was let go")
+		}
+		if removed {
+			if err := os.RemoveAll(st.Dir()); err != nil {
+				t.Fatal(err)
+			}
+		} else if err := all[1].Cancel(); err != nil {
+			t.Fatal(err)
+		}
+		r.arrays.outOfReach(errors.New("no answer"))
+		if !r.idle() {
+			t.Errorf("the runner stays, study removed %v", removed)
+		}
+		if _, err := os.Stat(st.Dir()); removed && !os.IsNotExist(err) {
+			t.Error("the removed study came back")
+		}
+	}
 }
 
 // TestTimeLimitInSlurm meets a time limit: the job saves itself, goes back to SLURM's queue
