@@ -167,7 +167,7 @@ func (e *Env) runSlurm(c *starlark.Call) (lib.Value, error) {
 		}
 	}
 	if err := o.Check(); err != nil {
-		return nil, c.Errorf("%w", errors.New(strings.TrimPrefix(err.Error(), "slurm: ")))
+		return nil, c.Errorf("%w", err)
 	}
 	return &placeValue{unhashable: unhashable{"place"}, place: jobs.Place{Slurm: &o}}, nil
 }

@@ -22,7 +22,10 @@ func (p Place) Check() error {
 	if p.Slurm == nil {
 		return nil
 	}
-	return p.Slurm.Check()
+	if err := p.Slurm.Check(); err != nil {
+		return fmt.Errorf("slurm: %w", err)
+	}
+	return nil
 }
 
 // setPlace keeps where the job is to run the next time that it starts.

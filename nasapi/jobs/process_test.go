@@ -112,6 +112,12 @@ func runnerPID(t *testing.T, st *Study) int {
 	return pid
 }
 
+func killRunner(t *testing.T, st *Study) {
+	t.Helper()
+	kill(t, runnerPID(t, st))
+	eventually(t, "the lock to be free", func() bool { held, err := isHeld(st.Paths.Lock()); return err == nil && !held })
+}
+
 func untilRunning(t *testing.T, jobs ...*Job) {
 	t.Helper()
 	eventually(t, "the jobs to run", func() bool {
@@ -255,8 +261,7 @@ func TestKilledRunner(t *testing.T) {
 	b, file, open := gated(t, 1, 2, 3, 4)
 	h := mustSubmit(t, st, b)
 	first := someRunning(t, 2, h.jobs)
-	kill(t, runnerPID(t, st))
-	eventually(t, "the lock to be free", func() bool { held, err := isHeld(st.Paths.Lock()); return err == nil && !held })
+	killRunner(t, st)
 	untilRunning(t, first...) // they go on
 	again := mustSubmit(t, mustOpen(t, st.Dir()), b)
 	runnerPID(t, st)

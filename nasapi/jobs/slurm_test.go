@@ -8,7 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
+
 	"testing"
 	"time"
 
@@ -117,8 +117,9 @@ func TestSlurmRefusesAPartition(t *testing.T) {
 
 func TestScancelBehindOurBack(t *testing.T) {
 	st, _ := slurmStudy(t)
-	gate := filepath.Join(st.Dir(), "gate")
-	h := mustSubmit(t, st, Batch{Specs: countSpecs(countConfig{Steps: 1, Gate: gate}, 1, 2, 3), On: onSlurm(slurm.Options{Parallel: 1})})
+	b, _, open := gated(t, 1, 2, 3)
+	b.On = onSlurm(slurm.Options{Parallel: 1})
+	h := mustSubmit(t, st, b)
 	a := submittedTo(t, st)
 	someRunning(t, 1, h.jobs[:1])
 	scancel(t, a.ID+"_2") // waits
@@ -129,23 +130,22 @@ func TestScancelBehindOurBack(t *testing.T) {
 	if s := h.jobs[2].Status(); !strings.Contains(s.Error, "cancelled in SLURM") {
 		t.Errorf("why: %q", s.Error)
 	}
-	if err := os.WriteFile(gate, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	open()
 	mustWait(t, h)
 	if s := h.jobs[1].Status(); s.State != Done {
 		t.Errorf("the third is %s: %s", s.State, s.Error)
 	}
 	// What was cancelled runs when it is asked for again.
-	again := mustSubmit(t, st, Batch{Specs: countSpecs(countConfig{Steps: 1, Gate: gate}, 1, 2, 3), On: onSlurm(slurm.Options{})})
+	again := mustSubmit(t, st, b)
 	mustWait(t, again)
-	wantCounts(t, again, 1)
+	wantCounts(t, again, 4)
 }
 
 func TestCancelOfWhatWaitsInSlurm(t *testing.T) {
 	st, _ := slurmStudy(t)
-	gate := filepath.Join(st.Dir(), "gate")
-	h := mustSubmit(t, st, Batch{Specs: countSpecs(countConfig{Steps: 1, Gate: gate}, 1, 2), On: onSlurm(slurm.Options{Parallel: 1})})
+	b, _, _ := gated(t, 1, 2)
+	b.On = onSlurm(slurm.Options{Parallel: 1})
+	h := mustSubmit(t, st, b)
 	a := submittedTo(t, st)
 	someRunning(t, 1, h.jobs[:1])
 	if err := h.Cancel(); err != nil {
@@ -165,17 +165,16 @@ func TestCancelOfWhatWaitsInSlurm(t *testing.T) {
 
 func TestSlurmRequeuesATask(t *testing.T) {
 	st, _ := slurmStudy(t)
-	gate, trace := filepath.Join(st.Dir(), "gate"), filepath.Join(st.Dir(), "trace")
-	h := mustSubmit(t, st, Batch{Specs: countSpecs(countConfig{Steps: 2, Gate: gate, Trace: trace}, 5), On: onSlurm(slurm.Options{})})
+	b, trace, open := gated(t, 5)
+	b.On = onSlurm(slurm.Options{})
+	h := mustSubmit(t, st, b)
 	a := submittedTo(t, st)
 	someRunning(t, 1, h.jobs)
 	if err := (slurm.Commands{}).Requeue(t.Context(), a.ID+"_0"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the interruption", func() bool { return h.jobs[0].Status().State == Pending })
-	if err := os.WriteFile(gate, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	open()
 	// SLURM holds what it requeues back for two minutes: this is asked for at once.
 	eventually(t, "the task to wait again", func() bool {
 		tasks, err := slurm.Commands{}.Tasks(t.Context())
@@ -187,7 +186,7 @@ func TestSlurmRequeuesATask(t *testing.T) {
 	if err := h.Wait(ctx); err != nil {
 		t.Fatal(err, tail(st.Paths.RunnerLog(), 4096))
 	}
-	wantCounts(t, h, 2)
+	wantCounts(t, h, 4)
 	if n := len(starts(t, trace)); n != 2 {
 		t.Errorf("%d starts", n)
 	}
@@ -197,8 +196,9 @@ func TestSlurmRequeuesATask(t *testing.T) {
 // the next one finds the array.
 func TestRunnerOfSlurmJobsIsKilled(t *testing.T) {
 	st, _ := slurmStudy(t)
-	gate, trace := filepath.Join(st.Dir(), "gate"), filepath.Join(st.Dir(), "trace")
-	h := mustSubmit(t, st, Batch{Specs: countSpecs(countConfig{Steps: 1, Gate: gate, Trace: trace}, seedRange(1, 4)...), On: onSlurm(slurm.Options{})})
+	b, trace, open := gated(t, seedRange(1, 4)...)
+	b.On = onSlurm(slurm.Options{})
+	h := mustSubmit(t, st, b)
 	for range 3 {
 		submittedTo(t, st)
 		killRunner(t, st)
@@ -213,37 +213,15 @@ func TestRunnerOfSlurmJobsIsKilled(t *testing.T) {
 			return err == nil && held
 		})
 	}
-	if err := os.WriteFile(gate, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	open()
 	mustWait(t, h)
-	wantCounts(t, h, 1)
+	wantCounts(t, h, 4)
 	if n := len(starts(t, trace)); n != 4 {
 		t.Errorf("%d starts of 4 jobs", n)
 	}
 	if n := len(arraysOf(t, st)); n != 1 {
 		t.Errorf("%d arrays", n)
 	}
-}
-
-// killRunner kills the study's runner, if there is one.
-func killRunner(t *testing.T, st *Study) {
-	t.Helper()
-	data, err := os.ReadFile(st.Paths.Lock())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var o owner
-	if json.Unmarshal(data, &o) != nil || o.PID == 0 {
-		return
-	}
-	if err := syscall.Kill(o.PID, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
-		t.Fatal(err)
-	}
-	eventually(t, "the runner's end", func() bool {
-		held, err := isHeld(st.Paths.Lock())
-		return err == nil && !held
-	})
 }
 
 func TestSlurmWorkerDies(t *testing.T) {
@@ -260,18 +238,17 @@ func TestSlurmWorkerDies(t *testing.T) {
 
 func TestControllerIsRestarted(t *testing.T) {
 	st, node := slurmStudy(t)
-	gate, trace := filepath.Join(st.Dir(), "gate"), filepath.Join(st.Dir(), "trace")
-	h := mustSubmit(t, st, Batch{Specs: countSpecs(countConfig{Steps: 1, Gate: gate, Trace: trace}, 1, 2, 3), On: onSlurm(slurm.Options{})})
+	b, trace, open := gated(t, 1, 2, 3)
+	b.On = onSlurm(slurm.Options{})
+	h := mustSubmit(t, st, b)
 	submittedTo(t, st)
 	someRunning(t, 2, h.jobs)
 	slurmtest.Control(t, node, "stop")
 	time.Sleep(1500 * time.Millisecond) // long enough for the runner to ask in vain
 	slurmtest.Control(t, node, "start")
-	if err := os.WriteFile(gate, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	open()
 	mustWait(t, h)
-	wantCounts(t, h, 1)
+	wantCounts(t, h, 4)
 	if n := len(starts(t, trace)); n != 3 {
 		t.Errorf("%d starts of 3 jobs", n)
 	}
@@ -344,8 +321,9 @@ func TestTimeLimitInSlurm(t *testing.T) {
 		t.Skip("takes minutes: EVALNAS_TORTURE=1 runs it")
 	}
 	st, _ := slurmStudy(t)
-	gate, trace := filepath.Join(st.Dir(), "gate"), filepath.Join(st.Dir(), "trace")
-	h := mustSubmit(t, st, Batch{Specs: countSpecs(countConfig{Steps: 1, Gate: gate, Trace: trace}, 1), On: onSlurm(slurm.Options{Time: "1"})})
+	b, trace, open := gated(t, 1)
+	b.On = onSlurm(slurm.Options{Time: "1"})
+	h := mustSubmit(t, st, b)
 	ctx, stop := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer stop()
 	for len(starts(t, trace)) < 2 {
@@ -353,11 +331,9 @@ func TestTimeLimitInSlurm(t *testing.T) {
 			t.Fatal("it was not started again: ", h.jobs[0].Status(), tail(st.Paths.RunnerLog(), 4096))
 		}
 	}
-	if err := os.WriteFile(gate, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	open()
 	if err := h.Wait(ctx); err != nil {
 		t.Fatal(err)
 	}
-	wantCounts(t, h, 1)
+	wantCounts(t, h, 4)
 }

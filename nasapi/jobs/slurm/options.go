@@ -45,29 +45,29 @@ func (o Options) Check() error {
 		{"partition", o.Partition}, {"account", o.Account}, {"qos", o.QOS}, {"gres", o.Gres},
 	} {
 		if word.value != "" && !wordForm.MatchString(word.value) {
-			return fmt.Errorf("slurm: %s is %q: give one word as sbatch --%s takes it", word.name, word.value, word.name)
+			return fmt.Errorf("%s is %q: give one word as sbatch --%s takes it", word.name, word.value, word.name)
 		}
 	}
 	if o.Time != "" && !timeForm.MatchString(o.Time) {
-		return fmt.Errorf(`slurm: time is %q: give minutes or one of SLURM's forms, such as "90", "12:00:00" or "1-00"`, o.Time)
+		return fmt.Errorf(`time is %q: give minutes or one of SLURM's forms, such as "90", "12:00:00" or "1-00"`, o.Time)
 	}
 	if o.Memory != "" && !memoryForm.MatchString(o.Memory) {
-		return fmt.Errorf(`slurm: mem is %q: give a number with K, M, G or T, such as "8G"`, o.Memory)
+		return fmt.Errorf(`mem is %q: give a number with K, M, G or T, such as "8G"`, o.Memory)
 	}
 	for _, n := range []struct {
 		name  string
 		value int
 	}{{"cpus", o.CPUs}, {"gpus", o.GPUs}, {"parallel", o.Parallel}} {
 		if n.value < 0 || n.value > 1<<20 {
-			return fmt.Errorf("slurm: %s is %d: give a number of 1 or more, or leave it out", n.name, n.value)
+			return fmt.Errorf("%s is %d: give a number of 1 or more, or leave it out", n.name, n.value)
 		}
 	}
 	if o.GPUs > 0 && o.Gres != "" {
-		return errors.New("slurm: give gpus or gres, not both")
+		return errors.New("give gpus or gres, not both")
 	}
 	for _, line := range o.Setup {
 		if strings.ContainsAny(line, "\n\r") {
-			return fmt.Errorf("slurm: a line of setup has a line break: give each line by itself: %q", line)
+			return fmt.Errorf("a line of setup has a line break: give each line by itself: %q", line)
 		}
 	}
 	for _, option := range o.Options {
@@ -80,12 +80,12 @@ func (o Options) Check() error {
 
 func checkOption(option string) error {
 	if !strings.HasPrefix(option, "-") || strings.ContainsAny(option, "\n\r") {
-		return fmt.Errorf("slurm: options has %q: give options of sbatch, such as \"--exclude=node07\"", option)
+		return fmt.Errorf("options has %q: give options of sbatch, such as \"--exclude=node07\"", option)
 	}
 	name, _, _ := strings.Cut(option, "=")
 	for _, own := range ours {
 		if name == own || strings.HasPrefix(option, own+" ") {
-			return fmt.Errorf("slurm: options has %q, which the script sets itself", option)
+			return fmt.Errorf("options has %q, which the script sets itself", option)
 		}
 	}
 	return nil
