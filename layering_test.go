@@ -27,11 +27,13 @@ var layers = []layer{
 	{"nasapi/rng", nil, "every result hangs on it, so it hangs on nothing"},
 	{"nasapi/nearest", nil, "every layer names what was meant"},
 	{"nasapi/detmath", nil, "elementary functions take plain numbers"},
+	{"nasapi/jobs/gpu", nil, "which GPUs there are does not depend on what they are for"},
 	{"nasapi/nn/cpu/kernel", nil, "inner loops take plain numbers"},
-	{"nasapi/nn", []string{"nasapi/rng", "nasapi/detmath", "nasapi/nearest"}, "the engine knows no architectures"},
+	{"nasapi/host", nil, "what a machine has is asked without knowing for what"},
+	{"nasapi/nn", []string{"nasapi/host", "nasapi/rng", "nasapi/detmath", "nasapi/nearest"}, "the engine knows no architectures"},
 	{"nasapi/data", []string{"nasapi/rng", "nasapi/nearest"}, "images know no networks"},
-	{"nasapi/net", []string{"nasapi/nn", "nasapi/space", "nasapi/rng", "nasapi/detmath", "nasapi/nearest"}, "networks are built from architectures and operators"},
-	{"nasapi/train", []string{"nasapi/nn", "nasapi/net", "nasapi/data", "nasapi/space", "nasapi/rng", "nasapi/detmath", "nasapi/nearest", "nasapi/stats"}, "the training loop joins networks and data"},
+	{"nasapi/net", []string{"nasapi/nn", "nasapi/host", "nasapi/space", "nasapi/rng", "nasapi/detmath", "nasapi/nearest"}, "networks are built from architectures and operators"},
+	{"nasapi/train", []string{"nasapi/nn", "nasapi/host", "nasapi/net", "nasapi/data", "nasapi/space", "nasapi/rng", "nasapi/detmath", "nasapi/nearest", "nasapi/stats"}, "the training loop joins networks and data"},
 	{"nasapi/stats", []string{"nasapi/rng", "nasapi/detmath"}, "statistics take plain numbers"},
 	{"plotting", nil, "figures take plain data"},
 	{"nasapi/space", []string{"nasapi/rng", "nasapi/nearest"}, "a space knows neither tables nor policies"},
@@ -54,7 +56,9 @@ var confined = []struct {
 }{
 	{"github.com/go-zeromq/zmq4", []string{"kernel", "bench"}, "sockets live behind the guarded transport"},
 	{"go.starlark.net", []string{"kernel/starlark", "kernel/commands"}, "the language of the cells is one implementation of kernel.Language"},
-	{"gorgonia.org", []string{"nasapi/policy"}, "only controllers are built on Gorgonia"},
+	{"gorgonia.org/gorgonia", []string{"nasapi/policy"}, "only controllers are built on Gorgonia"},
+	{"gorgonia.org/tensor", []string{"nasapi/policy"}, "only controllers are built on Gorgonia"},
+	{"gorgonia.org/cu", []string{"nasapi/jobs/gpu"}, "CUDA's driver is loaded in one place, behind a build tag"},
 	{"gonum.org/v1/plot", []string{"plotting"}, "figures are drawn in one place and one style"},
 }
 

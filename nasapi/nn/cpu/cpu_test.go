@@ -3,6 +3,7 @@ package cpu
 import (
 	"testing"
 
+	"evalnas/nasapi/host"
 	"evalnas/nasapi/nn"
 	"evalnas/nasapi/nn/cpu/kernel"
 	"evalnas/nasapi/nn/nntest"
@@ -53,7 +54,7 @@ func TestNoThreadsAreRefused(t *testing.T) {
 }
 
 func TestTooMuchMemoryIsRefused(t *testing.T) {
-	if _, known := freeBytes(); !known {
+	if _, known := host.FreeMemory(); !known {
 		t.Skip("this system does not say how much memory is free")
 	}
 	if _, err := open(t, kernel.Generic, 1).NewMemory(1 << 50); err == nil {

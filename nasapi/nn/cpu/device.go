@@ -22,6 +22,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"evalnas/nasapi/host"
 	"evalnas/nasapi/nn"
 	"evalnas/nasapi/nn/cpu/kernel"
 )
@@ -106,12 +107,12 @@ func (d *Device) NewMemory(n int) (nn.Memory, error) {
 		// Garbage would lie beside it for long: a step makes none, so nothing is collected.
 		debug.FreeOSMemory()
 	}
-	free, known := freeBytes()
+	free, known := host.FreeMemory()
 	if known && wanted > free {
 		// Memory of graphs that nobody uses any more may not have been returned yet.
 		d.forget()
 		debug.FreeOSMemory()
-		free, _ = freeBytes()
+		free, _ = host.FreeMemory()
 	}
 	if known && wanted > free {
 		return nil, fmt.Errorf("%d bytes of memory are wanted and %d are free: %d are missing", wanted, free, wanted-free)

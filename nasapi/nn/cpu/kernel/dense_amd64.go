@@ -16,9 +16,11 @@ type denseCall struct {
 	tiles      int
 	tapCount   int
 	k          int
-	accumulate int    // not 0: begin with the old output
-	tap        *int32 // the next of a tile, and how many are left
-	tapsLeft   int
+	accumulate int // not 0: begin with the old output
+	//lint:ignore U1000 the assembly counts with it
+	tap *int32 // the next of a tile
+	//lint:ignore U1000 the assembly counts with it
+	tapsLeft int // of a tile
 }
 
 // denseGradCall is a tile of input channels in one panel, summed over a rectangle of

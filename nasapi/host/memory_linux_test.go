@@ -1,4 +1,4 @@
-package cpu
+package host
 
 import (
 	"os"
@@ -56,5 +56,26 @@ func TestFreeMemory(t *testing.T) {
 				t.Errorf("%d bytes, known %v; want %d, %v", got, known, c.want, c.known)
 			}
 		})
+	}
+}
+
+func TestMemory(t *testing.T) {
+	root := t.TempDir()
+	for name, text := range map[string]string{
+		"proc/meminfo": "MemTotal: 8000 kB\n", "proc/self/cgroup": "0::/a\n", "sys/fs/cgroup/a/memory.max": "3000\n",
+	} {
+		file := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, known := memoryUnder(root); got != 3000 || !known {
+		t.Errorf("%d, known %v, want the 3000 that the group allows", got, known)
+	}
+	if _, known := memoryUnder(t.TempDir()); known {
+		t.Error("a machine without files has memory")
 	}
 }
