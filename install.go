@@ -187,8 +187,8 @@ func newDoctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Check the installation, from Jupyter down to one executed cell",
 		Long: `Check the installation: find Jupyter, read the kernelspecs that it would use,
-start the kernel and run one cell in it. One line a check: ok, warn or fail, and
-what to do. The exit status is 0 unless a check failed.`,
+start the kernel and run one cell in it, and see which GPUs there are. One line a
+check: ok, warn or fail, and what to do. The exit status is 0 unless a check failed.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d, err := newDoctor(name)
@@ -215,7 +215,7 @@ func newDoctor(name string) (install.Doctor, error) {
 	if err != nil {
 		return install.Doctor{}, fmt.Errorf("doctor: %w", err)
 	}
-	return install.Doctor{Env: env, Name: name, Executable: exe, RunKernel: runKernelOnce}, nil
+	return install.Doctor{Env: env, Name: name, Executable: exe, RunKernel: runKernelOnce, GPUs: describeGPUs}, nil
 }
 
 func runDoctor(ctx context.Context, d install.Doctor, out io.Writer, asJSON bool) error {

@@ -1,19 +1,15 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"math"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -66,7 +62,7 @@ func newJobsCommand() *cobra.Command {
 	o := &jobsOptions{}
 	cmd := &cobra.Command{
 		Use:   "jobs",
-		Short: "List a study's jobs, watch, cancel or retry them, read their logs",
+		Short: "List a study's jobs, watch, hold, cancel or retry them, read their logs, tidy up",
 		Long: `List the jobs of a study: where each stands, how fast it is, what it found.
 
 The study is the folder given by --study, else $EVALNAS_STUDY, else .evalnas in
@@ -78,16 +74,18 @@ Ids may be shortened to the first digits that tell them apart; an id of a batch
 	}
 	cmd.PersistentFlags().StringVar(&o.study, "study", "", "folder of the study (default $EVALNAS_STUDY, else .evalnas)")
 	cmd.Flags().BoolVar(&o.json, "json", false, "write one JSON object a line for each job")
-	cmd.AddCommand(o.watchCommand(), o.cancelCommand(), o.retryCommand(), o.logsCommand())
+	cmd.Flags().BoolVar(&o.studies, "all", false, "list the jobs of all studies that you have submitted to")
+	cmd.AddCommand(o.watchCommand(), o.cancelCommand(), o.holdCommand(), o.releaseCommand(), o.retryCommand(), o.logsCommand(), o.gcCommand())
 	return cmd
 }
 
 type jobsOptions struct {
-	study string
-	json  bool
-	lines int
-	every time.Duration
-	all   bool
+	study   string
+	studies bool // all that are known
+	json    bool
+	lines   int
+	every   time.Duration
+	all     bool // jobs of the study
 }
 
 func (o *jobsOptions) watchCommand() *cobra.Command {
@@ -98,6 +96,7 @@ func (o *jobsOptions) watchCommand() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return o.watch(cmd) },
 	}
 	cmd.Flags().DurationVar(&o.every, "every", time.Second, "how often to look")
+	cmd.Flags().BoolVar(&o.studies, "all", false, "watch the jobs of all studies that you have submitted to")
 	return cmd
 }
 
@@ -108,6 +107,26 @@ func (o *jobsOptions) cancelCommand() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, ids []string) error { return o.cancel(cmd, ids) },
 	}
 	cmd.Flags().BoolVar(&o.all, "all", false, "cancel every job of the study")
+	return cmd
+}
+
+func (o *jobsOptions) holdCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "hold ID...",
+		Short: "Keep jobs that wait from being started until they are released",
+		RunE:  func(cmd *cobra.Command, ids []string) error { return o.hold(cmd, ids) },
+	}
+	cmd.Flags().BoolVar(&o.all, "all", false, "hold every job of the study that waits")
+	return cmd
+}
+
+func (o *jobsOptions) releaseCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "release ID...",
+		Short: "Have jobs started again that are held",
+		RunE:  func(cmd *cobra.Command, ids []string) error { return o.release(cmd, ids) },
+	}
+	cmd.Flags().BoolVar(&o.all, "all", false, "release every job of the study that is held")
 	return cmd
 }
 
@@ -138,111 +157,74 @@ func (o *jobsOptions) open() (*jobs.Study, error) {
 	if dir == "" {
 		dir = jobs.DefaultStudy("")
 	}
-	// Opening makes a study where there is none: a folder that is looked at by
-	// mistake must stay as it is.
-	if _, err := os.Stat(jobs.StudyPaths{Dir: dir}.Version()); errors.Is(err, fs.ErrNotExist) {
+	// A folder that is looked at by mistake must stay as it is.
+	if !jobs.IsStudy(dir) {
 		return nil, fmt.Errorf("no study at %s: give its folder with --study, or go to the notebook's folder", dir)
 	}
 	return jobs.OpenStudy(dir)
 }
 
-// jobRow is a job as it is listed; its JSON form is what --json prints.
-type jobRow struct {
-	ID        string          `json:"id"`
-	Name      string          `json:"name"`
-	Kind      string          `json:"kind,omitempty"`
-	Seed      int64           `json:"seed"`
-	State     jobs.State      `json:"state"`
-	Attempt   int             `json:"attempt"`
-	Done      int             `json:"done"`
-	Total     int             `json:"total"`
-	Rate      float64         `json:"rate"`      // steps a second
-	Remaining float64         `json:"remaining"` // seconds
-	Values    map[string]any  `json:"values,omitempty"`
-	Started   *time.Time      `json:"started,omitempty"`
-	Ended     *time.Time      `json:"ended,omitempty"`
-	Host      string          `json:"host,omitempty"`
-	PID       int             `json:"pid,omitempty"`
-	Error     string          `json:"error,omitempty"`
-	Config    json.RawMessage `json:"config,omitempty"`
-}
-
-// jobRows lists the study's jobs: first the batches in their order, then the rest.
-func jobRows(st *jobs.Study) ([]jobRow, error) {
-	batches, err := st.Batches()
+// openAll opens the study, or all that the user has submitted to with --all.
+func (o *jobsOptions) openAll(cmd *cobra.Command) ([]*jobs.Study, error) {
+	if !o.studies {
+		st, err := o.open()
+		return []*jobs.Study{st}, err
+	}
+	if o.study != "" {
+		return nil, errors.New("give --study or --all, not both")
+	}
+	dirs, err := jobs.Studies()
 	if err != nil {
 		return nil, err
 	}
-	all, err := st.Jobs()
-	if err != nil {
-		return nil, err
+	here, err := filepath.Abs(jobs.DefaultStudy(""))
+	if err == nil && jobs.IsStudy(here) && !slices.Contains(dirs, here) {
+		dirs = append(dirs, here)
 	}
-	var list []jobRow
-	listed := map[string]bool{}
-	add := func(j *jobs.Job, name string) {
-		if !listed[j.ID] {
-			listed[j.ID] = true
-			list = append(list, newJobRow(j, name))
+	var all []*jobs.Study
+	for _, dir := range dirs {
+		st, err := jobs.OpenStudy(dir)
+		if err != nil { // it must not hide the others
+			fmt.Fprintln(cmd.ErrOrStderr(), "warning:", err)
+			continue
 		}
+		all = append(all, st)
 	}
-	for _, b := range batches {
-		for _, j := range b.Jobs() {
-			add(j, b.Title)
-		}
+	if len(all) == 0 {
+		return nil, errors.New("no study is known: those are that jobs were submitted to; --study names the folder of another")
 	}
-	for _, j := range all {
-		add(j, j.Spec.Kind)
-	}
-	return list, nil
-}
-
-func newJobRow(j *jobs.Job, name string) jobRow {
-	s := j.Status()
-	row := jobRow{
-		ID: j.ID, Name: name, Kind: j.Spec.Kind, Seed: j.Spec.Seed,
-		State: s.State, Attempt: s.Attempt, Done: s.Done, Total: s.Total,
-		Rate: s.Rate, Remaining: s.Remaining.Seconds(), Values: s.Values,
-		Host: s.Host, PID: s.PID, Error: s.Error, Config: j.Spec.Config,
-	}
-	if !s.Started.IsZero() {
-		row.Started = &s.Started
-	}
-	if !s.Ended.IsZero() {
-		row.Ended = &s.Ended
-	}
-	return row
+	return all, nil
 }
 
 func (o *jobsOptions) list(cmd *cobra.Command) error {
-	st, err := o.open()
+	studies, err := o.openAll(cmd)
 	if err != nil {
 		return err
 	}
-	if err := st.Ensure(); err != nil {
-		fmt.Fprintln(cmd.ErrOrStderr(), "warning:", err) // the list is worth having all the same
+	for _, st := range studies {
+		if err := st.Ensure(); err != nil {
+			fmt.Fprintln(cmd.ErrOrStderr(), "warning:", err) // the list is worth having all the same
+		}
 	}
-	list, err := jobRows(st)
+	list, err := listJobs(studies)
 	if err != nil {
 		return err
 	}
 	if o.json {
 		enc := json.NewEncoder(cmd.OutOrStdout())
-		for _, row := range list {
+		for _, row := range list.rows {
 			if err := enc.Encode(row); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	_, err = io.WriteString(cmd.OutOrStdout(), jobTable(list)+jobErrors(list)+jobSummary(list, st.Dir()))
+	_, err = io.WriteString(cmd.OutOrStdout(), list.text(newScreen(cmd.OutOrStdout()).width()))
 	return err
 }
 
-// watchRows is how many jobs watch shows at once.
-const watchRows = 20
-
 func (o *jobsOptions) watch(cmd *cobra.Command) error {
-	st, err := o.open()
+	studies, err := o.openAll(cmd)
 	if err != nil {
 		return err
 	}
@@ -252,17 +234,14 @@ func (o *jobsOptions) watch(cmd *cobra.Command) error {
 	defer ticker.Stop()
 	screen := newScreen(cmd.OutOrStdout())
 	for {
-		if err := st.Ensure(); err != nil {
-			return err
-		}
-		list, err := jobRows(st)
+		list, err := o.look(studies)
 		if err != nil {
 			return err
 		}
-		if err := screen.show(jobTable(inMotion(list)) + jobErrors(list) + jobSummary(list, st.Dir())); err != nil {
+		if err := screen.draw(list); err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(list, func(r jobRow) bool { return !r.State.Final() }) {
+		if list.finished() {
 			return nil
 		}
 		select {
@@ -273,46 +252,21 @@ func (o *jobsOptions) watch(cmd *cobra.Command) error {
 	}
 }
 
-// inMotion picks what is worth watching when there are more jobs than rows:
-// running ones, then pending ones, then those that ended last.
-func inMotion(list []jobRow) []jobRow {
-	if len(list) <= watchRows {
-		return list
+// look lists the jobs and sees to it that those go on that are to run. Of several studies
+// one that cannot go on does not keep the others from being watched.
+func (o *jobsOptions) look(studies []*jobs.Study) (jobList, error) {
+	var trouble []string
+	for _, st := range studies {
+		if err := st.Ensure(); err != nil {
+			if len(studies) == 1 {
+				return jobList{}, err
+			}
+			trouble = append(trouble, err.Error())
+		}
 	}
-	rank := map[jobs.State]int{jobs.Running: 0, jobs.Lost: 0, jobs.Pending: 1, jobs.Failed: 2, jobs.Cancelled: 3, jobs.Done: 4}
-	sorted := slices.Clone(list)
-	slices.SortStableFunc(sorted, func(a, b jobRow) int { return cmp.Compare(rank[a.State], rank[b.State]) })
-	return sorted[:watchRows]
-}
-
-// screen draws over what it drew before on a terminal, and below elsewhere,
-// where it leaves out what did not change.
-type screen struct {
-	out      io.Writer
-	terminal bool
-	last     string
-}
-
-func newScreen(out io.Writer) *screen {
-	s := &screen{out: out}
-	if f, ok := out.(*os.File); ok {
-		info, err := f.Stat()
-		s.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
-	}
-	return s
-}
-
-func (s *screen) show(text string) error {
-	if text == s.last {
-		return nil
-	}
-	over := ""
-	if lines := strings.Count(s.last, "\n"); s.terminal && lines > 0 {
-		over = fmt.Sprintf("\x1b[%dA\x1b[J", lines) // up, then clear to the end
-	}
-	s.last = text
-	_, err := io.WriteString(s.out, over+text)
-	return err
+	list, err := listJobs(studies)
+	list.trouble = append(list.trouble, trouble...)
+	return list, err
 }
 
 // pick finds the jobs that ids of jobs and batches stand for.
@@ -328,29 +282,49 @@ func (o *jobsOptions) pick(st *jobs.Study, ids []string) ([]*jobs.Job, error) {
 	}
 	var picked []*jobs.Job
 	for _, id := range ids {
-		j, err := st.Job(id)
-		if err == nil {
-			picked = append(picked, j)
-			continue
-		}
-		b, berr := st.Batch(id)
-		if berr != nil {
+		found, err := st.Find(id)
+		if err != nil {
 			return nil, err
 		}
-		if b.Err != nil {
-			return nil, b.Err
-		}
-		picked = append(picked, b.Jobs()...)
+		picked = append(picked, found...)
 	}
 	return picked, nil
 }
 
-func (o *jobsOptions) cancel(cmd *cobra.Command, ids []string) error {
+// openAndPick opens the study and finds the jobs.
+func (o *jobsOptions) openAndPick(ids []string) (*jobs.Study, []*jobs.Job, error) {
 	st, err := o.open()
+	if err != nil {
+		return nil, nil, err
+	}
+	picked, err := o.pick(st, ids)
+	return st, picked, err
+}
+
+func (o *jobsOptions) hold(cmd *cobra.Command, ids []string) error {
+	st, picked, err := o.openAndPick(ids)
 	if err != nil {
 		return err
 	}
-	picked, err := o.pick(st, ids)
+	err = st.Hold(picked...)
+	held := jobs.CountHeld(picked)
+	fmt.Fprintf(cmd.OutOrStdout(), "%s, %d run or have ended\n", counted(held, "job is held", "jobs are held"), len(picked)-held)
+	return err
+}
+
+func (o *jobsOptions) release(cmd *cobra.Command, ids []string) error {
+	st, picked, err := o.openAndPick(ids)
+	if err != nil {
+		return err
+	}
+	held := jobs.CountHeld(picked)
+	err = st.Release(picked...)
+	fmt.Fprintf(cmd.OutOrStdout(), "%s, %d were not held\n", counted(held, "job is released", "jobs are released"), len(picked)-held)
+	return err
+}
+
+func (o *jobsOptions) cancel(cmd *cobra.Command, ids []string) error {
+	_, picked, err := o.openAndPick(ids)
 	if err != nil {
 		return err
 	}
@@ -368,11 +342,7 @@ func (o *jobsOptions) cancel(cmd *cobra.Command, ids []string) error {
 }
 
 func (o *jobsOptions) retry(cmd *cobra.Command, ids []string) error {
-	st, err := o.open()
-	if err != nil {
-		return err
-	}
-	picked, err := o.pick(st, ids)
+	st, picked, err := o.openAndPick(ids)
 	if err != nil {
 		return err
 	}
@@ -403,137 +373,4 @@ func (o *jobsOptions) logs(cmd *cobra.Command, id string) error {
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
 	return err
-}
-
-// jobTable draws the rows within 80 columns.
-func jobTable(list []jobRow) string {
-	if len(list) == 0 {
-		return ""
-	}
-	var b strings.Builder
-	line := func(cells ...any) {
-		b.WriteString(strings.TrimRight(fmt.Sprintf("%-8s %-15s %6s  %-9s %-10s %8s %7s %9s", cells...), " ") + "\n")
-	}
-	line("id", "name", "seed", "state", "progress", "rate", "left", "incumbent")
-	for _, r := range list {
-		line(shorten(r.ID, 8), shorten(r.Name, 15), shorten(strconv.FormatInt(r.Seed, 10), 6), r.State,
-			progressBar(r, 10), rateText(r), leftText(r), valueText(r.Values["incumbent"]))
-	}
-	return b.String()
-}
-
-// shorten cuts text to a width, with an ellipsis where it is no id.
-func shorten(text string, width int) string {
-	runes := []rune(text)
-	switch {
-	case len(runes) <= width:
-		return text
-	case len(text) == 20 && width == 8:
-		return text[:width]
-	}
-	return string(runes[:width-1]) + "…"
-}
-
-func progressBar(r jobRow, width int) string {
-	if r.Total <= 0 {
-		if r.State == jobs.Done {
-			return strings.Repeat("█", width)
-		}
-		return strings.Repeat("·", width)
-	}
-	full := min(max(r.Done, 0), r.Total) * width / r.Total
-	return strings.Repeat("█", full) + strings.Repeat("·", width-full)
-}
-
-func rateText(r jobRow) string {
-	switch {
-	case r.Rate <= 0 || math.IsInf(r.Rate, 0):
-		return ""
-	case r.Rate >= 1e5:
-		return fmt.Sprintf("%.1e/s", r.Rate)
-	case r.Rate >= 10:
-		return fmt.Sprintf("%.0f/s", r.Rate)
-	case r.Rate >= 0.1:
-		return fmt.Sprintf("%.1f/s", r.Rate)
-	}
-	return fmt.Sprintf("%.3g/h", r.Rate*3600)
-}
-
-func leftText(r jobRow) string {
-	if r.State != jobs.Running || r.Remaining <= 0 {
-		return ""
-	}
-	d := time.Duration(r.Remaining * float64(time.Second)).Round(time.Second)
-	switch {
-	case d >= 48*time.Hour:
-		return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
-	case d >= time.Hour:
-		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
-	case d >= time.Minute:
-		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
-	}
-	return fmt.Sprintf("%ds", int(d.Seconds()))
-}
-
-func valueText(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case float64:
-		if v == math.Trunc(v) && math.Abs(v) < 1e9 {
-			return strconv.FormatFloat(v, 'f', -1, 64)
-		}
-		return fmt.Sprintf("%.5g", v)
-	}
-	return shorten(fmt.Sprint(v), 9)
-}
-
-// jobErrors lists why jobs failed, the first line of each.
-func jobErrors(list []jobRow) string {
-	var b strings.Builder
-	shown := 0
-	for _, r := range list {
-		if r.Error == "" || r.State != jobs.Failed && r.State != jobs.Lost {
-			continue
-		}
-		if shown++; shown > 5 {
-			continue
-		}
-		first, _, more := strings.Cut(r.Error, "\n")
-		if more {
-			first += " …"
-		}
-		fmt.Fprintf(&b, "\n%s %s: %s", shorten(r.ID, 8), r.State, first)
-	}
-	if shown > 5 {
-		fmt.Fprintf(&b, "\nand %d more", shown-5)
-	}
-	if shown > 0 {
-		b.WriteString("\n`evalnas jobs logs ID` prints what a job said\n")
-	}
-	return b.String()
-}
-
-func jobSummary(list []jobRow, dir string) string {
-	if len(list) == 0 {
-		return fmt.Sprintf("no jobs in %s\n", dir)
-	}
-	counts := map[jobs.State]int{}
-	for _, r := range list {
-		counts[r.State]++
-	}
-	var parts []string
-	for _, s := range []jobs.State{jobs.Running, jobs.Pending, jobs.Done, jobs.Failed, jobs.Cancelled, jobs.Lost} {
-		if counts[s] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", counts[s], s))
-		}
-	}
-	return fmt.Sprintf("\n%s: %s\n", counted(len(list), "job", "jobs"), strings.Join(parts, ", "))
-}
-
-func counted(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }

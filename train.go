@@ -171,7 +171,7 @@ func runTrain(ctx context.Context, out io.Writer, line *progressLine, text strin
 		return err
 	}
 	req := nasapi.TrainingRequest{Archs: []nasapi.Found{{Arch: arch}}, Data: entry.Spec(), Protocol: cfg, Seeds: []int64{o.seed}}
-	cost, err := nasapi.EstimateTraining(req, entry.Shape)
+	cost, err := nasapi.EstimateTrainingHere(req, entry.Shape)
 	if err != nil {
 		return err
 	}

@@ -68,6 +68,9 @@ type Doctor struct {
 	// AskJupyter returns the data folders that a jupyter program searches;
 	// nil runs "jupyter --paths --json".
 	AskJupyter func(ctx context.Context, jupyter string) ([]string, error)
+	// GPUs says in a sentence which GPUs there are and what comes of them; nil
+	// leaves the check out.
+	GPUs func(ctx context.Context) (string, error)
 }
 
 // Examine makes every check and reports them all, whatever fails.
@@ -85,6 +88,7 @@ func (d Doctor) Examine(ctx context.Context) *Report {
 	path := d.checkJupyter(ctx, r)
 	d.checkSpecs(r, path)
 	d.checkKernel(ctx, r)
+	d.checkGPUs(ctx, r)
 	r.OK = !slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Status == Fail })
 	return r
 }
@@ -301,6 +305,19 @@ func (d Doctor) checkKernel(ctx context.Context, r *Report) {
 	}
 	r.add("kernel", OK, fmt.Sprintf("%s %s, language %s, protocol %s; ready in %.0f ms, %s = %s in %.1f ms",
 		run.Implementation, run.Version, run.Language, run.Protocol, run.StartMS, cell, run.Result, run.CellMS), "")
+}
+
+// checkGPUs never fails: nothing that the program does needs a GPU.
+func (d Doctor) checkGPUs(ctx context.Context, r *Report) {
+	if d.GPUs == nil {
+		return
+	}
+	said, err := d.GPUs(ctx)
+	if err != nil {
+		r.add("gpu", Warn, err.Error(), "the kernel works without GPUs; only work that can use one misses them")
+		return
+	}
+	r.add("gpu", OK, said, "")
 }
 
 // WriteText writes the report for people, a line a check.

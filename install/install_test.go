@@ -456,6 +456,16 @@ func TestDoctor(t *testing.T) {
 			d.RunKernel = func(context.Context, []string, string) (*KernelRun, error) { return &KernelRun{Result: "3"}, nil }
 			return d
 		}, []string{"jupyter ok", "kernelspec ok", "kernel fail"}, `gave "3"`},
+		{"a GPU", func(t *testing.T) Doctor {
+			d := fakeDoctor(exe, ok(t))
+			d.GPUs = func(context.Context) (string, error) { return "0 NVIDIA A100; unused", nil }
+			return d
+		}, []string{"jupyter ok", "kernelspec ok", "kernel ok", "gpu ok"}, "ok    gpu         0 NVIDIA A100; unused\n"},
+		{"a driver that fails", func(t *testing.T) Doctor {
+			d := fakeDoctor(exe, ok(t))
+			d.GPUs = func(context.Context) (string, error) { return "", errors.New("no driver") }
+			return d
+		}, []string{"jupyter ok", "kernelspec ok", "kernel ok", "gpu warn"}, "warn  gpu         no driver\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := c.setup(t).Examine(t.Context())

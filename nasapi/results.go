@@ -203,9 +203,8 @@ func (c resultColumns) run(rec []string, sp space.Space) (GroupRun, error) {
 		r.Seed, r.HasSeed = seed, true
 	}
 	if s := c.field(rec, c.state); s != "" && s != string(jobs.Done) {
-		states := []jobs.State{jobs.Pending, jobs.Running, jobs.Failed, jobs.Cancelled, jobs.Lost}
-		if r.State = jobs.State(s); !slices.Contains(states, r.State) {
-			return r, fmt.Errorf("state %q: allowed are done, pending, running, failed, cancelled and lost", s)
+		if r.State = jobs.State(s); !slices.Contains(jobs.States(), r.State) {
+			return r, fmt.Errorf("state %q: allowed are %v", s, jobs.States())
 		}
 		return r, nil
 	}

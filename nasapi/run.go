@@ -27,6 +27,9 @@ func SearchHandler(ctx context.Context, t *jobs.Task) (any, error) {
 	if t.Spec.Numerics != Numerics {
 		return nil, jobs.Config(fmt.Errorf("search: the job was made for numerics version %d, this build has %d: submit the search again", t.Spec.Numerics, Numerics))
 	}
+	if o := cfg.Objective; o.Digest != "" {
+		t.ReadData(o.Table, o.Digest)
+	}
 	run, err := newSearchRun(cfg, t.Spec.Seed, t)
 	if err != nil {
 		return nil, jobs.Config(err)
@@ -38,6 +41,20 @@ func SearchHandler(ctx context.Context, t *jobs.Task) (any, error) {
 type Reporter interface {
 	Progress(done, total int, values map[string]any)
 	Event(kind string, payload any) error
+}
+
+// Watcher is a Reporter that hears of every evaluation. An error ends the search;
+// policy.ErrBudget ends it as a spent budget does.
+type Watcher interface {
+	Evaluated(Evaluation) error
+}
+
+// Evaluation is one answer of the objective.
+type Evaluation struct {
+	Number   int // from 1
+	Arch     space.Arch
+	Value    float64 // of the objective, in its own sign
+	Improved bool    // it is the new incumbent
 }
 
 // RunSearch runs one seed of a search in this process, without a job. The
@@ -55,6 +72,7 @@ type searchRun struct {
 	cfg    SearchConfig
 	seed   int64
 	report Reporter
+	watch  Watcher // nil where report is none
 	space  space.Space
 	obj    *objective.Objective
 	policy policy.Policy
@@ -87,7 +105,8 @@ func newSearchRun(cfg SearchConfig, seed int64, report Reporter) (*searchRun, er
 	if err != nil {
 		return nil, err
 	}
-	return &searchRun{cfg: cfg, seed: seed, report: report, space: sp, obj: obj, policy: p, bestScore: math.Inf(-1)}, nil
+	watch, _ := report.(Watcher)
+	return &searchRun{cfg: cfg, seed: seed, report: report, watch: watch, space: sp, obj: obj, policy: p, bestScore: math.Inf(-1)}, nil
 }
 
 func (r *searchRun) do(ctx context.Context) (*SearchResult, error) {
@@ -135,13 +154,19 @@ func (r *searchRun) evaluate(ctx context.Context, a space.Arch) (float64, error)
 	r.evaluations++
 	// Of equals the first stays, so that the incumbent does not depend on
 	// when a run is looked at.
-	if r.best == nil || score > r.bestScore {
+	improved := r.best == nil || score > r.bestScore
+	if improved {
 		if err := r.improve(a, value, score); err != nil {
 			return 0, err
 		}
 	}
 	if time.Since(r.reported) >= progressEvery {
 		r.tell()
+	}
+	if r.watch != nil {
+		if err := r.watch.Evaluated(Evaluation{r.evaluations, a, value, improved}); err != nil {
+			return 0, err
+		}
 	}
 	return score, nil
 }

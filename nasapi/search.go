@@ -99,27 +99,48 @@ type SearchRequest struct {
 	On jobs.Place
 }
 
-// StartSearch submits one job for each seed and returns at once. A job that
-// the study already has is not run again: it is finished, running or resumed.
-func StartSearch(st *jobs.Study, r SearchRequest) (*Search, error) {
-	cfg, err := r.SearchConfig.Complete()
-	if err != nil {
-		return nil, err
+// specs are the jobs of a request, one for each seed, under the complete
+// configuration and as it is written in each.
+func (r SearchRequest) specs() (cfg SearchConfig, raw json.RawMessage, specs []jobs.Spec, err error) {
+	if cfg, err = r.SearchConfig.Complete(); err != nil {
+		return cfg, nil, nil, err
 	}
 	if err := CheckSeeds(r.Seeds); err != nil {
-		return nil, err
+		return cfg, nil, nil, err
 	}
 	id, err := cfg.identity()
 	if err != nil {
-		return nil, err
+		return cfg, nil, nil, err
 	}
-	raw, err := json.Marshal(id)
+	if raw, err = json.Marshal(id); err != nil {
+		return cfg, nil, nil, fmt.Errorf("search: write the configuration: %w", err)
+	}
+	for _, seed := range r.Seeds {
+		specs = append(specs, jobs.Spec{Kind: SearchKind, Numerics: Numerics, Seed: seed, Config: raw})
+	}
+	return cfg, raw, specs, nil
+}
+
+// Unfinished are the request's seeds that the study does not have done.
+func (r SearchRequest) Unfinished(st *jobs.Study) ([]int64, error) {
+	_, _, specs, err := r.specs()
+	if err != nil || r.Fresh {
+		return r.Seeds, err
+	}
+	specs, err = unfinished(st, specs)
+	var seeds []int64
+	for _, s := range specs {
+		seeds = append(seeds, s.Seed)
+	}
+	return seeds, err
+}
+
+// StartSearch submits one job for each seed and returns at once. A job that
+// the study already has is not run again: it is finished, running or resumed.
+func StartSearch(st *jobs.Study, r SearchRequest) (*Search, error) {
+	cfg, raw, specs, err := r.specs()
 	if err != nil {
-		return nil, fmt.Errorf("search: write the configuration: %w", err)
-	}
-	specs := make([]jobs.Spec, len(r.Seeds))
-	for i, seed := range r.Seeds {
-		specs[i] = jobs.Spec{Kind: SearchKind, Numerics: Numerics, Seed: seed, Config: raw}
+		return nil, err
 	}
 	batch, err := st.Submit(jobs.Batch{Title: cfg.Policy, Config: raw, Specs: specs, Fresh: r.Fresh, On: r.On})
 	if err != nil {

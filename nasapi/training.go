@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -152,21 +153,34 @@ func (r TrainingRequest) specs() (specs []jobs.Spec, batch trainingBatch, err er
 	return specs, batch, nil
 }
 
-// Unfinished is how many of the request's jobs the study does not have done.
-func (r TrainingRequest) Unfinished(st *jobs.Study) (int, error) {
-	specs, _, err := r.specs()
-	if err != nil || r.Fresh {
-		return len(specs), err
-	}
-	all, err := st.Jobs()
+// Unfinished are the request's jobs that the study does not have done: of each the place of
+// its architecture in Archs.
+func (r TrainingRequest) Unfinished(st *jobs.Study) (archs []int, err error) {
+	specs, batch, err := r.specs()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	done := map[string]bool{}
-	for _, j := range all {
-		done[j.ID] = j.Status().State == jobs.Done
+	left := specs
+	if !r.Fresh {
+		if left, err = unfinished(st, specs); err != nil {
+			return nil, err
+		}
 	}
-	return len(slices.DeleteFunc(specs, func(s jobs.Spec) bool { return done[s.ID()] })), nil
+	open := map[string]bool{}
+	for _, s := range left {
+		open[s.ID()] = true
+	}
+	for i, run := range batch.Runs {
+		spec, err := TrainingConfig{Arch: run.Arch, Data: batch.Data, Protocol: batch.Protocol}.spec(run.Seed)
+		if err != nil {
+			return nil, err
+		}
+		if id := spec.ID(); open[id] {
+			delete(open, id) // an architecture that is given twice is trained once
+			archs = append(archs, i%len(r.Archs))
+		}
+	}
+	return archs, nil
 }
 
 // StartTraining submits one job for each architecture and seed and returns at once. A
@@ -343,8 +357,29 @@ type Keeper interface {
 	Keep(n *net.Network) error
 }
 
-// checkpointEvery is the longest time of training that an end without warning costs.
-const checkpointEvery = time.Minute
+// provenance is a Reporting that keeps where a result came from; a jobs.Task is one.
+type provenance interface {
+	ReadData(name, digest string)
+	RunsOn(device string)
+}
+
+// CheckpointVariable names the environment variable that has the longest time of training
+// that an end without warning costs: 30s or 5m. By default it is a minute; 0s saves after
+// every epoch.
+const CheckpointVariable = "EVALNAS_CHECKPOINT_EVERY"
+
+// checkpointEvery reads it.
+func checkpointEvery() (time.Duration, error) {
+	text := os.Getenv(CheckpointVariable)
+	if text == "" {
+		return time.Minute, nil
+	}
+	every, err := time.ParseDuration(text)
+	if err != nil || every < 0 {
+		return 0, jobs.Config(fmt.Errorf("%s is %q: set it to the time between two checkpoints, such as 30s or 5m, or to 0s for one after every epoch", CheckpointVariable, text))
+	}
+	return every, nil
+}
 
 // TrainHandler trains one architecture under one seed in a worker process.
 func TrainHandler(ctx context.Context, t *jobs.Task) (any, error) {
@@ -381,9 +416,16 @@ func RunTraining(ctx context.Context, cfg TrainingConfig, seed int64, report Rep
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
-	job := train.Job{Device: dev, Arch: arch, Data: set, Config: cfg.Protocol, Every: checkpointEvery}
+	if p, ok := report.(provenance); ok {
+		p.ReadData(set.Name, set.Digest)
+		p.RunsOn(dev.Name())
+	}
+	job := train.Job{Device: dev, Arch: arch, Data: set, Config: cfg.Protocol}
 	job.Config.Seed = seed
 	if report != nil {
+		if job.Every, err = checkpointEvery(); err != nil {
+			return nil, err
+		}
 		if job.Restore, err = report.Restore(); err != nil {
 			return nil, err
 		}
@@ -420,48 +462,6 @@ func (r *trainReports) report(p train.Progress) {
 		}
 	}
 	r.to.Progress(p.Epoch*p.Steps+p.Step, p.Epochs*p.Steps, values)
-}
-
-// TrainingCost is what a training takes, from a few measured steps.
-type TrainingCost struct {
-	Jobs      int
-	Threads   int           // of the device that was measured
-	Each      time.Duration // of the first architecture
-	All       time.Duration // of all jobs, one after the other
-	Params    int64         // of the first architecture, without the auxiliary head
-	MultAdds  int64
-	PerSecond float64 // images, of the first architecture
-}
-
-// EstimateTraining measures a few steps of the first architecture with small batches
-// and scales them to the others by their multiply-adds. The set is not read.
-func EstimateTraining(r TrainingRequest, shape data.Shape) (TrainingCost, error) {
-	c := TrainingCost{Jobs: len(r.Archs) * len(r.Seeds)}
-	if err := r.Protocol.Fits(shape); err != nil {
-		return c, err
-	}
-	dev, err := device.Open(0)
-	if err != nil {
-		return c, err
-	}
-	speed, err := train.Measure(dev, r.Archs[0].Arch, r.Protocol, shape)
-	err = errors.Join(err, dev.Close())
-	if err != nil {
-		return c, err
-	}
-	c.Threads, c.Each, c.PerSecond = dev.Threads(), speed.Total, speed.ImagesASecond
-	for i, a := range r.Archs {
-		cost, err := net.Measure(a.Arch, r.Protocol.Network(shape))
-		if err != nil {
-			return c, err
-		}
-		if i == 0 {
-			c.Params, c.MultAdds = cost.Params, cost.MultAdds
-		}
-		share := float64(cost.MultAdds) / float64(max(1, c.MultAdds))
-		c.All += time.Duration(share*float64(c.Each)) * time.Duration(len(r.Seeds))
-	}
-	return c, nil
 }
 
 // TensorBoard writes the curves so far as TensorBoard's event files: a folder in dir for

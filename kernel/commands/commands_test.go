@@ -37,6 +37,7 @@ type notebook struct {
 func newNotebook(t *testing.T) *notebook {
 	t.Helper()
 	jobtest.Setup(t)
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir()) // settings of the person who runs the tests
 	dir := jobtest.Dir(t)
 	env := NewEnv(dir)
 	t.Cleanup(env.Close)
@@ -346,8 +347,12 @@ func TestNumbersDoNotRoundIntoAnotherMeaning(t *testing.T) {
 // id until it shows the final state.
 func TestLiveTableMoves(t *testing.T) {
 	n := newNotebook(t)
-	_, shown := n.run(`found = search("enas", nasbench101(), params(), seeds=range(2), budget=3000)
-found`)
+	budget := 3000
+	if testing.Short() { // as under the race detector, where it is slow enough
+		budget = 300
+	}
+	_, shown := n.run(fmt.Sprintf(`found = search("enas", nasbench101(), params(), seeds=range(2), budget=%d)
+found`, budget))
 	if len(shown.displays) != 1 || len(shown.byID) != 1 {
 		t.Fatalf("the search shows %d displays, %d with an id", len(shown.displays), len(shown.byID))
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	lib "go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 
 	"evalnas/kernel"
 	"evalnas/kernel/starlark"
@@ -150,6 +151,11 @@ type shownList struct {
 }
 
 func (l shownList) Bundle() (*kernel.Bundle, error) { return l.view.bundle(), nil }
+func (l shownList) Type() string                    { return "list of rows" }
+
+func (l shownList) CompareSameType(op syntax.Token, y lib.Value, depth int) (bool, error) {
+	return l.List.CompareSameType(op, y.(shownList).List, depth)
+}
 
 func (r *comparisonValue) saveMethod() (lib.Value, error) {
 	return method("save", func(args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
@@ -673,7 +679,7 @@ func seedTable(c *nasapi.Comparison) *tableView {
 			if s.Params > 0 {
 				params = count(s.Params)
 			}
-			t.addCells(groupLabel(g), tableCell{text: seed}, stateCell(s.State), tableCell{text: value}, tableCell{text: rank},
+			t.addCells(groupLabel(g), tableCell{text: seed}, stateCell(s.State, false), tableCell{text: value}, tableCell{text: rank},
 				tableCell{text: ties}, tableCell{text: percentile}, tableCell{text: params}, tableCell{text: shortHash(s.Hash)})
 			if s.Error != "" {
 				t.note("%s, seed %s: %s", g.Name, seed, lastLine(s.Error))

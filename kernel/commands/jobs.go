@@ -2,13 +2,14 @@ package commands
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	lib "go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 
 	"evalnas/kernel"
 	"evalnas/kernel/starlark"
@@ -25,16 +26,29 @@ type jobTable struct {
 
 func (t jobTable) Bundle() (*kernel.Bundle, error) { return t.view.bundle(), nil }
 
+// Type is another than that of a plain list, which Starlark would compare it with as if it were one.
+func (t jobTable) Type() string { return "list of jobs" }
+
+func (t jobTable) CompareSameType(op syntax.Token, y lib.Value, depth int) (bool, error) {
+	return t.List.CompareSameType(op, y.(jobTable).List, depth)
+}
+
 func (e *Env) jobCommands() []*starlark.Command {
 	return []*starlark.Command{
 		{
-			Name:   "jobs",
-			Params: []starlark.Param{{Name: "study", Default: lib.None, Type: "str", Doc: "folder of a study, None for this notebook's"}},
-			Doc: `List the jobs of the study: one a seed, with state, progress and incumbent.
+			Name: "jobs",
+			Params: []starlark.Param{
+				{Name: "study", Default: lib.None, Type: "str", Doc: "folder of a study, None for this notebook's"},
+				{Name: "all", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "the jobs of all studies that you have submitted to, on this machine or on one with the same home"},
+			},
+			Doc: `List the jobs of the study: one a seed, with state, place, progress, incumbent and cost.
 
-Returns a list of dicts (id, search, policy, seed, state, done, total, error).
+Returns a list of dicts (id, study, search, policy, seed, state, held, where, done, total, tries,
+retries, device_hours, error).
 
-    jobs()`,
+    jobs()
+    jobs(all=True)
+    [j["id"] for j in jobs() if j["state"] == "failed"]`,
 			Run: e.runJobs,
 		},
 		{
@@ -62,9 +76,18 @@ worker died are started again.
 }
 
 func (e *Env) runJobs(c *starlark.Call) (lib.Value, error) {
+	all, err := c.Bool("all")
+	if err != nil {
+		return nil, err
+	}
+	if all {
+		if !c.IsNone("study") {
+			return nil, c.Errorf("give a study or all=True, not both")
+		}
+		return e.jobsOfAll()
+	}
 	dir := ""
 	if !c.IsNone("study") {
-		var err error
 		if dir, err = c.String("study"); err != nil {
 			return nil, err
 		}
@@ -73,48 +96,169 @@ func (e *Env) runJobs(c *starlark.Call) (lib.Value, error) {
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}
-	out := jobTable{lib.NewList(nil), newTable("Study "+e.shortPath(st.Paths.Dir),
-		column{"search", left}, column{"policy", left}, column{"job", left}, column{"seed", right}, column{"state", left},
-		column{"progress", left}, column{"incumbent", right}, column{"error", left})}
+	l := newJobList("Study " + e.shortPath(st.Paths.Dir))
+	if err := l.add(st, e.shortPath(st.Paths.Dir), batches); err != nil {
+		return nil, err
+	}
+	return l.table(false), nil
+}
+
+// jobsOfAll lists this notebook's study and all that the user has submitted to. One that
+// cannot be read does not hide the others.
+func (e *Env) jobsOfAll() (lib.Value, error) {
+	dirs, err := jobs.Studies()
+	if err != nil {
+		return nil, err
+	}
+	if own := e.path(jobs.DefaultStudy(e.Dir)); !slices.Contains(dirs, own) && jobs.IsStudy(own) {
+		dirs = append(dirs, own)
+	}
+	title := "1 study"
+	if len(dirs) != 1 {
+		title = fmt.Sprintf("%d studies", len(dirs))
+	}
+	l := newJobList(title)
+	for _, dir := range dirs {
+		st, batches, err := e.openBatches(dir)
+		if err != nil {
+			l.view.note("Study %s: %v", e.shortPath(dir), err)
+			continue
+		}
+		if err := l.add(st, e.shortPath(dir), batches); err != nil {
+			return nil, err
+		}
+	}
+	return l.table(len(dirs) > 1), nil
+}
+
+// jobList gathers the rows of jobs().
+type jobList struct {
+	list     *lib.List
+	view     *tableView
+	rows     []jobEntry
+	statuses []jobs.Status
+}
+
+// jobEntry is a job that is listed, with what its batch knows of it.
+type jobEntry struct {
+	study string
+	batch *jobs.BatchHandle
+	job   *jobs.Job
+	seed  int64
+	where string
+}
+
+func newJobList(title string) *jobList {
+	return &jobList{list: lib.NewList(nil), view: newTable(title,
+		column{"study", left}, column{"search", left}, column{"policy", left}, column{"job", left}, column{"seed", right}, column{"state", left}, column{"where", left},
+		column{"progress", left}, column{"incumbent", right}, column{"tries", right}, column{"device-hours", right})}
+}
+
+// add lists the jobs of a study; name is what it is called in the table.
+func (l *jobList) add(st *jobs.Study, name string, batches []*jobs.BatchHandle) error {
+	begin := len(l.rows)
+	var all []*jobs.Job
 	for _, b := range batches {
 		if b.Err != nil {
-			out.view.note("Search %s cannot be read: %v", b.ID, b.Err)
+			l.view.note("Search %s cannot be read: %v", b.ID, b.Err)
 			continue
 		}
 		seeds, err := b.Seeds()
 		if err != nil {
-			out.view.note("Search %s: %v", b.ID, err)
+			l.view.note("Search %s: %v", b.ID, err)
 			continue
 		}
 		for i, j := range b.Jobs() {
-			if err := out.add(b, j, seeds[i]); err != nil {
-				return nil, err
-			}
+			all = append(all, j)
+			l.rows = append(l.rows, jobEntry{study: name, batch: b, job: j, seed: seeds[i]})
+			l.statuses = append(l.statuses, j.Status())
 		}
 	}
-	return out, nil
+	where, trouble := st.Where(all, l.statuses[begin:])
+	if trouble != "" {
+		l.view.note("SLURM cannot be asked: %s", trouble)
+	}
+	for i, text := range where {
+		e := &l.rows[begin+i]
+		e.where = text
+		if err := l.list.Append(e.dict(st.Paths.Dir, l.statuses[begin+i])); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (t jobTable) add(b *jobs.BatchHandle, j *jobs.Job, seed int64) error {
-	st := j.Status()
-	incumbent := ""
+func (e jobEntry) dict(study string, st jobs.Status) lib.Value {
+	return dict(
+		"id", lib.String(e.job.ID), "study", lib.String(study), "search", lib.String(e.batch.ID), "policy", lib.String(e.batch.Title), "seed", lib.MakeInt64(e.seed),
+		"state", lib.String(st.State), "held", lib.Bool(st.Held), "where", lib.String(e.where), "done", lib.MakeInt(st.Done), "total", lib.MakeInt(st.Total),
+		"tries", lib.MakeInt(st.Tries()), "retries", lib.MakeInt(st.Retries), "device_hours", lib.Float(st.Spent.Hours()), "error", lib.String(st.Error))
+}
+
+// table is the list as it is shown; several has it say which study each job is of.
+func (l *jobList) table(several bool) jobTable {
+	tries := triesTexts(l.statuses)
+	var why reasons
+	for i, e := range l.rows {
+		study := ""
+		if several {
+			study = e.study
+		}
+		l.addRow(e, study, tries[i], l.statuses[i])
+		why.below(l.view, "job "+shortHash(e.job.ID), l.statuses[i])
+	}
+	l.view.dropEmptyColumns("study", "where", "incumbent", "tries", "device-hours")
+	once := l.once()
+	if len(once) > 0 {
+		l.view.title += ": " + jobs.StatesText(once)
+	}
+	l.view.noteCost(once, !slices.ContainsFunc(once, unfinished))
+	return jobTable{l.list, l.view}
+}
+
+// once has the status of each job a single time: several searches may have asked for it.
+func (l *jobList) once() []jobs.Status {
+	seen := map[string]bool{}
+	var all []jobs.Status
+	for i, e := range l.rows {
+		if dir := e.job.Paths.Dir; !seen[dir] {
+			seen[dir] = true
+			all = append(all, l.statuses[i])
+		}
+	}
+	return all
+}
+
+func (l *jobList) addRow(e jobEntry, study, tries string, st jobs.Status) {
+	incumbent, hours := "", ""
 	if v, ok := st.Values["incumbent"].(float64); ok {
 		incumbent = number(v)
+	}
+	if st.Spent > 0 {
+		hours = hoursText(st.Spent)
 	}
 	share := 0.0
 	if st.Total > 0 {
 		share = float64(st.Done) / float64(st.Total)
 	}
-	title := b.Title
-	if guidedByTest(b) {
+	title := e.batch.Title
+	if guidedByTest(e.batch) {
 		title += oracleTag
-		t.view.oracle = true
+		l.view.oracle = true
 	}
-	t.view.addCells(tableCell{text: shortHash(b.ID)}, tableCell{text: title}, tableCell{text: shortHash(j.ID)}, tableCell{text: fmt.Sprint(seed)},
-		stateCell(st.State), progressCell(share), tableCell{text: incumbent}, tableCell{text: lastLine(st.Error)})
-	return t.Append(dict(
-		"id", lib.String(j.ID), "search", lib.String(b.ID), "policy", lib.String(b.Title), "seed", lib.MakeInt64(seed),
-		"state", lib.String(st.State), "done", lib.MakeInt(st.Done), "total", lib.MakeInt(st.Total), "error", lib.String(st.Error)))
+	l.view.addCells(tableCell{text: study}, tableCell{text: shortHash(e.batch.ID)}, tableCell{text: title}, tableCell{text: shortHash(e.job.ID)}, tableCell{text: fmt.Sprint(e.seed)},
+		stateCell(st.State, st.Held), tableCell{text: e.where}, progressCell(share), tableCell{text: incumbent}, tableCell{text: tries}, tableCell{text: hours})
+}
+
+// hoursText is the number of device-hours in a column of them.
+func hoursText(d time.Duration) string {
+	switch h := d.Hours(); {
+	case h >= 10:
+		return fmt.Sprintf("%.0f", h)
+	case h >= 0.001:
+		return fmt.Sprintf("%.3f", h)
+	}
+	return "< 0.001"
 }
 
 // guidedByTest tells whether a batch of jobs is an oracle search. One that
@@ -131,7 +275,7 @@ func (e *Env) openStudy(dir string) (*jobs.Study, error) {
 		return e.study("")
 	}
 	path := e.path(dir)
-	if _, err := os.Stat(jobs.StudyPaths{Dir: path}.Version()); errors.Is(err, fs.ErrNotExist) {
+	if !jobs.IsStudy(path) {
 		return nil, fmt.Errorf("%s is not a study: a study is a folder that search(...) made, as a rule .evalnas beside the notebook", path)
 	}
 	return e.study(dir)

@@ -3,7 +3,6 @@ package commands
 import (
 	"context"
 	"fmt"
-	"html"
 	"maps"
 	"slices"
 	"strings"
@@ -32,10 +31,10 @@ type work interface {
 // handle is the jobs of a work.
 type handle interface {
 	ID() string
+	Study() *jobs.Study
 	Jobs() []*jobs.Job
 	Statuses() ([]jobs.Status, error)
 	Wait(ctx context.Context) error
-	Cancel() error
 }
 
 // liveTables keeps the displays of searches and trainings up to date until their last
@@ -55,8 +54,9 @@ type liveTable struct {
 	id    string
 	work  work
 	out   kernel.Output
-	last  string // what was sent
-	final bool   // the last state was sent while it was final
+	last  string    // what was sent
+	final bool      // the last state was sent while it was final
+	due   time.Time // of the next look: the longer one takes, the later
 }
 
 // of says whether the table shows the work, or another handle on the same jobs.
@@ -114,7 +114,9 @@ func (l *liveTables) settle(w work) error {
 
 // send updates the display if there is news, or always if asked.
 func (t *liveTable) send(always bool) error {
+	began := time.Now()
 	b, final, err := t.work.render()
+	t.due = began.Add(jobs.LookAgain(time.Since(began)))
 	if err != nil {
 		return err
 	}
@@ -164,6 +166,10 @@ func (l *liveTables) step() bool {
 		if t.final {
 			continue
 		}
+		if time.Now().Before(t.due) {
+			l.running = true
+			continue
+		}
 		// A state that cannot be read now is read at the next step; wait and
 		// the next command report it.
 		if err := t.send(false); err != nil || !t.final {
@@ -201,34 +207,25 @@ func searchBundle(s *nasapi.Search) (b *kernel.Bundle, final bool, err error) {
 		return nil, false, err
 	}
 	final = !slices.ContainsFunc(statuses, unfinished)
-	where, trouble := whereTexts(s.Study(), s.Jobs(), statuses)
-	elsewhere := slices.ContainsFunc(where, func(text string) bool { return text != "" })
-	columns := []column{{"seed", right}, {"state", left}}
-	if elsewhere {
-		columns = append(columns, column{"where", left})
-	}
-	columns = append(columns, column{"progress", left}, column{"evaluations", right})
+	where, trouble := s.Study().Where(s.Jobs(), statuses)
+	tries := triesTexts(statuses)
+	columns := []column{{"seed", right}, {"state", left}, {"where", left}, {"tries", right}, {"progress", left}, {"evaluations", right}}
 	if !final {
 		columns = append(columns, column{"per second", right}, column{"remaining", right})
 	}
 	t := newTable(searchTitle(s, statuses), append(columns, column{"incumbent", right}, column{"cell", left})...)
+	var why reasons
 	for i, st := range statuses {
-		row := []tableCell{{text: fmt.Sprint(s.Seeds[i])}, stateCell(st.State)}
-		if elsewhere {
-			row = append(row, tableCell{text: where[i]})
-		}
-		row = append(row, progressCells(s, st)...)
+		row := append([]tableCell{{text: fmt.Sprint(s.Seeds[i])}, stateCell(st.State, st.Held), {text: where[i]}, {text: tries[i]}}, progressCells(s, st)...)
 		if !final {
 			row = append(row, paceCells(st)...)
 		}
 		t.addCells(append(row, incumbentCells(st)...)...)
+		why.below(t, fmt.Sprintf("seed %d", s.Seeds[i]), st)
 	}
+	t.dropEmptyColumns("where", "tries", "per second", "remaining", "incumbent", "cell")
 	t.note("Incumbent: %s. Search %s.", s.Config.Objective.Describe(), s.ID())
-	for i, st := range statuses {
-		if st.State == jobs.Failed || st.State == jobs.Lost {
-			t.note("Seed %d %s: %s", s.Seeds[i], st.State, lastLine(st.Error))
-		}
-	}
+	t.noteCost(statuses, final)
 	if trouble != "" && !final {
 		t.note("SLURM cannot be asked: %s", trouble)
 	}
@@ -241,22 +238,7 @@ func searchTitle(s *nasapi.Search, statuses []jobs.Status) string {
 	if s.Config.Objective.Minimise {
 		guided += ", minimised"
 	}
-	return fmt.Sprintf("%s on %s, guided by %s, budget %s a seed: %s", s.Config.Policy, s.Space, guided, count(s.Config.Budget), statesText(statuses))
-}
-
-// statesText counts states: "3 done, 1 running".
-func statesText(statuses []jobs.Status) string {
-	n := map[jobs.State]int{}
-	for _, st := range statuses {
-		n[st.State]++
-	}
-	var parts []string
-	for _, state := range []jobs.State{jobs.Done, jobs.Running, jobs.Pending, jobs.Failed, jobs.Cancelled, jobs.Lost} {
-		if n[state] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n[state], state))
-		}
-	}
-	return strings.Join(parts, ", ")
+	return fmt.Sprintf("%s on %s, guided by %s, budget %s a seed: %s", s.Config.Policy, s.Space, guided, count(s.Config.Budget), jobs.StatesText(statuses))
 }
 
 func progressCells(s *nasapi.Search, st jobs.Status) []tableCell {
@@ -290,18 +272,6 @@ func incumbentCells(st jobs.Status) []tableCell {
 		cells[1].text = shortHash(h)
 	}
 	return cells
-}
-
-var stateColours = map[jobs.State]string{
-	jobs.Done: "#1a7f37", jobs.Running: "#0b62c4", jobs.Failed: "#b00020", jobs.Lost: "#b00020", jobs.Cancelled: "#8a6d00",
-}
-
-func stateCell(s jobs.State) tableCell {
-	c := tableCell{text: string(s)}
-	if colour := stateColours[s]; colour != "" {
-		c.markup = fmt.Sprintf(`<span style="color:%s">%s</span>`, colour, html.EscapeString(string(s)))
-	}
-	return c
 }
 
 func progressCell(share float64) tableCell {

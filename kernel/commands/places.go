@@ -23,36 +23,77 @@ type placeValue struct {
 	place jobs.Place
 }
 
-func (p *placeValue) Type() string   { return "place" }
-func (p *placeValue) String() string { return "slurm(" + optionsText(*p.place.Slurm) + ")" }
+func newPlace(p jobs.Place) *placeValue {
+	return &placeValue{unhashable: unhashable{"place"}, place: p}
+}
 
-// optionsText are the options that were given, as keywords.
-func optionsText(o slurm.Options) string {
+func (p *placeValue) Type() string { return "place" }
+func (p *placeValue) String() string {
+	if p.place.Slurm != nil {
+		return "slurm(" + keywordsText(slurmKeywords(p.place.Slurm)) + ")"
+	}
+	return "local(" + keywordsText(localKeywords(&p.place.Local)) + ")"
+}
+
+// keyword is an option of a place: its name in a cell and where its value is kept, a
+// *string, *int or *[]string.
+type keyword struct {
+	name string
+	to   any
+}
+
+func slurmKeywords(o *slurm.Options) []keyword {
+	return []keyword{
+		{"partition", &o.Partition}, {"account", &o.Account}, {"qos", &o.QOS}, {"time", &o.Time}, {"mem", &o.Memory}, {"gres", &o.Gres},
+		{"cpus", &o.CPUs}, {"gpus", &o.GPUs}, {"parallel", &o.Parallel}, {"setup", &o.Setup}, {"options", &o.Options},
+	}
+}
+
+func localKeywords(l *jobs.Local) []keyword {
+	return []keyword{{"cores", &l.Cores}, {"mem", &l.Memory}, {"priority", &l.Priority}}
+}
+
+// keywordsText are the options that were given.
+func keywordsText(all []keyword) string {
 	var words []string
-	for _, w := range []struct{ name, value string }{
-		{"partition", o.Partition}, {"account", o.Account}, {"qos", o.QOS}, {"time", o.Time}, {"mem", o.Memory}, {"gres", o.Gres},
-	} {
-		if w.value != "" {
-			words = append(words, fmt.Sprintf("%s=%q", w.name, w.value))
-		}
-	}
-	for _, n := range []struct {
-		name  string
-		value int
-	}{{"cpus", o.CPUs}, {"gpus", o.GPUs}, {"parallel", o.Parallel}} {
-		if n.value != 0 {
-			words = append(words, fmt.Sprintf("%s=%d", n.name, n.value))
-		}
-	}
-	for _, l := range []struct {
-		name string
-		all  []string
-	}{{"setup", o.Setup}, {"options", o.Options}} {
-		if len(l.all) > 0 {
-			words = append(words, fmt.Sprintf("%s=[%s]", l.name, quoted(l.all)))
+	for _, k := range all {
+		switch v := k.to.(type) {
+		case *string:
+			if *v != "" {
+				words = append(words, fmt.Sprintf("%s=%q", k.name, *v))
+			}
+		case *int:
+			if *v != 0 {
+				words = append(words, fmt.Sprintf("%s=%d", k.name, *v))
+			}
+		case *[]string:
+			if len(*v) > 0 {
+				words = append(words, fmt.Sprintf("%s=[%s]", k.name, quoted(*v)))
+			}
 		}
 	}
 	return strings.Join(words, ", ")
+}
+
+// readKeywords takes the options that a call gives; the others stay as they are.
+func readKeywords(c *starlark.Call, all []keyword) (err error) {
+	for _, k := range all {
+		if !c.Given(k.name) {
+			continue
+		}
+		switch to := k.to.(type) {
+		case *string:
+			*to, err = c.String(k.name)
+		case *int:
+			*to, err = c.Int(k.name)
+		case *[]string:
+			*to, err = c.Strings(k.name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // settingsFile holds what a person always asks for: beside the notebook, or in the user's
@@ -61,6 +102,7 @@ const settingsFile = "evalnas.toml"
 
 // settings is the content of the file.
 type settings struct {
+	Local jobs.Local    `toml:"local"`
 	Slurm slurm.Options `toml:"slurm"`
 }
 
@@ -80,10 +122,20 @@ func (e *Env) settings() (settings, error) {
 			return s, fmt.Errorf("%s: %w", file, err)
 		}
 		if unknown := meta.Undecoded(); len(unknown) > 0 {
-			return s, fmt.Errorf("%s has %s, which nothing reads: there is [slurm] with partition, account, qos, time, mem, cpus, gpus, gres, parallel, setup and options", file, unknown[0])
+			return s, fmt.Errorf("%s has %s, which nothing reads: there is [local] with %s, and [slurm] with %s", file, unknown[0], keywordNames(localKeywords(&s.Local)), keywordNames(slurmKeywords(&s.Slurm)))
 		}
 	}
 	return s, nil
+}
+
+// keywordNames are "a, b and c".
+func keywordNames(all []keyword) string {
+	var names []string
+	for _, k := range all {
+		names = append(names, k.name)
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
 func (e *Env) placeCommands() []*starlark.Command {
@@ -97,6 +149,27 @@ func (e *Env) placeCommands() []*starlark.Command {
 		return starlark.Param{Name: name, KeywordOnly: true, Default: lib.NewList(nil), Type: "list of str", Doc: doc}
 	}
 	return []*starlark.Command{{
+		Name: "local",
+		Params: []starlark.Param{
+			number("cores", "cores of a job, 0 for one slot of this machine"),
+			text("mem", `memory that a job may take, such as "8G"; "" for the share of its slots`),
+			number("priority", "higher ones start first among the jobs that wait in the study"),
+			number("gpus", "GPUs of a job: none can be used for now"),
+		},
+		Doc: `This machine as the place of jobs: search(..., on=local(cores=2, mem="8G")).
+
+The machine is cut into slots, as many as it has cores (or $EVALNAS_SLOTS), each with its share of
+cores and memory; all notebooks of a user share them. A job takes whole slots: as many as its cores
+and its memory need, one by default. It is bound to their cores, computes on as many threads, and is
+kept below its memory: a job that takes more fails and says so. No result depends on any of this.
+Without on= jobs run as local() has them. What is left out comes from the file evalnas.toml beside
+the notebook, then from the user's configuration folder:
+
+    [local]
+    cores = 2
+    mem = "8G"`,
+		Run: e.runLocal,
+	}, {
 		Name: "slurm",
 		Params: []starlark.Param{
 			text("partition", "of the cluster; `sinfo` lists them"),
@@ -127,72 +200,78 @@ and train shows the script.`,
 	}}
 }
 
+func (e *Env) runLocal(c *starlark.Call) (lib.Value, error) {
+	set, err := e.settings()
+	if err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	gpus, err := c.Int("gpus")
+	if err != nil {
+		return nil, err
+	}
+	if err := refuseGPUs(c, gpus); err != nil {
+		return nil, err
+	}
+	l := set.Local
+	if err := readKeywords(c, localKeywords(&l)); err != nil {
+		return nil, err
+	}
+	if err := l.Check(); err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	return newPlace(jobs.Place{Local: l}), nil
+}
+
 func (e *Env) runSlurm(c *starlark.Call) (lib.Value, error) {
 	set, err := e.settings()
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}
 	o := set.Slurm
-	for _, t := range []struct {
-		name string
-		to   *string
-	}{{"partition", &o.Partition}, {"time", &o.Time}, {"mem", &o.Memory}, {"account", &o.Account}, {"qos", &o.QOS}, {"gres", &o.Gres}} {
-		if !c.Given(t.name) {
-			continue
-		}
-		if *t.to, err = c.String(t.name); err != nil {
-			return nil, err
-		}
-	}
-	for _, n := range []struct {
-		name string
-		to   *int
-	}{{"cpus", &o.CPUs}, {"gpus", &o.GPUs}, {"parallel", &o.Parallel}} {
-		if !c.Given(n.name) {
-			continue
-		}
-		if *n.to, err = c.Int(n.name); err != nil {
-			return nil, err
-		}
-	}
-	for _, l := range []struct {
-		name string
-		to   *[]string
-	}{{"setup", &o.Setup}, {"options", &o.Options}} {
-		if !c.Given(l.name) {
-			continue
-		}
-		if *l.to, err = c.Strings(l.name); err != nil {
-			return nil, err
-		}
+	if err := readKeywords(c, slurmKeywords(&o)); err != nil {
+		return nil, err
 	}
 	if err := o.Check(); err != nil {
 		return nil, c.Errorf("%w", err)
 	}
-	return &placeValue{unhashable: unhashable{"place"}, place: jobs.Place{Slurm: &o}}, nil
+	return newPlace(jobs.Place{Slurm: &o}), nil
 }
 
 // placeParams are the parameters of what starts jobs.
 func placeParams() []starlark.Param {
 	return []starlark.Param{
-		{Name: "on", KeywordOnly: true, Default: lib.None, Type: "place", Doc: `where the jobs run: None is this machine, slurm(partition="cpu") a cluster`},
+		{Name: "on", KeywordOnly: true, Default: lib.None, Type: "place", Doc: `where the jobs run: None is this machine, local(cores=2) more of it for each, slurm(partition="cpu") a cluster`},
 		{Name: "dry_run", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "with on=slurm(...): show the script and submit nothing"},
 	}
 }
 
-// placeArg is the place that on= asks for.
-func placeArg(c *starlark.Call) (jobs.Place, error) {
+// placeArg is the place that on= asks for, or that of local().
+func (e *Env) placeArg(c *starlark.Call) (jobs.Place, error) {
 	if c.IsNone("on") {
-		return jobs.Place{}, nil
+		set, err := e.settings()
+		if err == nil {
+			err = set.Local.Check()
+		}
+		if err != nil {
+			return jobs.Place{}, c.Errorf("%w", err)
+		}
+		return jobs.Place{Local: set.Local}, nil
 	}
 	p, ok := c.Value("on").(*placeValue)
 	if !ok {
-		return jobs.Place{}, named(c, "TypeError", `on is %s: give slurm(...), or leave it out for this machine`, c.Value("on").Type())
+		return jobs.Place{}, named(c, "TypeError", `on is %s: give slurm(...) or local(...), or leave it out for this machine`, c.Value("on").Type())
 	}
-	if p.place.Slurm.GPUs > 0 {
-		return jobs.Place{}, c.Errorf("gpus=%d: this engine computes on processors only, so a GPU would stand idle: leave gpus out, give cpus instead", p.place.Slurm.GPUs)
+	if p.place.Slurm != nil {
+		return p.place, refuseGPUs(c, p.place.Slurm.GPUs)
 	}
 	return p.place, nil
+}
+
+func refuseGPUs(c *starlark.Call, gpus int) error {
+	if gpus == 0 {
+		return nil
+	}
+	return c.Errorf("gpus=%d: %w", gpus, jobs.ErrNoUseForGPUs)
 }
 
 // dryRun shows the script of n jobs, if that was asked for.
@@ -210,30 +289,4 @@ func dryRun(c *starlark.Call, st *jobs.Study, p jobs.Place, n int) (shown bool, 
 	}
 	c.Cell.Out.Stream("stdout", script)
 	return true, nil
-}
-
-// whereTexts says of each job where it runs, or where it waits: nothing of those that run
-// or wait on this machine.
-func whereTexts(st *jobs.Study, all []*jobs.Job, statuses []jobs.Status) (texts []string, trouble string) {
-	queue, trouble := st.Queue()
-	here, err := os.Hostname()
-	if err != nil {
-		here = ""
-	}
-	texts = make([]string, len(all))
-	for i, j := range all {
-		q, queued := queue[j.ID]
-		switch s := statuses[i]; {
-		case s.State == jobs.Running && queued:
-			texts[i] = fmt.Sprintf("%s, SLURM %s", s.Host, q.Task)
-		case s.State == jobs.Pending && queued:
-			texts[i] = fmt.Sprintf("SLURM %s: %s", q.Task, strings.ToLower(q.State))
-			if q.Reason != "" && q.Reason != "None" {
-				texts[i] += " (" + q.Reason + ")"
-			}
-		case (s.State == jobs.Running || s.State == jobs.Done) && s.Host != here:
-			texts[i] = s.Host
-		}
-	}
-	return texts, trouble
 }

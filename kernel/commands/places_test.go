@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"evalnas/nasapi/host"
+	"evalnas/nasapi/jobs"
 	"evalnas/nasapi/jobs/slurm/slurmtest"
 )
 
@@ -51,7 +53,7 @@ func TestTableSaysWhatASeedWaitsFor(t *testing.T) {
 			t.Fatal(final, err)
 		}
 		text := table.Data["text/plain"].(string)
-		if strings.Contains(text, "where") && strings.Contains(text, "pending (JobHeldUser)") {
+		if strings.Contains(text, "where") && strings.Contains(text, ": JobHeldUser") {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -88,6 +90,45 @@ func TestSlurmShowsItsScript(t *testing.T) {
 	}
 }
 
+// TestMoreOfThisMachine: a job of two cores has two slots, without any option where the
+// settings say so.
+func TestMoreOfThisMachine(t *testing.T) {
+	if len(host.Cores()) < 2 {
+		t.Skip("two cores are not at hand")
+	}
+	n := newNotebook(t)
+	slots := func(code string) []int {
+		t.Helper()
+		n.run("found = " + code + "\nwait(found)")
+		j := n.lastBatch().Jobs()[0]
+		if s := j.Status(); s.State != jobs.Done {
+			t.Fatalf("%s: %+v", code, s)
+		}
+		return j.Status().Slots
+	}
+	if got := slots(`search("random", nasbench101(4), params(), seeds=[1], budget=5, on=local(cores=2, mem="1G", priority=3))`); len(got) != 2 {
+		t.Errorf("two cores are slots %v", got)
+	}
+	if got := slots(`search("random", nasbench101(4), params(), seeds=[2], budget=5)`); len(got) != 1 {
+		t.Errorf("a job has slots %v", got)
+	}
+	const toml = "[local]\ncores = 2\npriority = 1\n"
+	if err := os.WriteFile(filepath.Join(n.env.Dir, "evalnas.toml"), []byte(toml), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := slots(`search("random", nasbench101(4), params(), seeds=[3], budget=5)`); len(got) != 2 {
+		t.Errorf("with settings a job has slots %v", got)
+	}
+	for code, want := range map[string]string{
+		`local()`:                    "local(cores=2, priority=1)",
+		`local(cores=1, mem="512M")`: `local(cores=1, mem="512M", priority=1)`,
+	} {
+		if got := n.value(code); got != want {
+			t.Errorf("%s is %s, want %s", code, got, want)
+		}
+	}
+}
+
 func TestBadPlaces(t *testing.T) {
 	n := newNotebook(t)
 	for code, want := range map[string]string{
@@ -99,6 +140,13 @@ func TestBadPlaces(t *testing.T) {
 		`slurm(options=["exclude"])`:     "give options of sbatch",
 		`slurm(setup=["a\nb"])`:          "line break",
 		`slurm(gpus=1, gres="gpu:1")`:    "gpus or gres",
+		`local(cores=-1)`:                "cores is -1",
+		`local(cores=100000)`:            "cores=100000: this machine has",
+		`local(mem="much")`:              `mem is "much"`,
+		`local(mem="900000G")`:           `mem="900000G": this machine has`,
+		`local(gpus=1)`:                  "a GPU would stand idle: leave gpus out",
+		`local(partition="cpu")`:         "partition",
+		`search("random", nasbench101(), params(), seeds=[1], budget=5, dry_run=True, on=local())`: "give on=slurm(...)",
 		`search("random", nasbench101(), params(), seeds=[1], budget=5, on="slurm")`:               "on is string",
 		`search("random", nasbench101(), params(), seeds=[1], budget=5, dry_run=True)`:             "give on=slurm(...)",
 		`search("random", nasbench101(), params(), seeds=[1], budget=5, on=slurm(gpus=1))`:         "a GPU would stand idle",
@@ -114,6 +162,7 @@ func TestBadPlaces(t *testing.T) {
 		"[slurm]\npartitions = \"x\"\n": "slurm.partitions, which nothing reads",
 		"[slurm\n":                      "evalnas.toml",
 		"[slurm]\ntime = \"soon\"\n":    `time is "soon"`,
+		"[local]\ncpus = 2\n":           "local.cpus, which nothing reads: there is [local] with cores, mem and priority, and [slurm] with partition,",
 	} {
 		if err := os.WriteFile(filepath.Join(n.env.Dir, "evalnas.toml"), []byte(text), 0o644); err != nil {
 			t.Fatal(err)

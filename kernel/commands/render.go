@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -31,7 +32,14 @@ type tableView struct {
 	title   string
 	columns []column
 	rows    [][]tableCell
+	beneath map[int]remark // by the row that it follows
 	notes   []string
+}
+
+// remark is lines of text beneath a row, over the whole width.
+type remark struct {
+	text string
+	bad  bool // says what went wrong
 }
 
 // tableCell is one entry; markup replaces the escaped text in HTML.
@@ -55,13 +63,25 @@ func (t *tableView) add(texts ...string) {
 
 func (t *tableView) addCells(row ...tableCell) { t.rows = append(t.rows, row) }
 
+// below adds a remark on the row that was added last.
+func (t *tableView) below(text string, bad bool) {
+	if t.beneath == nil {
+		t.beneath = map[int]remark{}
+	}
+	t.beneath[len(t.rows)-1] = remark{text, bad}
+}
+
 func (t *tableView) note(format string, args ...any) {
 	t.notes = append(t.notes, fmt.Sprintf(format, args...))
 }
 
-// dropEmptyColumns removes the columns in which no row has an entry.
-func (t *tableView) dropEmptyColumns() {
+// dropEmptyColumns removes those of the named columns, of all where none is named, in which
+// no row has an entry.
+func (t *tableView) dropEmptyColumns(titles ...string) {
 	keep := make([]bool, len(t.columns))
+	for i, c := range t.columns {
+		keep[i] = len(titles) > 0 && !slices.Contains(titles, c.title)
+	}
 	for _, row := range t.rows {
 		for i, c := range row {
 			keep[i] = keep[i] || c.text != ""
@@ -105,6 +125,26 @@ func (a alignment) headStyle() string {
 	return padding + "white-space:normal;vertical-align:bottom;text-align:" + side + ";"
 }
 
+// The width of a remark is that of the table, of a narrow one more; its lines are broken.
+const (
+	remarkStyle = "margin:0 0 4px 1em;padding:2px 8px;box-sizing:border-box;width:0;min-width:max(calc(100% - 1em),36em);max-height:14em;overflow:auto;" +
+		"white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere;font-family:monospace;font-size:90%;line-height:1.3;text-align:left;color:inherit;"
+	badRemark  = remarkStyle + "background:rgba(224,56,63,0.1);border-left:3px solid " + red
+	calmRemark = remarkStyle + "background:transparent;border-left:3px solid " + yellow
+)
+
+func (r remark) html(columns int) string {
+	style := calmRemark
+	if r.bad {
+		style = badRemark
+	}
+	return fmt.Sprintf(`<tr><td colspan="%d" style="padding:0;text-align:left"><pre style="%s">%s</pre></td></tr>`, columns, style, html.EscapeString(r.text))
+}
+
+func (r remark) plain() string {
+	return "    | " + strings.ReplaceAll(r.text, "\n", "\n    | ") + "\n"
+}
+
 func (t *tableView) html() string {
 	var b strings.Builder
 	b.WriteString(`<div class="evalnas" style="overflow-x:auto">`)
@@ -119,7 +159,7 @@ func (t *tableView) html() string {
 		fmt.Fprintf(&b, `<th style="%s">%s</th>`, c.align.headStyle(), html.EscapeString(c.title))
 	}
 	b.WriteString("</tr></thead><tbody>")
-	for _, row := range t.rows {
+	for n, row := range t.rows {
 		b.WriteString("<tr>")
 		for i, c := range row {
 			markup := c.markup
@@ -129,6 +169,9 @@ func (t *tableView) html() string {
 			fmt.Fprintf(&b, `<td style="%s">%s</td>`, t.columns[i].align.style(), markup)
 		}
 		b.WriteString("</tr>")
+		if r, ok := t.beneath[n]; ok {
+			b.WriteString(r.html(len(t.columns)))
+		}
 	}
 	b.WriteString("</tbody></table>")
 	for _, n := range t.notes {
@@ -169,8 +212,11 @@ func (t *tableView) text() string {
 		b.WriteString(strings.TrimRight(strings.Join(parts, "  "), " ") + "\n")
 	}
 	line(func(i int) string { return t.columns[i].title })
-	for _, row := range t.rows {
+	for n, row := range t.rows {
 		line(func(i int) string { return row[i].text })
+		if r, ok := t.beneath[n]; ok {
+			b.WriteString(r.plain())
+		}
 	}
 	for _, n := range t.notes {
 		b.WriteString(n + "\n")

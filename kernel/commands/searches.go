@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -73,13 +74,14 @@ var searchAttrs = attrTable[*searchValue]{
 	{"seeds", "list of the seeds", func(s *searchValue) (lib.Value, error) { return toValue(s.search.Seeds) }},
 	{"budget", "evaluations of the objective for each seed", func(s *searchValue) (lib.Value, error) { return lib.MakeInt(s.search.Config.Budget), nil }},
 	{"config", "the complete configuration as a dict, defaults filled in", func(s *searchValue) (lib.Value, error) { return toValue(s.search.Config) }},
-	{"states", "dict of seed to state: pending, running, done, failed, cancelled or lost", (*searchValue).states},
+	{"states", "dict of seed to state: pending, running, checkpointed, preempted, done, failed, cancelled or lost", (*searchValue).states},
 	{"finished", "True when no seed is waiting or running", func(s *searchValue) (lib.Value, error) {
 		return lib.Bool(!slices.ContainsFunc(s.statuses(), unfinished)), nil
 	}},
 	{"values", "dict of seed to the objective's value of the selected architecture, in seed order; an error while seeds are unfinished", (*searchValue).values},
 	{"traces", "dict of seed to the list of (evaluations, value) at which the incumbent changed; an error while seeds are unfinished", (*searchValue).traces},
 	{"errors", "dict of seed to what failed, empty if nothing did", (*searchValue).errors},
+	{"provenance", provenanceDoc, func(s *searchValue) (lib.Value, error) { return provenance(s.search.Jobs()) }},
 	{"jobs", "list of the ids of its jobs, in seed order", func(s *searchValue) (lib.Value, error) {
 		var ids []string
 		for _, j := range s.search.Jobs() {
@@ -211,6 +213,8 @@ func (e *Env) searchCommands() []*starlark.Command {
 				{Name: "seeds", KeywordOnly: true, Type: "list of int", Doc: "one independent run (and job) a seed"},
 				{Name: "budget", KeywordOnly: true, Type: "int", Doc: "evaluations of the objective a seed, repeated ones counted"},
 				{Name: "minimise", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "lower values of the objective are better"},
+				confirmParam(),
+				{Name: "debug", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "a few evaluations of the first seed in the foreground, without a job"},
 				{Name: "fresh", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "run finished seeds again instead of taking their results"},
 				{Name: "params", Rest: true, Doc: "parameters of the policy, such as population=50"},
 			}, placeParams()...),
@@ -236,16 +240,6 @@ timeout it is an error, and the jobs go on.
     wait(found)`,
 			Run: e.runWait,
 		},
-		{
-			Name:   "cancel",
-			Params: []starlark.Param{{Name: "searches", Variadic: true, Type: "search, training or job id", Doc: "searches and trainings, lists of them, or ids of jobs"}},
-			Doc: `Cancel the seeds that have not finished; finished ones keep their results.
-
-The same search(...) again runs what was cancelled.
-
-    cancel(found)`,
-			Run: e.runCancel,
-		},
 	}
 }
 
@@ -257,7 +251,9 @@ The policy decides how to search, the objective guides it, and the final evaluat
 matter: compare(..., by=...). The value of the objective is maximised unless minimise=True. The
 result shows itself as a live table; ` + "`.selected`" + ` is one architecture a seed, the best that the
 objective saw. The same request again finds the finished jobs; jobs outlive the kernel, and
-attach(...) finds them again.
+attach(...) finds them again. What the seeds will take is measured for a moment and shown before
+anything is submitted. debug=True runs the beginning of the first seed in the cell instead, with
+every evaluation.
 
     found = search("evolution", space, params(), seeds=range(1268, 1278), budget=1000)
     found
@@ -276,15 +272,24 @@ func (e *Env) runSearch(c *starlark.Call) (lib.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	if debug, err := c.Bool("debug"); err != nil || debug {
+		if err != nil {
+			return nil, err
+		}
+		return debugSearch(c, req)
+	}
 	st, err := e.study("")
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}
-	if req.On, err = placeArg(c); err != nil {
+	if req.On, err = e.placeArg(c); err != nil {
 		return nil, err
 	}
 	if shown, err := dryRun(c, st, req.On, len(req.Seeds)); err != nil || shown {
 		return lib.None, err
+	}
+	if err := announceSearch(c, st, req); err != nil {
+		return nil, err
 	}
 	s, err := nasapi.StartSearch(st, req)
 	if err != nil {
@@ -324,6 +329,70 @@ func searchRequest(c *starlark.Call) (nasapi.SearchRequest, error) {
 	req.Params, err = policyParams(c, "params")
 	return req, err
 }
+
+// debugBudget is how many evaluations debug=True makes: two updates of ENAS.
+const debugBudget = 20
+
+// debugSearch runs the beginning of the first seed in the cell.
+func debugSearch(c *starlark.Call, req nasapi.SearchRequest) (lib.Value, error) {
+	cfg, err := req.Complete()
+	if err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	if err := nasapi.CheckSeeds(req.Seeds); err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	text := fmt.Sprintf("debug: %s guided by %s, seed %d", cfg.Policy, cfg.Objective, req.Seeds[0])
+	if cfg.Budget > debugBudget {
+		text += fmt.Sprintf("; REDUCED: %d of %s evaluations", debugBudget, count(cfg.Budget))
+		cfg.Budget = debugBudget
+	}
+	if cfg.Objective.Oracle() {
+		say(c, "%s", oracleWatermark)
+	}
+	say(c, "%s", text)
+	result, err := nasapi.RunSearch(c.Ctx, cfg, req.Seeds[0], &debugEvaluations{c, cfg.Budget})
+	if err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	v, err := toValue(result)
+	if err != nil {
+		return nil, err
+	}
+	_, _, err = v.(*lib.Dict).Delete(lib.String("trace")) // every evaluation was told
+	return v, err
+}
+
+// debugEvaluations writes every evaluation into the cell, and what the policy tells of
+// itself.
+type debugEvaluations struct {
+	call   *starlark.Call
+	budget int
+}
+
+func (d *debugEvaluations) Evaluated(e nasapi.Evaluation) error {
+	text := fmt.Sprintf("evaluation %d of %d: %s is %s", e.Number, d.budget, shortHash(e.Arch.Hash()), number(e.Value))
+	if e.Improved {
+		text += ", the new incumbent"
+	}
+	say(d.call, "%s", text)
+	return nil
+}
+
+func (d *debugEvaluations) Event(kind string, payload any) error {
+	values, ok := payload.(map[string]float64)
+	if !ok {
+		return nil
+	}
+	var words []string
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		words = append(words, fmt.Sprintf("%s %.4g", name, values[name]))
+	}
+	say(d.call, "%s: %s", kind, strings.Join(words, ", "))
+	return nil
+}
+
+func (*debugEvaluations) Progress(int, int, map[string]any) {}
 
 // policyParams reads the keywords that are the policy's, or the protocol's, own.
 func policyParams(c *starlark.Call, rest string) (policy.Config, error) {
@@ -434,29 +503,4 @@ func (e *Env) waitFor(ctx context.Context, cell *kernel.Cell, works []work) erro
 		errs = append(errs, e.live.settle(w))
 	}
 	return errors.Join(errs...)
-}
-
-func (e *Env) runCancel(c *starlark.Call) (lib.Value, error) {
-	for _, v := range c.Value("searches").(lib.Tuple) {
-		if id, ok := lib.AsString(v); ok {
-			j, err := e.findJob(id)
-			if err != nil {
-				return nil, c.Errorf("%w", err)
-			}
-			if err := j.Cancel(); err != nil {
-				return nil, c.Errorf("%w", err)
-			}
-			continue
-		}
-		works, err := worksOf(v)
-		if err != nil {
-			return nil, c.Errorf("%w", err)
-		}
-		for _, w := range works {
-			if err := w.handle().Cancel(); err != nil {
-				return nil, c.Errorf("%w", err)
-			}
-		}
-	}
-	return lib.None, nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	lib "go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 
 	"evalnas/kernel"
 	"evalnas/kernel/starlark"
@@ -131,6 +132,11 @@ type answerList struct {
 }
 
 func (l *answerList) Bundle() (*kernel.Bundle, error) { return answersTable(l.answers).bundle(), nil }
+func (l *answerList) Type() string                    { return "list of answers" }
+
+func (l *answerList) CompareSameType(op syntax.Token, y lib.Value, depth int) (bool, error) {
+	return l.List.CompareSameType(op, y.(*answerList).List, depth)
+}
 
 func tableCommands() []*starlark.Command {
 	return []*starlark.Command{

@@ -71,6 +71,7 @@ var trainingAttrs = attrTable[*trainingValue]{
 	{"config", "the protocol as a dict", func(t *trainingValue) (lib.Value, error) { return toValue(t.training.Protocol) }},
 	{"data", "name of the images", func(t *trainingValue) (lib.Value, error) { return lib.String(t.training.Data.Name), nil }},
 	{"errors", "list of what failed, empty if nothing did", (*trainingValue).errors},
+	{"provenance", provenanceDoc, func(t *trainingValue) (lib.Value, error) { return provenance(t.training.Jobs()) }},
 	{"jobs", "list of the ids of its jobs", func(t *trainingValue) (lib.Value, error) {
 		var ids []string
 		for _, j := range t.training.Jobs() {
@@ -159,6 +160,12 @@ func (t *trainingValue) render() (*kernel.Bundle, bool, error) {
 	final := !slices.ContainsFunc(statuses, unfinished)
 	runs := t.training.Runs()
 	view := trainingTable(t, runs, statuses, final)
+	if !slices.ContainsFunc(runs, func(r nasapi.TrainedRun) bool { return len(r.Curve) > 0 }) {
+		if !final {
+			view.note("The curves come here after the first epoch.")
+		}
+		return view.bundle(), final, nil
+	}
 	fig, err := trainingFigure(t, runs)
 	if err != nil {
 		return nil, false, err
@@ -172,26 +179,31 @@ func (t *trainingValue) render() (*kernel.Bundle, bool, error) {
 }
 
 func trainingTable(t *trainingValue, runs []nasapi.TrainedRun, statuses []jobs.Status, final bool) *tableView {
-	title := fmt.Sprintf("training on %s, %s: %s", t.training.Data.Name, t.training.Protocol, statesText(statuses))
-	view := newTable(title, column{"architecture", left}, column{"seed", right}, column{"state", left}, column{"where", left}, column{"progress", left},
+	title := fmt.Sprintf("training on %s, %s: %s", t.training.Data.Name, t.training.Protocol, jobs.StatesText(statuses))
+	view := newTable(title, column{"architecture", left}, column{"seed", right}, column{"state", left}, column{"where", left}, column{"tries", right}, column{"progress", left},
 		column{"epoch", right}, column{"loss", right}, column{"train %", right}, column{"valid %", right}, column{"test %", right},
 		column{"rate", right}, column{"images/s", right}, column{"remaining", right}, column{"parameters", right}, column{"multiply-adds", right}, column{"seconds", right})
 	all := t.training.Jobs()
-	texts, trouble := whereTexts(t.training.Study(), all, statuses)
-	where := map[*jobs.Job]string{}
+	texts, trouble := t.training.Study().Where(all, statuses)
+	tries := triesTexts(statuses)
+	index := map[*jobs.Job]int{}
 	for i, j := range all {
-		where[j] = texts[i]
+		index[j] = i
+	}
+	var why reasons
+	for _, r := range runs {
+		view.oracle = view.oracle || r.Origin.Oracle
+		where, tried := "", ""
+		if i, ok := index[r.Job]; ok {
+			where, tried = texts[i], tries[i]
+		}
+		view.addCells(trainingRow(r, t.training.Protocol, where, tried)...)
+		why.below(view, fmt.Sprintf("%s, seed %d", label(r.Found), r.TrainSeed), r.Status)
 	}
 	if trouble != "" && !final {
 		view.note("SLURM cannot be asked: %s", trouble)
 	}
-	for _, r := range runs {
-		view.oracle = view.oracle || r.Origin.Oracle
-		view.addCells(trainingRow(r, t.training.Protocol, where[r.Job])...)
-		if r.Status.State == jobs.Failed || r.Status.State == jobs.Lost {
-			view.note("%s, seed %d %s: %s", label(r.Found), r.TrainSeed, r.Status.State, lastLine(r.Status.Error))
-		}
-	}
+	view.noteCost(statuses, final)
 	if final {
 		view.note("Accuracies are after the last epoch. Training %s.", t.training.ID())
 	}
@@ -205,7 +217,7 @@ func trainingTable(t *trainingValue, runs []nasapi.TrainedRun, statuses []jobs.S
 	return view
 }
 
-func trainingRow(r nasapi.TrainedRun, protocol train.Config, where string) []tableCell {
+func trainingRow(r nasapi.TrainedRun, protocol train.Config, where, tries string) []tableCell {
 	st := r.Status
 	share, pace, remaining := 0.0, "", ""
 	if st.Total > 0 {
@@ -248,7 +260,7 @@ func trainingRow(r nasapi.TrainedRun, protocol train.Config, where string) []tab
 			remaining = durationText(st.Remaining)
 		}
 	}
-	cells := []tableCell{{text: label(r.Found)}, {text: fmt.Sprint(r.TrainSeed)}, stateCell(st.State), {text: where}, progressCell(min(1, share))}
+	cells := []tableCell{{text: label(r.Found)}, {text: fmt.Sprint(r.TrainSeed)}, stateCell(st.State, st.Held), {text: where}, {text: tries}, progressCell(min(1, share))}
 	for _, text := range []string{texts["epoch"], texts["loss"], texts["accuracy"], texts["valid_accuracy"], texts["test_accuracy"], texts["rate"], pace, remaining, params, adds, seconds} {
 		cells = append(cells, tableCell{text: text})
 	}
@@ -281,9 +293,6 @@ func trainingFigure(t *trainingValue, runs []nasapi.TrainedRun) (*plotting.Figur
 	return plotting.TrainingCurves(d)
 }
 
-// freely is how many device-hours a training may take here before it must be confirmed.
-const freely = 24 * time.Hour
-
 func (e *Env) trainingCommands() []*starlark.Command {
 	return []*starlark.Command{{
 		Name: "train",
@@ -292,7 +301,7 @@ func (e *Env) trainingCommands() []*starlark.Command {
 			{Name: "data", Type: "data", Doc: "the images: `cifar10()`, `images(\"folder/\")`, `synthetic()`"},
 			{Name: "seeds", KeywordOnly: true, Default: lib.NewList([]lib.Value{lib.MakeInt(0)}), Type: "list of int", Doc: "of the weights and batches: every architecture is trained once under each"},
 			{Name: "show_test", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "evaluate on the test images after every epoch, not only after the last"},
-			{Name: "confirm", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "start even what takes more than 24 device-hours"},
+			confirmParam(),
 			{Name: "debug", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "a few batches of the first architecture in the foreground, without a job"},
 			{Name: "fresh", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "train finished ones again instead of taking their results"},
 			{Name: "tensorboard", KeywordOnly: true, Default: lib.False, Type: "bool or folder", Doc: "keep TensorBoard's event files up to date while this notebook runs, in the folder tensorboard/ or the named one"},
@@ -326,10 +335,6 @@ func (e *Env) runTrain(c *starlark.Call) (lib.Value, error) {
 		}
 		return runDebug(c, req)
 	}
-	confirmed, err := c.Bool("confirm")
-	if err != nil {
-		return nil, err
-	}
 	board, err := boardArg(c)
 	if err != nil {
 		return nil, err
@@ -338,17 +343,13 @@ func (e *Env) runTrain(c *starlark.Call) (lib.Value, error) {
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}
-	if req.On, err = placeArg(c); err != nil {
+	if req.On, err = e.placeArg(c); err != nil {
 		return nil, err
 	}
 	if shown, err := dryRun(c, st, req.On, len(req.Archs)*len(req.Seeds)); err != nil || shown {
 		return lib.None, err
 	}
-	left, err := req.Unfinished(st)
-	if err != nil {
-		return nil, c.Errorf("%w", err)
-	}
-	if err := announce(c, req, entry, left, confirmed); err != nil {
+	if err := announceTraining(c, st, req, entry); err != nil {
 		return nil, err
 	}
 	t, err := nasapi.StartTraining(st, req)
@@ -410,39 +411,6 @@ func (t *trainingValue) writeBoard(dir string) (final bool, err error) {
 		return false, err
 	}
 	return !slices.ContainsFunc(statuses, unfinished), t.training.TensorBoard(dir)
-}
-
-// announce says how long a training will take, unless it is done, and refuses one that
-// takes long and was not confirmed.
-func announce(c *starlark.Call, req nasapi.TrainingRequest, entry data.Entry, left int, confirmed bool) error {
-	all := len(req.Archs) * len(req.Seeds)
-	if left == 0 {
-		c.Cell.Out.Stream("stdout", fmt.Sprintf("%d networks, all trained before\n", all))
-		return nil
-	}
-	cost, err := nasapi.EstimateTraining(req, entry.Shape)
-	if err != nil {
-		return c.Errorf("%w", err)
-	}
-	text := costOfTraining(cost)
-	if left < all {
-		text += fmt.Sprintf("; %d are trained already", all-left)
-	}
-	c.Cell.Out.Stream("stdout", text+"\n")
-	if cost.All > freely && !confirmed && req.On.Slurm == nil {
-		return c.Errorf("this takes about %s of this machine: give confirm=True to start it, or fewer epochs, channels, cells or architectures", durationText(cost.All))
-	}
-	return nil
-}
-
-// costOfTraining is "2 networks: about 9 days each on 2 threads ...".
-func costOfTraining(c nasapi.TrainingCost) string {
-	text := fmt.Sprintf("about %s on %d threads (%.0f images a second measured; %s parameters, %s multiply-adds)",
-		durationText(c.Each), c.Threads, c.PerSecond, count(c.Params), count(c.MultAdds))
-	if c.Jobs == 1 {
-		return text
-	}
-	return fmt.Sprintf("%d networks, the first %s; %s in all", c.Jobs, text, durationText(c.All))
 }
 
 func trainingRequest(c *starlark.Call) (nasapi.TrainingRequest, data.Entry, error) {

@@ -1,6 +1,7 @@
 package kerneltest
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -15,8 +16,8 @@ import (
 	"evalnas/kernel/wire"
 )
 
-// patience is how long a client waits for any one message.
-const patience = 10 * time.Second
+// defaultPatience is how long a client waits for any one message.
+const defaultPatience = 10 * time.Second
 
 // Message is one message as a client sees it.
 type Message struct {
@@ -72,6 +73,8 @@ func (m Message) plain() string {
 // Client is a front end with one connection to each of a kernel's sockets.
 type Client struct {
 	Shell, Control, Stdin, IOPub, HB *wire.Client
+	// Patience is how long to wait for any one message; 0 means 10 seconds.
+	Patience time.Duration
 
 	key     []byte
 	session string
@@ -184,7 +187,7 @@ func (c *Client) Execute(code string) (string, error) {
 
 // Recv receives the next message of a channel, with its signature checked.
 func (c *Client) Recv(on *wire.Client) (Message, error) {
-	if err := on.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := on.SetReadDeadline(time.Now().Add(cmp.Or(c.Patience, defaultPatience))); err != nil {
 		return Message{}, err
 	}
 	frames, err := on.Recv()

@@ -241,6 +241,7 @@ func TestInterrupt(t *testing.T) {
 		"while True: pass",
 		"def f():\n    while True: pass\nf()",
 		"block()",
+		"stall()",
 		"sum(range(10**13))",
 		"max(range(10**13))",
 		"[0 for i in range(10**13)]",

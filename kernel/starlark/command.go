@@ -2,6 +2,7 @@ package starlark
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -244,9 +245,13 @@ func (c *Call) IsNone(name string) bool {
 func (c *Call) Rest(name string) []lib.Tuple { return c.rest[name] }
 
 // Errorf is an error that is led by the command's name, once. It shows as a
-// ValueError unless it wraps an error with another name.
+// ValueError unless it wraps an error with another name or that of an interrupt.
 func (c *Call) Errorf(format string, args ...any) error {
-	err := Named("ValueError", fmt.Errorf(format, args...))
+	err := fmt.Errorf(format, args...)
+	// What ran out of a time of its own was not interrupted.
+	if ended := c.Ctx.Err(); ended == nil || !errors.Is(err, ended) {
+		err = Named("ValueError", err)
+	}
 	if strings.HasPrefix(err.Error(), c.cmd.Name+": ") {
 		return err
 	}

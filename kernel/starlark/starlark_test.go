@@ -209,6 +209,13 @@ func testCommands() []*Command {
 			<-c.Ctx.Done()
 			return nil, c.Ctx.Err()
 		},
+	}, {
+		Name: "stall",
+		Doc:  "Wait for an interrupt and say what it ended.",
+		Run: func(c *Call) (lib.Value, error) {
+			<-c.Ctx.Done()
+			return nil, c.Errorf("the measurement: %w", c.Ctx.Err())
+		},
 	}}
 }
 

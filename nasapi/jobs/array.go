@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gofrs/uuid/v5"
-
 	"evalnas/nasapi/jobs/slurm"
 )
 
@@ -29,14 +27,18 @@ type arrays struct {
 
 	waiting map[string][]*Job // to be submitted, by the JSON of their options
 	live    map[string]*task  // by the job's id
+	known   map[string]bool   // arrays that were looked at, by their folders' names
+	coming  map[string]*array // of them, those that somebody is submitting
+	probes  []*probe          // that have not been answered
 	busy    bool
 	results chan func()
 
 	next     time.Time // to ask SLURM
 	wait     time.Duration
 	said     map[string]Queued // what is in the file
-	trouble  string
-	failures int // of sbatch in a row, that may pass
+	trouble  string            // in asking
+	told     string            // the trouble that is in the file
+	failures int               // of sbatch in a row, that may pass
 	retry    time.Time
 }
 
@@ -45,12 +47,20 @@ type task struct {
 	job     *Job
 	array   *array
 	index   int
-	attempt int // that the job was in when it was submitted
-	ended   int // how often in a row SLURM said that it had ended
+	attempt int  // that the job was in when it was submitted
+	moot    bool // its job had ended elsewhere: what becomes of the task says nothing of the job
+	ended   int  // how often in a row SLURM said that it had ended
+	how     slurm.Task
 	last    slurm.Task
 }
 
 func (t *task) id() string { return fmt.Sprintf("%s_%d", t.array.ID, t.index) }
+
+// begun says whether a worker has begun with the job since it was submitted.
+func (t *task) begun() bool {
+	s := t.job.Status()
+	return s.State == Running || s.State == Lost || s.Attempt > max(t.attempt, 1)
+}
 
 // array is a folder of the study: the script, the jobs of its tasks and what they printed.
 type array struct {
@@ -59,13 +69,20 @@ type array struct {
 	ID      string        `json:"id"`   // SLURM's; "" until it has answered
 	Options slurm.Options `json:"options"`
 	Created time.Time     `json:"created"`
-	Closed  bool          `json:"closed,omitempty"` // nothing of it is live any more
+	// Attempts that the jobs were to make next when it was submitted, 0 for new ones.
+	Attempts []int `json:"attempts,omitempty"`
+	Held     []int `json:"held,omitempty"`   // tasks that SLURM holds for us
+	Closed   bool  `json:"closed,omitempty"` // nothing of it is live any more
 
-	dir  string
-	jobs []string
-	left int // live tasks
+	dir     string
+	jobs    []string
+	left    int  // live tasks
+	held    bool // somebody is submitting it
+	unknown bool // SLURM has to be asked whether it has it
+	probe   *probe
 }
 
+func (a *array) lock() string        { return filepath.Join(a.dir, "lock") }
 func (a *array) file() string        { return filepath.Join(a.dir, "array.json") }
 func (a *array) script() string      { return filepath.Join(a.dir, "job.sh") }
 func (a *array) tasks() string       { return filepath.Join(a.dir, "tasks") }
@@ -78,11 +95,12 @@ func (a *array) write(d disk) error {
 	return writeAtomic(d, a.file(), append(text, '\n'), false)
 }
 
-// SLURM is asked again after a pause that grows as long as nothing changes. Results need no
-// asking, as they come through the study's folder.
 const (
-	shortestPoll = time.Second
-	longestPoll  = 30 * time.Second
+	// pollStretch bounds how the pause until SLURM is asked again grows as long as nothing
+	// changes. Results need no asking, as they come through the study's folder.
+	pollStretch = 30
+	// longestRetry bounds the pause until sbatch is tried again.
+	longestRetry = 30 * time.Second
 	// mostTasks is the largest array: SLURM's own default allows indices below 1001.
 	mostTasks = 1000
 )
@@ -90,20 +108,36 @@ const (
 func newArrays(r *runner, client slurm.Client, exe string) *arrays {
 	return &arrays{
 		runner: r, client: client, exe: exe, waiting: map[string][]*Job{}, live: map[string]*task{},
-		results: make(chan func()), wait: shortestPoll, said: map[string]Queued{},
+		known: map[string]bool{}, coming: map[string]*array{},
+		results: make(chan func()), wait: r.options.Poll, said: map[string]Queued{},
 	}
 }
 
-func (a *arrays) idle() bool { return !a.busy && len(a.waiting) == 0 && len(a.live) == 0 }
+func (a *arrays) idle() bool {
+	return !a.busy && len(a.waiting) == 0 && len(a.live) == 0 && len(a.coming) == 0
+}
 
-// has says whether a job is SLURM's affair.
-func (a *arrays) has(id string) bool { return a.live[id] != nil }
+// has says whether a job is SLURM's affair, or about to be.
+func (a *arrays) has(id string) bool {
+	if a.live[id] != nil {
+		return true
+	}
+	for _, r := range a.coming {
+		if slices.Contains(r.jobs, id) {
+			return true
+		}
+	}
+	return false
+}
+
+// soon has SLURM asked at once: somebody wants something of a job that it has.
+func (a *arrays) soon() { a.wait, a.next = a.runner.options.Poll, time.Now() }
 
 // add has a pending job submitted soon.
 func (a *arrays) add(j *Job, o slurm.Options) {
 	key, err := json.Marshal(o)
 	if err != nil {
-		a.runner.move(j, Pending, evFailed, reasonData{Config: true, Error: err.Error()})
+		a.runner.move(j, j.Status().State, evFailed, reasonData{Config: true, Error: err.Error()})
 		return
 	}
 	if slices.ContainsFunc(a.waiting[string(key)], func(w *Job) bool { return w.ID == j.ID }) {
@@ -127,17 +161,26 @@ func (a *arrays) do(ctx context.Context, work func(ctx context.Context) func()) 
 // step does what is due.
 func (a *arrays) step(ctx context.Context) {
 	now := time.Now()
+	for name, r := range a.coming {
+		if !r.unknown {
+			a.look(name)
+		}
+	}
 	switch {
 	case a.busy:
+	case now.After(a.retry) && a.unknown() != nil:
+		a.find(ctx, a.unknown())
 	case len(a.waiting) > 0 && now.After(a.retry):
 		a.submit(ctx)
+	case a.toSend() != nil:
+		a.send(ctx, a.toSend())
 	case len(a.live) > 0 && now.After(a.next):
 		a.poll(ctx)
 	}
 }
 
-// load finds the arrays of earlier runners.
-func (a *arrays) load(ctx context.Context) error {
+// load finds the arrays of earlier runners, and those that others have submitted meanwhile.
+func (a *arrays) load() error {
 	entries, err := os.ReadDir(a.runner.study.Paths.Arrays())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -146,55 +189,132 @@ func (a *arrays) load(ctx context.Context) error {
 		return fmt.Errorf("cannot list the arrays of %s: %w", a.runner.study.Paths.Dir, err)
 	}
 	for _, e := range entries {
-		if !e.IsDir() {
+		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") || a.known[e.Name()] {
 			continue
 		}
-		if err := a.adopt(ctx, filepath.Join(a.runner.study.Paths.Arrays(), e.Name())); err != nil {
-			a.runner.logf("array %s: %v", e.Name(), err)
+		a.known[e.Name()] = true
+		a.look(e.Name())
+	}
+	return nil
+}
+
+// look adopts an array that SLURM has, and remembers one that is on its way.
+func (a *arrays) look(name string) {
+	r, err := a.read(name)
+	if err == nil && r != nil && (r.held || r.ID == "") {
+		r.unknown = !r.held
+		a.coming[name] = r
+		return
+	}
+	if err == nil && r != nil {
+		err = a.adopt(r)
+	}
+	if err != nil {
+		a.runner.logf("array %s: %v", name, err)
+	}
+	a.came(name)
+}
+
+// came lets go of an array that is not on its way any more. Jobs of one that came to nothing
+// are submitted anew.
+func (a *arrays) came(name string) {
+	r := a.coming[name]
+	delete(a.coming, name)
+	if r == nil {
+		return
+	}
+	for _, id := range r.jobs {
+		a.runner.consider(a.runner.study.job(id))
+	}
+}
+
+// read reads the folder of an array; one that needs no looking after is nil.
+func (a *arrays) read(name string) (*array, error) {
+	r := &array{dir: filepath.Join(a.runner.study.Paths.Arrays(), name)}
+	held, err := isHeld(r.lock())
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(r.file())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, os.RemoveAll(r.dir) // its runner died before it asked SLURM
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(data, r); err != nil {
+		return nil, fmt.Errorf("array.json is damaged (%w); its jobs are submitted again", err)
+	}
+	if r.Closed {
+		return nil, nil
+	}
+	list, err := os.ReadFile(r.tasks())
+	if err != nil {
+		return nil, err
+	}
+	r.held, r.jobs = held, strings.Fields(string(list))
+	return r, nil
+}
+
+// unknown is an array of which nobody knows whether SLURM has it, nil if there is none.
+func (a *arrays) unknown() *array {
+	for _, name := range slices.Sorted(maps.Keys(a.coming)) {
+		if r := a.coming[name]; r.unknown {
+			return r
 		}
 	}
 	return nil
 }
 
-func (a *arrays) adopt(ctx context.Context, dir string) error {
-	r := &array{dir: dir}
-	data, err := os.ReadFile(r.file())
-	if errors.Is(err, fs.ErrNotExist) {
-		return os.RemoveAll(dir) // its runner died before it asked SLURM
+// find asks SLURM for an array whose submitter died before it had an answer, or got none.
+func (a *arrays) find(ctx context.Context, r *array) {
+	a.do(ctx, func(ctx context.Context) func() {
+		id, err := a.client.Find(ctx, r.Name)
+		return func() { a.foundIt(r, id, err) }
+	})
+}
+
+func (a *arrays) foundIt(r *array, id string, err error) {
+	if err != nil {
+		a.runner.logf("array %s: %v", r.Name, err)
+		a.failures++
+		if !errors.Is(err, slurm.ErrMissing) && a.failures < mostRefusals {
+			a.backOff()
+			return
+		}
+	}
+	a.failures = 0
+	if r.ID = id; id == "" {
+		err = os.RemoveAll(r.dir)
+	} else if err = r.write(a.runner.study.disk); err == nil {
+		err = a.adopt(r)
 	}
 	if err != nil {
-		return err
+		a.runner.logf("array %s: %v", r.Name, err)
 	}
-	if err := json.Unmarshal(data, r); err != nil {
-		return fmt.Errorf("array.json is damaged (%w); its jobs are submitted again", err)
-	}
-	if r.Closed {
-		return nil
-	}
-	if r.ID == "" {
-		if r.ID, err = a.client.Find(ctx, r.Name); err != nil {
-			return err
-		}
-		if r.ID == "" {
-			return os.RemoveAll(dir)
-		}
-		if err := r.write(a.runner.study.disk); err != nil {
-			return err
-		}
-	}
-	list, err := os.ReadFile(r.tasks())
-	if err != nil {
-		return err
-	}
-	r.jobs = strings.Fields(string(list))
+	a.came(filepath.Base(r.dir))
+}
+
+// adopt follows the tasks of an array that SLURM has. Where a job has ended while no runner was
+// there its task may wait in SLURM's queue still, and is taken out of it by poll.
+func (a *arrays) adopt(r *array) error {
 	for i, id := range r.jobs {
-		if j := a.runner.study.job(id); j.Err == nil {
-			if s := j.Status(); !s.State.Final() {
-				a.follow(j, r, i, s.Attempt)
-			}
+		j := a.runner.study.job(id)
+		if s := j.Status(); j.Err == nil && (!s.State.Final() || a.live[id] == nil) {
+			a.follow(j, r, i, r.attempt(i, s))
+			a.live[id].moot = s.State.Final()
 		}
 	}
+	a.wait, a.next = a.runner.options.Poll, time.Now().Add(a.runner.options.Poll)
 	return a.close(r)
+}
+
+// attempt is the one that a task's job was to make next when it was submitted.
+func (a *array) attempt(task int, now Status) int {
+	if task < len(a.Attempts) {
+		return a.Attempts[task]
+	}
+	return now.Attempt
 }
 
 func (a *arrays) follow(j *Job, r *array, index, attempt int) {
@@ -228,23 +348,23 @@ func (a *arrays) close(r *array) error {
 
 // submit makes arrays of what waits with one kind of options.
 func (a *arrays) submit(ctx context.Context) {
+	// Whoever made jobs pending may have submitted them, too.
+	if err := a.load(); err != nil {
+		a.runner.logf("%v", err)
+	}
 	key := slices.Min(slices.Collect(maps.Keys(a.waiting)))
 	all := a.waiting[key]
+	delete(a.waiting, key)
 	var group []*Job
-	var rest []*Job
 	for _, j := range all {
 		switch {
 		case len(group) == mostTasks:
-			rest = append(rest, j)
-		case j.Status().State == Pending && !a.has(j.ID):
+			a.waiting[key] = append(a.waiting[key], j)
+		case startable(j.Status()) && !a.has(j.ID):
 			group = append(group, j)
 		default:
 			a.runner.consider(j)
 		}
-	}
-	delete(a.waiting, key)
-	if len(rest) > 0 {
-		a.waiting[key] = rest
 	}
 	if len(group) == 0 {
 		return
@@ -260,7 +380,7 @@ func (a *arrays) submit(ctx context.Context) {
 		return
 	}
 	a.do(ctx, func(ctx context.Context) func() {
-		id, err := a.client.Submit(ctx, r.script())
+		id, err := a.sbatch(ctx, r)
 		if err == nil {
 			r.ID = id
 			err = r.write(a.runner.study.disk)
@@ -269,33 +389,43 @@ func (a *arrays) submit(ctx context.Context) {
 	})
 }
 
+// startable says that the job is to be started.
+func startable(s Status) bool { return s.State.Waiting() && !s.Held }
+
+// sbatch submits an array. SLURM may have taken it even where no answer came: it is asked,
+// or the jobs would be in its queue twice.
+func (a *arrays) sbatch(ctx context.Context, r *array) (id string, err error) {
+	id, err = a.client.Submit(ctx, r.script())
+	if err == nil || refused(err) {
+		return id, err
+	}
+	if found, ferr := a.client.Find(ctx, r.Name); ferr == nil && found != "" {
+		return found, nil
+	}
+	return "", err
+}
+
 // prepare writes the folder of an array.
 func (a *arrays) prepare(o slurm.Options, group []*Job) (*array, error) {
 	st := a.runner.study
-	id, err := uuid.NewV7() // their order is that of time
+	r, err := st.newArray(o, jobIDs(group))
 	if err != nil {
 		return nil, err
 	}
-	r := &array{Schema: Schema, Name: arrayName(st.Paths.Dir, id.String()), Options: o, Created: time.Now().UTC(), dir: filepath.Join(st.Paths.Arrays(), id.String())}
-	if err := st.disk.MkdirAll(r.dir, 0o755); err != nil {
-		return nil, writeError("make the folder", r.dir, err)
-	}
 	for _, j := range group {
-		r.jobs = append(r.jobs, j.ID)
+		r.Attempts = append(r.Attempts, j.Status().Attempt)
 	}
-	files := []struct {
-		path string
-		text []byte
-	}{
-		{r.tasks(), []byte(strings.Join(r.jobs, "\n") + "\n")},
-		{r.script(), []byte(ArrayScript(o, r.Name, st.Paths, r.dir, a.exe, len(group)))},
+	a.known[filepath.Base(r.dir)] = true
+	err = st.disk.MkdirAll(r.dir, 0o755)
+	if err != nil {
+		err = writeError("make the folder", r.dir, err)
+	} else {
+		err = r.fill(st, a.exe, r.dir)
 	}
-	for _, f := range files {
-		if err := writeAtomic(st.disk, f.path, f.text, false); err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(r.dir)) // it would be in the way for ever
 	}
-	return r, r.write(st.disk)
+	return r, nil
 }
 
 // arrayName is by what an array is found in SLURM: the study's, and its own.
@@ -315,8 +445,11 @@ func ArrayScript(o slurm.Options, name string, st StudyPaths, dir, exe string, t
 		Name: name, Tasks: tasks, Dir: st.Dir, Output: filepath.Join(dir, "out.%a"),
 		Lines: []string{
 			"export " + slurmVariable + "=1 GOMAXPROCS=${SLURM_CPUS_PER_TASK:-1}",
-			`job=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" ` + list + ")",
-			fmt.Sprintf(`exec %s worker %s/"$job"`, slurm.Quote(exe), slurm.Quote(st.Jobs())),
+			fmt.Sprintf(`job=%s/$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" %s)`, slurm.Quote(st.Jobs()), list),
+			// SLURM may have started it before its job's folder was made, or is seen on its node;
+			// the log is in there. Where the study is not seen at all nothing is waited for.
+			fmt.Sprintf(`while [ ! -d "$job" ] && [ -d %s ] && [ $SECONDS -lt %.0f ]; do sleep 0.1; done`, slurm.Quote(st.Jobs()), specPatience.Seconds()),
+			fmt.Sprintf(`exec %s worker "$job" 2>>"$job/stderr.log"`, slurm.Quote(exe)),
 		},
 	})
 }
@@ -347,25 +480,30 @@ func (a *arrays) submitted(r *array, key string, group []*Job, err error) {
 	}
 	a.failures = 0
 	for i, j := range group {
-		a.follow(j, r, i, j.Status().Attempt)
+		a.follow(j, r, i, r.attempt(i, j.Status()))
 	}
-	a.wait, a.next = shortestPoll, time.Now().Add(shortestPoll)
+	a.wait, a.next = a.runner.options.Poll, time.Now().Add(a.runner.options.Poll)
 }
 
 // mostRefusals is how often in a row SLURM may be out of reach before the jobs fail.
 const mostRefusals = 20
 
+// backOff puts the next try off, the longer the more have failed in a row.
+func (a *arrays) backOff() {
+	a.retry = time.Now().Add(min(longestRetry, a.runner.options.Backoff<<min(a.failures, 10)))
+}
+
 // put has jobs tried again that could not be submitted, or fails them.
 func (a *arrays) put(key string, group []*Job, err error) {
 	a.failures++
-	if !slurm.Refused(err) && !errors.Is(err, slurm.ErrMissing) && a.failures < mostRefusals {
+	if !refused(err) && a.failures < mostRefusals {
 		a.runner.logf("SLURM took no jobs: %v; it is asked again", err)
 		a.waiting[key] = append(group, a.waiting[key]...)
-		a.retry = time.Now().Add(min(longestPoll, a.runner.options.Backoff<<min(a.failures, 10)))
+		a.backOff()
 		return
 	}
 	for _, j := range group {
-		a.runner.move(j, Pending, evFailed, reasonData{Config: true, Error: "SLURM does not take it: " + err.Error()})
+		a.runner.move(j, j.Status().State, evFailed, refusal(err))
 	}
 }
 
@@ -377,23 +515,33 @@ type ending struct {
 
 // poll asks SLURM about all tasks at once.
 func (a *arrays) poll(ctx context.Context) {
-	live := slices.Collect(maps.Values(a.live))
+	live, probes := slices.Collect(maps.Values(a.live)), slices.Clone(a.probes)
 	a.do(ctx, func(ctx context.Context) func() {
 		known, err := a.client.Tasks(ctx)
 		if err != nil {
 			return func() { a.outOfReach(err) }
 		}
+		probed, err := a.answers(ctx, probes, known)
+		if err != nil {
+			return func() { a.outOfReach(err) }
+		}
 		var ended []ending
 		var needless []string
+		var moot []*task
 		for _, t := range live {
 			now, ok := known[t.id()]
 			final := t.job.Status().State.Final()
+			if final {
+				moot = append(moot, t)
+			}
 			switch {
 			case ok && now.Waiting() && final:
 				needless = append(needless, t.id()) // done elsewhere, or cancelled
 			case ok && now.Alive():
 			case final:
 				ended = append(ended, ending{t, now})
+			case t.ended >= settled: // it waits for its array's probe
+				ended = append(ended, ending{t, t.how})
 			default:
 				how, found, err := a.client.Ended(ctx, t.id())
 				if err != nil {
@@ -402,7 +550,7 @@ func (a *arrays) poll(ctx context.Context) {
 				switch {
 				case found:
 					now = how
-				case !ok && (t.last.State == "" || t.last.Waiting()) && others(known, t.array.ID):
+				case !ok && !t.begun() && (t.last.State == "" || t.last.Waiting()) && others(known, t.array.ID):
 					now = slurm.Task{State: "CANCELLED"} // SLURM takes such a task out of its array
 				}
 				ended = append(ended, ending{t, now})
@@ -411,10 +559,16 @@ func (a *arrays) poll(ctx context.Context) {
 		if len(needless) > 0 {
 			err = a.client.Cancel(ctx, needless...)
 		}
+		held := a.holds(ctx, live, known)
 		return func() {
 			if err != nil {
 				a.runner.logf("scancel: %v", err)
 			}
+			for _, t := range moot {
+				t.moot = true
+			}
+			probed()
+			held()
 			a.heard(known, ended)
 		}
 	})
@@ -450,8 +604,8 @@ func (a *arrays) outOfReach(err error) {
 
 // pause is the time until SLURM is asked again.
 func (a *arrays) pause(news bool) {
-	if a.wait = min(a.wait*3/2, longestPoll); news {
-		a.wait = shortestPoll
+	if a.wait = min(a.wait*3/2, pollStretch*a.runner.options.Poll); news {
+		a.wait = a.runner.options.Poll
 	}
 	a.next = time.Now().Add(a.wait)
 }
@@ -473,8 +627,9 @@ func (a *arrays) heard(known map[string]slurm.Task, ended []ending) {
 			said[id] = Queued{t.id(), now.State, now.Reason, now.Node}
 			continue
 		}
-		news = true
 		t.ended++
+		news = news || t.ended <= settled
+		t.how = how
 		a.over(t, how)
 	}
 	a.pause(news)
@@ -489,18 +644,26 @@ const settled = 2
 // over decides what follows from a task's end.
 func (a *arrays) over(t *task, how slurm.Task) {
 	s := t.job.Status()
-	if s.State.Final() {
+	if s.State.Final() || t.moot {
 		a.drop(t)
+		a.runner.consider(t.job) // it may have been asked for again
 		return
 	}
 	if t.ended < settled {
 		return
 	}
+	if t.unseen(how) && a.probeDecides(t, how) {
+		return
+	}
 	a.drop(t)
 	r := a.runner
+	if s.Held || t.begun() {
+		delete(r.failures, t.job.ID) // SLURM could start it
+	}
 	switch {
 	case s.State == Running: // somebody else has it
 		r.consider(t.job)
+	case s.Held: // its worker left for that; who releases it says so in the queue
 	case how.State == "CANCELLED":
 		r.move(t.job, s.State, evCancelled, reasonData{Error: how.Why()})
 	case how.State == "OUT_OF_MEMORY":
@@ -510,27 +673,27 @@ func (a *arrays) over(t *task, how slurm.Task) {
 	case s.Attempt > max(t.attempt, 1), how.State == "TIMEOUT", how.State == "PREEMPTED", how.State == "NODE_FAIL", how.State == "BOOT_FAIL":
 		r.consider(t.job) // it was interrupted and goes on where it was
 	default:
-		r.notStarted(t.job, errors.New(how.Why()+"; "+t.array.printed(t.index, how)))
+		r.notStarted(t.job, errors.New(how.Why()+t.array.printed(t.index)))
 	}
 }
 
-// printed is what a task printed, or what it means that there is nothing.
-func (r *array) printed(index int, how slurm.Task) string {
-	if text := lastLines(tail(r.output(index), 8<<10), 10); text != "" {
-		return "it printed:\n" + text
+// printed is what a task printed before its worker began, whose log is the job's.
+func (a *array) printed(index int) string {
+	if text := lastLines(tail(a.output(index), 8<<10), 10); text != "" {
+		return "; it printed:\n" + text
 	}
-	if _, err := os.Stat(r.output(index)); err == nil {
-		return "it printed nothing"
+	if _, err := os.Stat(a.output(index)); errors.Is(err, fs.ErrNotExist) {
+		return "; it left no output, " + a.output(index)
 	}
-	return fmt.Sprintf("it left no output: is %s on a disk that the node %s sees? EVALNAS_STUDY names another folder for jobs", r.dir, how.Node)
+	return ""
 }
 
 // tell writes what SLURM said into the study, if that is news.
 func (a *arrays) tell(said map[string]Queued) {
-	if maps.Equal(said, a.said) && a.trouble == "" {
+	if maps.Equal(said, a.said) && a.trouble == a.told {
 		return
 	}
-	a.said = said
+	a.said, a.told = said, a.trouble
 	st := a.runner.study
 	text, err := json.Marshal(queueStates{time.Now().UTC(), said, a.trouble})
 	if err == nil {

@@ -24,6 +24,8 @@ type Batch struct {
 	Fresh bool
 	// On is where the jobs run that are not done, nor running or waiting elsewhere already.
 	On Place
+	// UsesGPUs says that the jobs can compute on GPUs, so that On may ask for some.
+	UsesGPUs bool
 }
 
 // BatchHandle is a batch in a study.
@@ -60,7 +62,7 @@ func (st *Study) Submit(b Batch) (*BatchHandle, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.On.Check(); err != nil {
+	if err := errors.Join(b.On.checkGPUs(b.UsesGPUs), b.On.Check()); err != nil {
 		return nil, err
 	}
 	if _, err := os.Stat(st.Paths.Version()); errors.Is(err, fs.ErrNotExist) {
@@ -68,36 +70,53 @@ func (st *Study) Submit(b Batch) (*BatchHandle, error) {
 			return nil, err
 		}
 	}
-	var queue [][]byte
-	h := &BatchHandle{Title: b.Title, Config: b.Config, study: st}
 	patience := time.Now().Add(cancelPatience)
-	for i, spec := range b.Specs {
-		if err := st.job(ids[i]).letCancel(patience); err != nil {
+	for _, id := range ids {
+		if err := st.job(id).letCancel(patience); err != nil {
 			return nil, err
 		}
-		j, waiting, err := st.submitJob(spec, ids[i], b.Fresh)
-		if err != nil {
+	}
+	var way *submission
+	if b.On.Slurm != nil {
+		if way, err = st.toSlurm(b, ids); err != nil {
 			return nil, err
+		}
+	}
+	h, queue, err := st.writeBatch(b, ids)
+	if err == nil && len(queue) > 0 { // else results can be had without the batch's file
+		st.register()
+		if err = h.Err; err == nil {
+			err = st.look(queue)
+		}
+	}
+	switch {
+	case way == nil:
+	case err != nil:
+		err = errors.Join(err, way.abandon())
+	default:
+		err = way.finish()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// writeBatch makes or finds the jobs of a batch, and returns those that a runner must look at.
+func (st *Study) writeBatch(b Batch, ids []string) (h *BatchHandle, queue [][]byte, err error) {
+	h = &BatchHandle{Title: b.Title, Config: b.Config, study: st}
+	for i, spec := range b.Specs {
+		j, waiting, err := st.submitJob(spec, ids[i], b.On, b.Fresh)
+		if err != nil {
+			return nil, nil, err
 		}
 		if waiting {
 			queue = append(queue, []byte(j.ID))
-			if err := j.setPlace(b.On); err != nil {
-				return nil, err
-			}
 		}
 		h.jobs, h.seeds = append(h.jobs, j), append(h.seeds, spec.Seed)
 	}
 	h.Err = st.keepBatch(h, ids)
-	if len(queue) == 0 {
-		return h, nil // results can be had without the batch's file
-	}
-	if h.Err != nil {
-		return nil, h.Err
-	}
-	if err := appendLines(st.disk, st.Paths.Queue(), queue...); err != nil {
-		return nil, err
-	}
-	return h, st.startRunner()
+	return h, queue, nil
 }
 
 func checkSpecs(specs []Spec) ([]string, error) {
@@ -135,30 +154,33 @@ func (j *Job) letCancel(until time.Time) error {
 	return nil
 }
 
-// submitJob makes or finds a job; waiting says that a runner must look at it.
-func (st *Study) submitJob(spec Spec, id string, fresh bool) (j *Job, waiting bool, err error) {
+// submitJob makes or finds a job; waiting says that a runner must look at it. Where it is
+// to run is written before it can be found, or is pending: a runner that looks in between
+// would start it elsewhere.
+func (st *Study) submitJob(spec Spec, id string, on Place, fresh bool) (j *Job, waiting bool, err error) {
 	j = st.job(id)
 	if j.Err != nil {
-		if j, err = st.writeSpec(spec, id); err != nil {
+		if j, err = st.writeSpec(spec, id, on); err != nil {
 			return nil, false, err
 		}
 	}
-	switch s := j.Status().State; {
-	case s == Failed, s == Cancelled, s == Done && fresh:
-		if err := j.requeue(s == Done); err != nil {
-			return nil, false, err
-		}
-		return j, true, nil
-	case s == Done:
+	s := j.Status().State
+	if s == Done && !fresh {
 		return j, false, nil
 	}
-	return j, true, nil
+	if err = j.setPlace(on); err == nil && s.Final() {
+		err = j.requeue(s == Done)
+	}
+	if (err == nil || errors.Is(err, fs.ErrNotExist)) && !exists(j.Paths.Spec()) {
+		return st.submitJob(spec, id, on, fresh) // Sweep has removed it since it was looked at
+	}
+	return j, true, err
 }
 
 // writeSpec writes job.json, the first time or over a damaged one. Two that do
 // so at once write the same, and a power failure that empties the file is
 // mended here: there is no need to wait for the disk.
-func (st *Study) writeSpec(spec Spec, id string) (*Job, error) {
+func (st *Study) writeSpec(spec Spec, id string, on Place) (*Job, error) {
 	text, err := spec.file()
 	if err != nil {
 		return nil, err
@@ -166,6 +188,9 @@ func (st *Study) writeSpec(spec Spec, id string) (*Job, error) {
 	paths := st.Paths.Job(id)
 	if err := st.disk.MkdirAll(paths.Dir, 0o755); err != nil {
 		return nil, writeError("make the folder", paths.Dir, err)
+	}
+	if err := newJob(st.disk, paths, id).setPlace(on); err != nil {
+		return nil, err
 	}
 	if err := writeAtomic(st.disk, paths.Spec(), text, false); err != nil {
 		return nil, err
@@ -177,14 +202,7 @@ func (st *Study) writeSpec(spec Spec, id string) (*Job, error) {
 // requeue sets a job that ended pending again. If somebody else has just done
 // so, or runs it already, there is nothing to do.
 func (j *Job) requeue(fresh bool) error {
-	lock, err := takeLock(context.Background(), j.Paths.Lock(), lockPatience)
-	if errors.Is(err, errLocked) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(j.requeueLocked(fresh), lock.release())
+	return unlessLocked(withLock(j.Paths.Lock(), lockPatience, func() error { return j.requeueLocked(fresh) }))
 }
 
 func (j *Job) requeueLocked(fresh bool) error {
@@ -195,8 +213,10 @@ func (j *Job) requeueLocked(fresh bool) error {
 	if !mayMove(h.state, evQueued) || h.state == Done && !fresh {
 		return nil
 	}
-	if err := j.clearCancel(); err != nil {
-		return err
+	for _, flag := range []string{j.Paths.Cancel(), j.Paths.Hold()} {
+		if err := removeFile(j.disk, flag); err != nil {
+			return err
+		}
 	}
 	if err := j.record(evQueued, nil); err != nil {
 		return err
@@ -328,7 +348,7 @@ func (h *BatchHandle) Statuses() ([]Status, error) {
 	needed := false
 	for i, j := range h.jobs {
 		all[i] = j.Status()
-		needed = needed || all[i].State == Pending || all[i].State == Lost
+		needed = needed || all[i].needsRunner()
 	}
 	if needed {
 		return all, h.study.ensure()
@@ -336,25 +356,62 @@ func (h *BatchHandle) Statuses() ([]Status, error) {
 	return all, nil
 }
 
+// needsRunner says that a runner has something to do with the job.
+func (s Status) needsRunner() bool { return startable(s) || s.State == Lost }
+
 // Wait returns when every job is done, failed or cancelled, or ctx ends; then
 // it returns ctx's error and the jobs go on. A failed job is no error of Wait:
 // ask its Status.
 func (h *BatchHandle) Wait(ctx context.Context) error {
+	w := wait{batch: h}
 	delay := 5 * time.Millisecond
 	for {
-		all, err := h.Statuses()
-		if err != nil {
+		ended, err := w.ended()
+		if err != nil || ended {
 			return err
-		}
-		if !slices.ContainsFunc(all, func(s Status) bool { return !s.State.Final() }) {
-			return nil
 		}
 		if err := pause(ctx, delay); err != nil {
 			return err
 		}
-		delay = min(delay*5/4, 100*time.Millisecond+time.Duration(len(all))*time.Millisecond)
+		delay = min(delay*5/4, 100*time.Millisecond+time.Duration(len(h.jobs))*time.Millisecond/5)
 	}
 }
+
+// wait waits for a batch: often for the first job that has not ended, seldom for all, which
+// takes long where there are many. A runner that is gone is noticed by the latter.
+type wait struct {
+	batch *BatchHandle
+	done  int       // jobs before this one have ended
+	look  time.Time // at all
+}
+
+func (w *wait) ended() (bool, error) {
+	if now := time.Now(); now.After(w.look) {
+		if _, err := w.batch.Statuses(); err != nil {
+			return false, err
+		}
+		w.look = time.Now().Add(LookAgain(time.Since(now)))
+	}
+	for ; w.done < len(w.batch.jobs); w.done++ {
+		s := w.batch.jobs[w.done].Status()
+		if s.State.Final() {
+			continue
+		}
+		if s.needsRunner() {
+			return false, w.batch.study.ensure()
+		}
+		return false, nil
+	}
+	// One of the first may have been asked for again meanwhile.
+	all, err := w.batch.Statuses()
+	w.done = slices.IndexFunc(all, func(s Status) bool { return !s.State.Final() })
+	return w.done < 0, err
+}
+
+// LookAgain is how long who watches jobs should wait after a look that took so long: looking
+// then takes a small part of a hundredth of a core however many jobs there are, but it never
+// starts less often than every ten seconds.
+func LookAgain(took time.Duration) time.Duration { return min(400*took, 10*time.Second) }
 
 // Cancel keeps pending jobs from starting and asks running ones to stop. It
 // does not wait for them.
@@ -365,6 +422,13 @@ func (h *BatchHandle) Cancel() error {
 	}
 	return errors.Join(errs...)
 }
+
+// Hold keeps the jobs that wait from being started, those of SLURM as well, until Release.
+// What runs goes on.
+func (h *BatchHandle) Hold() error { return h.study.Hold(h.jobs...) }
+
+// Release takes Hold back.
+func (h *BatchHandle) Release() error { return h.study.Release(h.jobs...) }
 
 // Retry sets the jobs that failed, were cancelled or lost pending again.
 func (h *BatchHandle) Retry() error { return h.study.Retry(h.jobs...) }
@@ -384,13 +448,48 @@ func (st *Study) Retry(jobs ...*Job) error {
 			queue = append(queue, []byte(j.ID))
 		}
 	}
-	if len(queue) == 0 {
+	return st.look(queue)
+}
+
+// look has a runner look at jobs.
+func (st *Study) look(ids [][]byte) error {
+	if len(ids) == 0 {
 		return nil
 	}
-	if err := appendLines(st.disk, st.Paths.Queue(), queue...); err != nil {
+	if err := appendLines(st.disk, st.Paths.Queue(), ids...); err != nil {
 		return err
 	}
 	return st.startRunner()
+}
+
+// Hold keeps jobs that wait from being started until Release; others stay as they are.
+func (st *Study) Hold(jobs ...*Job) error {
+	var queue [][]byte
+	for _, j := range jobs {
+		if s := j.Status(); j.Err != nil || !s.State.Waiting() || s.Held {
+			continue
+		}
+		if err := writeAtomic(j.disk, j.Paths.Hold(), nil, false); err != nil {
+			return err
+		}
+		queue = append(queue, []byte(j.ID))
+	}
+	return st.look(queue) // SLURM is to be told
+}
+
+// Release has jobs started again that were held.
+func (st *Study) Release(jobs ...*Job) error {
+	var queue [][]byte
+	for _, j := range jobs {
+		if !j.held() {
+			continue
+		}
+		if err := removeFile(j.disk, j.Paths.Hold()); err != nil {
+			return err
+		}
+		queue = append(queue, []byte(j.ID))
+	}
+	return st.look(queue)
 }
 
 // Cancel keeps a pending job from starting, or asks its worker to stop and
@@ -402,15 +501,8 @@ func (j *Job) Cancel() error {
 	if err := writeAtomic(j.disk, j.Paths.Cancel(), nil, false); err != nil {
 		return err
 	}
-	// Short: a worker has the lock for long, a reader for microseconds.
-	lock, err := takeLock(context.Background(), j.Paths.Lock(), 5*time.Millisecond)
-	if errors.Is(err, errLocked) {
-		return nil // its worker finds the request
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(j.cancelLocked(), lock.release())
+	// Short: a worker, which finds the request, has the lock for long, a reader for microseconds.
+	return unlessLocked(withLock(j.Paths.Lock(), 5*time.Millisecond, j.cancelLocked))
 }
 
 func (j *Job) cancelLocked() error {

@@ -113,6 +113,14 @@ func writeWhole(d disk, path string, data []byte, durable bool) error {
 	return err
 }
 
+// removeFile removes a file that may be gone already.
+func removeFile(d disk, path string) error {
+	if err := d.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return writeError("remove", path, err)
+	}
+	return nil
+}
+
 // appender adds lines to a file. A line is one write, so that a reader finds
 // at most the last one incomplete; after a write that broke off (a full disk,
 // a killed process) the next line starts on a new one.

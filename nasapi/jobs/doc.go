@@ -30,14 +30,16 @@
 //	         checkpoint.old   the one before it, for when the newest is damaged
 //	         stderr.log   what the worker printed, bounded
 //	         cancel       somebody wants it stopped
+//	         hold         somebody does not want it started
 //	         lock         held by the one process that may write here
-//	         place.json   where it is to run, if that is not this machine
+//	         place.json   where it is to run, if not in one slot of this machine
 //	         attempts/<n> results that a fresh attempt set aside
 //	slurm/state.json      what SLURM last said of its tasks
 //	slurm/<id>/array.json an array that SLURM was given: its number and options
 //	           job.sh     the script as it was submitted
 //	           tasks      the job of each task, a line each
-//	           out.<n>    what task n printed
+//	           out.<n>    what task n printed before its worker began
+//	           probe.sh   a job that was sent to see what the node of a task sees
 //
 // # Processes
 //
@@ -55,7 +57,8 @@
 // as any other but for its slot: SLURM has given it its place. The array's folder is written
 // before sbatch is called, with the name that SLURM will know it by, so a runner that dies in
 // between has the next one find the array. What a job has come to is read off its folder, as
-// always; SLURM is asked only why a task that ended left a job without a result.
+// always; SLURM is asked only why a task that ended left a job without a result. Where a task
+// left nothing at all, a probe finds out whether its node sees the study and the program.
 //
 // # States
 //
@@ -66,26 +69,37 @@
 // free, and if it started on another host, whose locks may not be seen here, its
 // worker has not touched the lock for a minute. These are all the moves:
 //
-//	(new)     -> pending    job.json     Submit
-//	pending   -> running    start        worker
-//	pending   -> failed     failed       worker (no handler), runner (worker cannot start)
-//	pending   -> cancelled  cancelled    Cancel, worker
-//	running   -> done       done         worker
-//	running   -> failed     failed       worker
-//	running   -> cancelled  cancelled    worker
-//	running   -> pending    interrupted  worker (told to terminate)
-//	running   -> lost       crashed      worker (the handler panicked)
-//	lost      -> running    start        worker (started by hand)
-//	lost      -> pending    retry        runner
-//	lost      -> failed     failed       runner (died too often)
-//	lost      -> cancelled  cancelled    Cancel, runner
-//	lost      -> pending    queued       Submit, Retry
-//	failed    -> pending    queued       Submit, Retry
-//	cancelled -> pending    queued       Submit, Retry
-//	done      -> pending    queued       Submit (fresh)
+//	(new)        -> pending      job.json     Submit
+//	pending      -> running      start        worker
+//	pending      -> failed       failed       worker (no handler), runner (worker cannot start)
+//	pending      -> cancelled    cancelled    Cancel, worker
+//	checkpointed -> running      start        worker
+//	checkpointed -> failed       failed       runner (worker cannot start)
+//	checkpointed -> cancelled    cancelled    Cancel, worker
+//	preempted    -> running      start        worker
+//	preempted    -> failed       failed       runner (worker cannot start)
+//	preempted    -> cancelled    cancelled    Cancel, worker
+//	running      -> done         done         worker
+//	running      -> failed       failed       worker
+//	running      -> cancelled    cancelled    worker
+//	running      -> checkpointed checkpointed worker (told to stop, its state saved)
+//	running      -> preempted    preempted    worker (told to stop, nothing saved)
+//	running      -> lost         crashed      worker (the handler panicked)
+//	lost         -> running      start        worker (started by hand)
+//	lost         -> pending      retry        runner
+//	lost         -> failed       failed       runner (died too often)
+//	lost         -> cancelled    cancelled    Cancel, runner
+//	lost         -> pending      queued       Submit, Retry
+//	failed       -> pending      queued       Submit, Retry
+//	cancelled    -> pending      queued       Submit, Retry
+//	done         -> pending      queued       Submit (fresh)
 //
-// An attempt is one try at a job. Queued, retry and interrupted begin the next
-// one; events and results of older attempts no longer count.
+// Waiting is pending, checkpointed or preempted: all three are started as soon as there is
+// room for them, unless somebody holds them (a file named hold, which is no state: it moves
+// nothing by itself).
+//
+// An attempt is one try at a job. Queued, retry, checkpointed and preempted begin the
+// next one; events and results of older attempts no longer count.
 //
 // # Traps
 //

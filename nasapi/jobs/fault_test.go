@@ -141,7 +141,7 @@ func submitted(t *testing.T, d disk, dir string, specs []Spec) (*Study, []*Job, 
 	}
 	var all []*Job
 	for _, s := range specs {
-		j, _, err := st.submitJob(s, s.ID(), false)
+		j, _, err := st.submitJob(s, s.ID(), Place{}, false)
 		if err != nil {
 			return st, all, err
 		}

@@ -30,7 +30,7 @@ func finishedStudy(t testing.TB, specs ...Spec) (*Study, []*Job) {
 	st := mustOpen(t, t.TempDir())
 	var all []*Job
 	for _, s := range specs {
-		j, _, err := st.submitJob(s, s.ID(), false)
+		j, _, err := st.submitJob(s, s.ID(), Place{}, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +103,7 @@ func TestDamagedSpecIsMendedBySubmitting(t *testing.T) {
 	if s := j.Status(); s.State != Failed || !strings.Contains(s.Error, "job.json is empty") {
 		t.Errorf("%+v", s)
 	}
-	j, waiting, err := st.submitJob(spec, spec.ID(), false)
+	j, waiting, err := st.submitJob(spec, spec.ID(), Place{}, false)
 	if err != nil || !waiting || j.Err != nil || j.Status().State != Pending {
 		t.Errorf("%v, %v, %+v", err, waiting, j.Status())
 	}
@@ -228,7 +228,7 @@ func TestDefaultStudy(t *testing.T) {
 func TestProgressIsThrottled(t *testing.T) {
 	st := mustOpen(t, t.TempDir())
 	spec := Spec{Kind: "fast"}
-	j, _, err := st.submitJob(spec, spec.ID(), false)
+	j, _, err := st.submitJob(spec, spec.ID(), Place{}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +309,7 @@ func TestReservedEvents(t *testing.T) {
 func TestCheckpoint(t *testing.T) {
 	st := mustOpen(t, t.TempDir())
 	spec := Spec{Kind: "steps"}
-	j, _, err := st.submitJob(spec, spec.ID(), false)
+	j, _, err := st.submitJob(spec, spec.ID(), Place{}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -351,7 +351,7 @@ func TestCheckpoint(t *testing.T) {
 func TestStubbornHandler(t *testing.T) {
 	st := mustOpen(t, t.TempDir())
 	spec := countSpecs(countConfig{Mode: "stubborn"}, 1)[0]
-	j, _, err := st.submitJob(spec, spec.ID(), false)
+	j, _, err := st.submitJob(spec, spec.ID(), Place{}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -456,7 +456,7 @@ func BenchmarkStatuses(b *testing.B) {
 	st := mustOpen(b, b.TempDir())
 	h := &BatchHandle{study: st}
 	for _, spec := range countSpecs(countConfig{Steps: 3}, seedRange(0, 1000)...) {
-		j, _, err := st.submitJob(spec, spec.ID(), false)
+		j, _, err := st.submitJob(spec, spec.ID(), Place{}, false)
 		if err != nil {
 			b.Fatal(err)
 		}

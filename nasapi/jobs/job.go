@@ -24,6 +24,7 @@ type Job struct {
 	Err error
 
 	disk disk
+	made time.Time // when job.json was written
 
 	silence time.Duration // silenceAfter; tests shorten it
 
@@ -62,27 +63,73 @@ type Status struct {
 	Started, Ended time.Time // zero if not yet
 	Host           string    // where it runs or ran
 	PID            int
+	Slots          []int    // of the host that it has or had, none where SLURM gave the place
+	GPUs           []string // of the host
+	Task           string   // of SLURM that it is or was, "" if none
+	// Retries is how often its worker died, or could not be started, and it was tried
+	// again since it was last asked for.
+	Retries int
+	// Held says that it waits and is not to be started.
+	Held bool
+	// Spent is what all attempts so far have taken of a device: a slot of this machine, or
+	// what SLURM gave a task.
+	Spent time.Duration
 	// Error says what failed, or why the last attempt did not succeed.
 	Error string
 	// Skipped is the number of damaged lines in events.jsonl.
 	Skipped int
 }
 
+// Tries is how often it was begun, as far as that counts: an attempt that waits was not.
+func (s Status) Tries() int {
+	if s.State.Waiting() {
+		return max(0, s.Attempt-1)
+	}
+	return s.Attempt
+}
+
+// CountHeld is how many of the jobs are held.
+func CountHeld(all []*Job) int {
+	n := 0
+	for _, j := range all {
+		if j.Status().Held {
+			n++
+		}
+	}
+	return n
+}
+
 // Outcome is the content of result.json: the result and where it came from.
 type Outcome struct {
-	Schema  int             `json:"schema"`
-	ID      string          `json:"id"`
-	Attempt int             `json:"attempt"`
-	Version string          `json:"version"` // of the program
-	Go      string          `json:"go"`
-	Host    string          `json:"host"`
-	OS      string          `json:"os"`
-	CPU     string          `json:"cpu"` // architecture
-	Threads int             `json:"threads"`
+	Schema  int    `json:"schema"`
+	ID      string `json:"id"`
+	Attempt int    `json:"attempt"`
+	Version string `json:"version"` // of the program
+	Go      string `json:"go"`
+	// What was run: all that the result depends on.
+	Kind     string          `json:"kind"`
+	Numerics int             `json:"numerics"`
+	Seed     int64           `json:"seed"`
+	Config   json.RawMessage `json:"config"`
+	// Data are the digests of what was read, by name.
+	Data map[string]string `json:"data,omitempty"`
+	// Where it was run.
+	Host    string   `json:"host"`
+	OS      string   `json:"os"`
+	CPU     string   `json:"cpu"`    // architecture
+	Device  string   `json:"device"` // that computed it
+	Threads int      `json:"threads"`
+	Slots   []int    `json:"slots,omitempty"` // of the host
+	GPUs    []string `json:"gpus,omitempty"`
+	Task    string   `json:"task,omitempty"` // of SLURM
+	// When. Seconds are of the last attempt, by the monotonic clock; Spent are those of
+	// all attempts, times their devices; Waited are those from the submission to the end
+	// in which no attempt was running, by the wall clock.
 	Started time.Time       `json:"started"`
 	Ended   time.Time       `json:"ended"`
-	Seconds float64         `json:"seconds"` // from start to end, by the monotonic clock
-	Waited  float64         `json:"waited"`  // seconds for a slot of the host
+	Seconds float64         `json:"seconds"`
+	Spent   float64         `json:"spent"`
+	Waited  float64         `json:"waited"`
 	Result  json.RawMessage `json:"result"`
 }
 
@@ -103,6 +150,9 @@ func newJob(d disk, paths Paths, id string) *Job {
 // openJob reads a job's folder. Damage is in Err, not an error.
 func openJob(d disk, paths Paths, id string) *Job {
 	j := newJob(d, paths, id)
+	if info, err := os.Stat(paths.Spec()); err == nil { // before it is read: a later one is seen
+		j.made = info.ModTime()
+	}
 	data, err := os.ReadFile(paths.Spec())
 	if err != nil {
 		j.Err = fmt.Errorf("job.json cannot be read: %w", err)
@@ -124,7 +174,9 @@ func (j *Job) Status() Status {
 		Remaining: time.Duration(h.progress.Remaining * float64(time.Second)),
 		Values:    h.progress.Values,
 		Started:   h.started, Ended: h.ended,
-		Host: h.start.Host, PID: h.start.PID,
+		Host: h.start.Host, PID: h.start.PID, Slots: h.start.Slots, GPUs: h.start.GPUs, Task: h.start.Task,
+		Retries: h.crashes, Held: h.state.Waiting() && j.held(),
+		Spent: time.Duration(h.cost() * float64(time.Second)),
 		Error: h.reason.Error, Skipped: h.skipped,
 	}
 	if s.State.Final() {
@@ -326,6 +378,19 @@ func (j *Job) Log(lines int) string {
 	return lastLines(text, lines)
 }
 
+// attemptLog is what the worker of the last attempt that started printed, as far as it is
+// kept; all that there is where none started.
+func (j *Job) attemptLog() string {
+	j.mu.Lock()
+	from := j.hist.start.Log
+	j.mu.Unlock()
+	all := int64(1 << 18)
+	if size := sizeOf(j.Paths.Log()); size >= from { // else it was shortened since
+		all = min(all, size-from)
+	}
+	return tail(j.Paths.Log(), all)
+}
+
 // tail returns the last bytes of a file, "" if it cannot be read.
 func tail(path string, n int64) string {
 	f, err := os.Open(path)
@@ -360,6 +425,10 @@ func (j *Job) record(kind string, data any) error {
 	if err != nil {
 		return err
 	}
+	if why, ok := data.(reasonData); h.state == Lost && (ok || data == nil) {
+		why.Late = true
+		data = why
+	}
 	e, err := h.nextEvent(kind, data)
 	if err != nil {
 		return fmt.Errorf("job %s: %w", j.ID, err)
@@ -378,10 +447,22 @@ func (j *Job) cancelRequested() bool {
 }
 
 // clearCancel takes the request back, once it is answered.
-func (j *Job) clearCancel() error {
-	err := j.disk.Remove(j.Paths.Cancel())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+func (j *Job) clearCancel() error { return removeFile(j.disk, j.Paths.Cancel()) }
+
+// held says whether somebody does not want it started.
+func (j *Job) held() bool {
+	_, err := os.Lstat(j.Paths.Hold())
+	return err == nil
+}
+
+// submitted is when a person last asked for it to be run, as well as the files tell.
+func (j *Job) submitted(h history) time.Time {
+	if !h.queued.IsZero() {
+		return h.queued
 	}
-	return writeError("remove", j.Paths.Cancel(), err)
+	info, err := os.Stat(j.Paths.Spec())
+	if err != nil {
+		return h.started
+	}
+	return info.ModTime()
 }

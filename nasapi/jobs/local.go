@@ -8,16 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"time"
 )
 
 // localDispatcher starts workers on this machine, each in a session of its own,
 // so that they outlive the runner.
-type localDispatcher struct {
-	exe     string
-	threads int
-}
+type localDispatcher struct{ exe string }
 
 // Launch starts `exe worker <folder>`. The worker's standard error is the log
 // itself and not a pipe through the runner: it must go on when the runner dies.
@@ -34,7 +30,8 @@ func (d *localDispatcher) Launch(ctx context.Context, j *Job, sink chan<- news) 
 	}
 	defer write.Close()
 	cmd := exec.Command(d.exe, "worker", j.Paths.Dir)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(d.threads))
+	// Until it has its share of the machine it only waits; with one thread that costs least.
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	cmd.Stdout, cmd.Stderr = write, log
 	detach(cmd)
 	if err := cmd.Start(); err != nil {
@@ -179,7 +176,7 @@ func (st *Study) Ensure() error {
 		return err
 	}
 	for _, j := range all {
-		if s := j.Status().State; s == Pending || s == Lost {
+		if j.Status().needsRunner() {
 			return st.startRunner()
 		}
 	}

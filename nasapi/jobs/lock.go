@@ -65,6 +65,32 @@ func takeLock(ctx context.Context, path string, patience time.Duration) (*fileLo
 
 func (l *fileLock) release() error { return l.f.Unlock() }
 
+func releaseAll(locks []*fileLock) error {
+	var errs []error
+	for _, l := range locks {
+		errs = append(errs, l.release())
+	}
+	return errors.Join(errs...)
+}
+
+// withLock does something while it holds a lock, or returns errLocked and does nothing when
+// the lock stays held for as long as patience.
+func withLock(path string, patience time.Duration, do func() error) error {
+	lock, err := takeLock(context.Background(), path, patience)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(), lock.release())
+}
+
+// unlessLocked takes it for well that another process has the lock.
+func unlessLocked(err error) error {
+	if errors.Is(err, errLocked) {
+		return nil
+	}
+	return err
+}
+
 // isHeld says whether some process holds the lock. It writes nothing, so that
 // it works in a folder that may only be read.
 func isHeld(path string) (bool, error) {

@@ -19,6 +19,11 @@ import (
 // it runs `worker FOLDER` or `runner STUDY` as the program does.
 func TestMain(m *testing.M) {
 	if os.Getenv("EVALNAS_TEST_ROLE") == "" || len(os.Args) != 3 {
+		// No test has its studies among those of the person who runs it.
+		if err := os.Setenv(studiesVariable, os.DevNull); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 		os.Exit(slurmtest.Main(m))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -32,7 +37,7 @@ func TestMain(m *testing.M) {
 func role(ctx context.Context, name, dir string) error {
 	switch name {
 	case "runner":
-		return RunStudy(ctx, dir, RunnerOptions{Backoff: 20 * time.Millisecond})
+		return RunStudy(ctx, dir, RunnerOptions{Backoff: 20 * time.Millisecond, Poll: 200 * time.Millisecond})
 	case "worker":
 		d, err := killerFromEnv()
 		if err != nil {
@@ -88,6 +93,16 @@ func count(ctx context.Context, t *Task) (any, error) {
 		return map[string]any{"x": func() {}}, nil
 	case "stubborn":
 		select {}
+	case "share":
+		return myShare()
+	case "gpu":
+		return os.Getenv("CUDA_VISIBLE_DEVICES"), pause(ctx, 50*time.Millisecond)
+	case "hungry":
+		return hungry(), nil
+	case "save":
+		if err := t.Checkpoint([]byte("state")); err != nil {
+			return nil, err
+		}
 	}
 	r := countResult{}
 	for i := range c.Steps {
@@ -98,6 +113,26 @@ func count(ctx context.Context, t *Task) (any, error) {
 		t.Progress(i+1, c.Steps, map[string]any{"incumbent": r.Sum})
 	}
 	return r, awaitGate(ctx, c.Gate)
+}
+
+// shareResult is what a worker may use of the machine.
+type shareResult struct {
+	Cores   []int
+	Threads int
+	Memory  uint64 // RLIMIT_DATA
+}
+
+// hungry takes memory until it is stopped.
+func hungry() int {
+	var all [][]byte
+	for range 1 << 10 {
+		b := make([]byte, 64<<20)
+		for i := 0; i < len(b); i += 4096 {
+			b[i] = 1
+		}
+		all = append(all, b)
+	}
+	return len(all)
 }
 
 func stepPause(ctx context.Context, c countConfig) error {

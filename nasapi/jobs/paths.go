@@ -17,6 +17,7 @@ func (p Paths) OldCheckpoint() string { return filepath.Join(p.Dir, "checkpoint.
 func (p Paths) Log() string           { return filepath.Join(p.Dir, "stderr.log") }
 func (p Paths) OldLog() string        { return filepath.Join(p.Dir, "stderr.old.log") }
 func (p Paths) Cancel() string        { return filepath.Join(p.Dir, "cancel") }
+func (p Paths) Hold() string          { return filepath.Join(p.Dir, "hold") }
 func (p Paths) Lock() string          { return filepath.Join(p.Dir, "lock") }
 func (p Paths) Place() string         { return filepath.Join(p.Dir, "place.json") }
 

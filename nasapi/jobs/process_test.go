@@ -107,7 +107,7 @@ func runnerPID(t *testing.T, st *Study) int {
 		_, rest, _ := strings.Cut(tail(st.Paths.Lock(), 4096), `"pid":`)
 		number, _, _ := strings.Cut(rest, ",")
 		pid, err = strconv.Atoi(number)
-		return err == nil
+		return err == nil && syscall.Kill(pid, 0) == nil // else it is the one before
 	})
 	return pid
 }
@@ -488,12 +488,12 @@ func TestSlotIsFreeWhenItsHolderDies(t *testing.T) {
 	}
 	soon, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
 	defer cancel()
-	if _, err := slots.Acquire(soon); err == nil {
+	if _, err := slots.Acquire(soon, 1, Wanted{}); err == nil {
 		t.Fatal("a second slot of one")
 	}
 	kill(t, runnerPID(t, st))
 	kill(t, h.jobs[0].Status().PID)
-	slot, err := slots.Acquire(context.Background())
+	slot, err := slots.Acquire(context.Background(), 1, Wanted{})
 	if err != nil {
 		t.Fatal(err)
 	}

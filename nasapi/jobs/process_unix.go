@@ -41,14 +41,14 @@ func withoutSIGPIPE(write func() error) error {
 // untilWarned ends the context when SLURM warns of the end of this process's time, by the
 // signal that the batch script asks for. warned says whether it did.
 func untilWarned(ctx context.Context) (_ context.Context, warned func() bool) {
-	ctx, stop := context.WithCancel(ctx)
+	ctx, stop := context.WithCancelCause(ctx)
 	var was atomic.Bool
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGUSR1)
 	go func() {
 		<-c
 		was.Store(true)
-		stop()
+		stop(errTimeLimit)
 	}()
 	return ctx, was.Load
 }

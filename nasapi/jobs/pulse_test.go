@@ -14,7 +14,7 @@ func elsewhere(t *testing.T) *Job {
 	t.Helper()
 	st := mustOpen(t, t.TempDir())
 	spec := countSpecs(countConfig{Steps: 2}, 3)[0]
-	j, err := st.writeSpec(spec, spec.ID())
+	j, err := st.writeSpec(spec, spec.ID(), Place{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,10 +8,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"evalnas/nasapi/host"
 	"evalnas/nasapi/jobs/slurm"
 )
 
@@ -30,6 +32,8 @@ type RunnerOptions struct {
 	Log io.Writer
 	// Slurm is whom jobs are given that ask for SLURM; nil means its programs.
 	Slurm slurm.Client
+	// Poll is how soon SLURM is asked again while something changes; 0 means a second.
+	Poll time.Duration
 }
 
 func (o *RunnerOptions) ensureDefaults() error {
@@ -44,6 +48,9 @@ func (o *RunnerOptions) ensureDefaults() error {
 	}
 	if o.Slurm == nil {
 		o.Slurm = slurm.Commands{}
+	}
+	if o.Poll == 0 {
+		o.Poll = time.Second
 	}
 	if o.Exe == "" {
 		exe, err := program()
@@ -98,7 +105,7 @@ func RunStudy(ctx context.Context, dir string, o RunnerOptions) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	r := newRunner(st, o, &localDispatcher{exe: o.Exe, threads: slots.Threads()}, min(2, slots.N))
+	r := newRunner(st, o, &localDispatcher{exe: o.Exe}, min(2, slots.N))
 	r.arrays = newArrays(r, o.Slurm, o.Exe)
 	for {
 		lock, err := takeLock(ctx, st.Paths.Lock(), lockPatience)
@@ -128,7 +135,7 @@ type runner struct {
 	ahead    int // workers that may wait for a slot at a time: hides their start-up
 
 	news     chan news
-	queue    []*Job // pending, in the order of submission
+	queue    []*waiter // by priority, equals in the order of submission
 	queued   map[string]bool
 	launched map[string]int  // the attempt that each launched job was in
 	waiting  map[string]bool // those of them that have no slot yet
@@ -154,7 +161,7 @@ const runnerTick = 50 * time.Millisecond
 
 // serve works until nothing is left to do, or ctx ends.
 func (r *runner) serve(ctx context.Context) error {
-	if err := r.arrays.load(ctx); err != nil {
+	if err := r.arrays.load(); err != nil {
 		return err
 	}
 	if err := r.readAll(); err != nil {
@@ -235,6 +242,9 @@ func (r *runner) newIDs(all bool) []string {
 		return nil
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() < r.seen {
+		r.seen = 0 // somebody removed it, and others have written it anew
+	}
 	if _, err := f.Seek(r.seen, io.SeekStart); err != nil {
 		r.logf("cannot read the queue: %v", err)
 		return nil
@@ -275,6 +285,9 @@ func (r *runner) readNew() {
 			return
 		}
 		delete(r.given, id)
+		if r.arrays.has(id) {
+			r.arrays.soon()
+		}
 		r.consider(r.study.job(id))
 	}
 }
@@ -286,43 +299,55 @@ func (r *runner) consider(j *Job) {
 		return
 	}
 	delete(r.adopted, j.ID)
-	switch s := j.Status(); s.State {
-	case Pending:
-		r.place(j)
-	case Running:
+	switch s := j.Status(); {
+	case s.Held: // who releases it says so in the queue
+	case s.State.Waiting():
+		r.place(j, s.State)
+	case s.State == Running:
 		r.adopted[j.ID] = j
-	case Lost:
+	case s.State == Lost:
 		r.repair(j, s, nil)
 	}
 }
 
-// place has a pending job run where it is meant to.
-func (r *runner) place(j *Job) {
+// place has a job that waits run where it is meant to.
+func (r *runner) place(j *Job, state State) {
 	if _, delayed := r.delayed[j.ID]; delayed {
 		return
 	}
 	switch p, err := j.place(); {
 	case err != nil:
-		r.move(j, Pending, evFailed, reasonData{Config: true, Error: err.Error()})
+		r.move(j, state, evFailed, reasonData{Config: true, Error: err.Error()})
 	case p.Slurm != nil:
 		r.arrays.add(j, *p.Slurm)
 	default:
-		r.enqueue(j)
+		r.enqueue(j, p.Local.Priority)
 	}
 }
 
-func (r *runner) enqueue(j *Job) {
+// waiter is a job that waits for this machine.
+type waiter struct {
+	*Job
+	priority int
+}
+
+// enqueue puts a job behind all of its priority and of higher ones.
+func (r *runner) enqueue(j *Job, priority int) {
 	if r.queued[j.ID] {
 		return
 	}
 	r.queued[j.ID] = true
-	r.queue = append(r.queue, j)
+	at := len(r.queue)
+	for at > 0 && r.queue[at-1].priority < priority {
+		at--
+	}
+	r.queue = slices.Insert(r.queue, at, &waiter{j, priority})
 }
 
 // launch starts workers until enough of them wait for a slot.
 func (r *runner) launch(ctx context.Context) {
 	for len(r.queue) > 0 && len(r.waiting) < r.ahead {
-		j := r.queue[0]
+		j := r.queue[0].Job
 		r.queue = r.queue[1:]
 		delete(r.queued, j.ID)
 		if j.cancelRequested() {
@@ -331,7 +356,7 @@ func (r *runner) launch(ctx context.Context) {
 			}
 		}
 		s := j.Status()
-		if s.State != Pending {
+		if !s.State.Waiting() || s.Held {
 			r.consider(j)
 			continue
 		}
@@ -351,14 +376,13 @@ func (r *runner) hear(n news) {
 	}
 	before := r.launched[n.job.ID]
 	delete(r.launched, n.job.ID)
-	switch s := n.job.Status(); s.State {
-	case Pending:
-		if s.Attempt > before+1 || s.Attempt > before && before > 0 {
-			r.place(n.job) // it began and was interrupted
-		} else {
-			r.notStarted(n.job, n.exit)
-		}
-	case Lost:
+	switch s := n.job.Status(); {
+	case s.Held:
+	case s.State.Waiting() && (s.Attempt > before+1 || s.Attempt > before && before > 0):
+		r.place(n.job, s.State) // it began and was interrupted
+	case s.State.Waiting():
+		r.notStarted(n.job, n.exit)
+	case s.State == Lost:
 		r.repair(n.job, s, n.exit)
 	default:
 		delete(r.failures, n.job.ID)
@@ -376,7 +400,7 @@ func (r *runner) notStarted(j *Job, cause error) {
 	}
 	delete(r.failures, j.ID)
 	reason := reasonData{Error: withLog("its worker cannot be started", cause, j)}
-	r.move(j, Pending, evFailed, reason)
+	r.move(j, j.Status().State, evFailed, reason)
 }
 
 func (r *runner) delay(j *Job, retry int) {
@@ -399,6 +423,8 @@ func (r *runner) repair(j *Job, s Status, cause error) {
 	switch {
 	case j.cancelRequested():
 		r.move(j, Lost, evCancelled, nil)
+	case starved(j):
+		r.move(j, Lost, evFailed, reasonData{Error: "it ended for want of memory: give more with mem=, or a smaller batch; " + reason.Error})
 	case h.crashes < r.options.Retries:
 		r.logf("job %s, attempt %d: %s; it will be tried again", j.ID, s.Attempt, s.Error)
 		if r.move(j, Lost, evRetry, reason) {
@@ -410,17 +436,18 @@ func (r *runner) repair(j *Job, s Status, cause error) {
 	}
 }
 
+// starved says whether the last attempt ended at its limit of memory: the next would too.
+func starved(j *Job) bool {
+	return host.OutOfMemory(j.attemptLog())
+}
+
 // move records an event if the job still is in a state. A job that cannot be
 // written to is left alone, or the runner would turn in circles.
 func (r *runner) move(j *Job, from State, event string, data any) bool {
-	lock, err := takeLock(context.Background(), j.Paths.Lock(), lockPatience)
+	err := withLock(j.Paths.Lock(), lockPatience, func() error { return r.moveLocked(j, from, event, data) })
 	if errors.Is(err, errLocked) {
 		r.adopted[j.ID] = j // somebody runs it after all
 		return false
-	}
-	if err == nil {
-		err = r.moveLocked(j, from, event, data)
-		err = errors.Join(err, lock.release())
 	}
 	if err != nil {
 		r.given[j.ID] = true
@@ -451,8 +478,21 @@ func withLog(what string, cause error, j *Job) string {
 			what += ", killed by somebody or for want of memory"
 		}
 	}
-	if log := j.Log(15); log != "" {
+	if log := telling(j.attemptLog(), 15); log != "" {
 		what += "; its last lines:\n" + log
 	}
 	return what
+}
+
+// A crash of a Go program begins with one of these; where each goroutine was follows.
+var crash = regexp.MustCompile(`(?m)^(fatal error: |panic: |SIG[A-Z]+: |runtime: out of memory|runtime/cgo: )`)
+
+// telling is the part of a log that says why its process ended: its last lines, as of a
+// Python traceback, or the first ones of a crash of Go.
+func telling(log string, lines int) string {
+	if at := crash.FindStringIndex(log); at != nil {
+		first := strings.SplitN(strings.TrimSpace(log[at[0]:]), "\n", lines+1)
+		return strings.TrimSpace(strings.Join(first[:min(lines, len(first))], "\n"))
+	}
+	return lastLines(log, lines)
 }

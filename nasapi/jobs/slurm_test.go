@@ -1,12 +1,16 @@
+//go:build !windows
+
 package jobs
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"testing"
@@ -97,11 +101,6 @@ func TestSlurmRunsABatchAsOneArray(t *testing.T) {
 		held, err := isHeld(st.Paths.Lock())
 		return err == nil && !held && arraysOf(t, st)[0].Closed
 	})
-	// The same batch again finds the results.
-	mustWait(t, mustSubmit(t, st, Batch{Title: "ten", Specs: countSpecs(countConfig{Steps: 3, Trace: trace}, seedRange(1, 10)...), On: onSlurm(slurm.Options{})}))
-	if n := len(starts(t, trace)); n != 10 {
-		t.Errorf("%d starts after the same batch was submitted again", n)
-	}
 }
 
 func TestSlurmRefusesAPartition(t *testing.T) {
@@ -141,26 +140,63 @@ func TestScancelBehindOurBack(t *testing.T) {
 	wantCounts(t, again, 4)
 }
 
-func TestCancelOfWhatWaitsInSlurm(t *testing.T) {
+// TestHoldInSlurm: the task of a held job keeps its place in SLURM's queue, and goes on in it.
+func TestHoldInSlurm(t *testing.T) {
 	st, _ := slurmStudy(t)
-	b, _, _ := gated(t, 1, 2)
+	b, trace, open := gated(t, 1, 2)
 	b.On = onSlurm(slurm.Options{Parallel: 1})
 	h := mustSubmit(t, st, b)
 	a := submittedTo(t, st)
-	someRunning(t, 1, h.jobs[:1])
-	if err := h.Cancel(); err != nil {
+	untilStarted(t, trace, 1)
+	if err := h.Hold(); err != nil {
+		t.Fatal(err)
+	}
+	held := func() bool {
+		tasks, err := slurm.Commands{}.Tasks(t.Context())
+		return err == nil && tasks[a.ID+"_1"].Held()
+	}
+	eventually(t, "SLURM to hold the second", held)
+	open()
+	eventually(t, "the first to be done", func() bool { return h.jobs[0].Status().State == Done })
+	killRunner(t, st) // the next one knows what is held for us
+	if s := h.jobs[1].Status(); s.State != Pending || !s.Held || len(starts(t, trace)) != 1 || !held() {
+		t.Errorf("the held one is %+v", s)
+	}
+	if err := h.Release(); err != nil {
 		t.Fatal(err)
 	}
 	mustWait(t, h)
-	for _, j := range h.Jobs() {
-		if s := j.Status(); s.State != Cancelled {
-			t.Errorf("%s: %s", s.State, s.Error)
-		}
+	wantCounts(t, h, 4)
+	if n := len(arraysOf(t, st)); n != 1 {
+		t.Errorf("%d arrays", n)
 	}
-	eventually(t, "SLURM to let both go", func() bool {
-		tasks, err := slurm.Commands{}.Tasks(t.Context())
-		return err == nil && !tasks[a.ID+"_0"].Alive() && !tasks[a.ID+"_1"].Alive()
+}
+
+// TestHeldTaskThatStarts: a task that SLURM starts before it hears of a hold does nothing;
+// released, its job is submitted again.
+func TestHeldTaskThatStarts(t *testing.T) {
+	fake := fakeSite(t)
+	fake.fake.Drain("drained")
+	b, trace, open := gated(t, 1)
+	h := fake.submit(t, b)
+	fake.task(t, h.jobs[0], "PENDING")
+	fake.stop() // nobody tells SLURM
+	if err := h.Hold(); err != nil {
+		t.Fatal(err)
+	}
+	fake.fake.Drain("")
+	eventually(t, "the task to end", func() bool {
+		tasks, err := fake.client.Tasks(t.Context())
+		return err == nil && !slices.ContainsFunc(slices.Collect(maps.Values(tasks)), slurm.Task.Alive)
 	})
+	fake.resume()
+	open()
+	if err := h.Release(); err != nil {
+		t.Fatal(err)
+	}
+	mustWait(t, h)
+	wantCounts(t, h, 4)
+	wantStarts(t, trace, 1)
 }
 
 func TestSlurmRequeuesATask(t *testing.T) {
@@ -173,7 +209,7 @@ func TestSlurmRequeuesATask(t *testing.T) {
 	if err := (slurm.Commands{}).Requeue(t.Context(), a.ID+"_0"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the interruption", func() bool { return h.jobs[0].Status().State == Pending })
+	eventually(t, "the interruption", func() bool { return h.jobs[0].Status().State == Preempted })
 	open()
 	// SLURM holds what it requeues back for two minutes: this is asked for at once.
 	eventually(t, "the task to wait again", func() bool {
@@ -192,54 +228,10 @@ func TestSlurmRequeuesATask(t *testing.T) {
 	}
 }
 
-// TestRunnerOfSlurmJobsIsKilled kills the runner at once after it submitted, and later:
-// the next one finds the array.
-func TestRunnerOfSlurmJobsIsKilled(t *testing.T) {
-	st, _ := slurmStudy(t)
-	b, trace, open := gated(t, seedRange(1, 4)...)
-	b.On = onSlurm(slurm.Options{})
-	h := mustSubmit(t, st, b)
-	for range 3 {
-		submittedTo(t, st)
-		killRunner(t, st)
-		if _, err := h.Statuses(); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, "another runner", func() bool {
-			if _, err := h.Statuses(); err != nil {
-				t.Fatal(err)
-			}
-			held, err := isHeld(st.Paths.Lock())
-			return err == nil && held
-		})
-	}
-	open()
-	mustWait(t, h)
-	wantCounts(t, h, 4)
-	if n := len(starts(t, trace)); n != 4 {
-		t.Errorf("%d starts of 4 jobs", n)
-	}
-	if n := len(arraysOf(t, st)); n != 1 {
-		t.Errorf("%d arrays", n)
-	}
-}
-
-func TestSlurmWorkerDies(t *testing.T) {
-	st, _ := slurmStudy(t)
-	h := mustSubmit(t, st, Batch{Specs: append(countSpecs(countConfig{Steps: 1, Mode: "die-once"}, 1), countSpecs(countConfig{Steps: 1, Mode: "die"}, 2)...), On: onSlurm(slurm.Options{})})
-	mustWait(t, h)
-	if s := h.jobs[0].Status(); s.State != Done || s.Attempt != 2 {
-		t.Errorf("died once: %s in attempt %d: %s", s.State, s.Attempt, s.Error)
-	}
-	if s := h.jobs[1].Status(); s.State != Failed || !strings.Contains(s.Error, "died 3 times") || !strings.Contains(s.Error, "exit code 3:0") {
-		t.Errorf("dies always: %s: %s", s.State, s.Error)
-	}
-}
-
 func TestControllerIsRestarted(t *testing.T) {
 	st, node := slurmStudy(t)
 	b, trace, open := gated(t, 1, 2, 3)
-	b.On = onSlurm(slurm.Options{})
+	b.On = onSlurm(slurm.Options{Parallel: 2})
 	h := mustSubmit(t, st, b)
 	submittedTo(t, st)
 	someRunning(t, 2, h.jobs)
@@ -277,7 +269,7 @@ func TestRunnerLeavesASlurmThatIsGone(t *testing.T) {
 		r.arrays = newArrays(r, nil, "")
 		var all []*Job
 		for _, spec := range countSpecs(countConfig{Steps: 1}, 1, 2) {
-			j, err := st.writeSpec(spec, spec.ID())
+			j, err := st.writeSpec(spec, spec.ID(), Place{})
 			if err != nil {
 				t.Fatal(err)
 			}

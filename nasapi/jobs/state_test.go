@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-var allStates = []State{Pending, Running, Done, Failed, Cancelled, Lost}
+var allStates = States()
 
 // documented reads the table of moves from the package's documentation.
 func documented(t *testing.T) []move {
@@ -73,7 +73,7 @@ func TestAttempts(t *testing.T) {
 		attempt int
 		crashes int
 	}{
-		{evStart, 1, 0}, {evCrashed, 1, 0}, {evRetry, 2, 1}, {evStart, 2, 1}, {evInterrupted, 3, 1},
+		{evStart, 1, 0}, {evCrashed, 1, 0}, {evRetry, 2, 1}, {evStart, 2, 1}, {evPreempted, 3, 1},
 		{evStart, 3, 1}, {evFailed, 3, 1}, {evQueued, 4, 0}, {evStart, 4, 0}, {evDone, 4, 0}, {evQueued, 5, 0},
 		{evCancelled, 5, 0}, {evQueued, 6, 0}, {evFailed, 6, 0},
 	} {
@@ -124,6 +124,20 @@ func TestClockJump(t *testing.T) {
 	}
 }
 
+// TestLostTimeCostsNothing: a job that was found lost a day later did not run for a day.
+func TestLostTimeCostsNothing(t *testing.T) {
+	base := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+	for _, kind := range []string{evRetry, evQueued, evStart} {
+		h := newHistory()
+		h.apply(Event{Time: base, Attempt: 1, Kind: evStart})
+		h.apply(Event{Time: base.Add(time.Minute), Attempt: 1, Kind: evProgress})
+		h.apply(Event{Time: base.Add(24 * time.Hour), Attempt: 2, Kind: kind})
+		if h.cost() != 60 {
+			t.Errorf("%s: it cost %g s, want the 60 in which it showed itself", kind, h.cost())
+		}
+	}
+}
+
 func TestMeter(t *testing.T) {
 	var m meter
 	for i := range 1000 { // 10 a second, then from 50 s on 40 a second
@@ -142,5 +156,37 @@ func TestMeter(t *testing.T) {
 	}
 	if len(m.samples) > 100 {
 		t.Errorf("%d samples are kept", len(m.samples))
+	}
+}
+
+// TestWhatIsFoundLostCostsNothingMore: nobody knows when its worker died.
+func TestWhatIsFoundLostCostsNothingMore(t *testing.T) {
+	for _, event := range []string{evFailed, evCancelled, evRetry, evQueued} {
+		_, all, err := submitted(t, osDisk{}, t.TempDir(), countSpecs(countConfig{Steps: 1}, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		j := all[0]
+		start, err := newEvent(1, evStart, startData{Host: hostname(), PID: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		start.Time = start.Time.Add(-48 * time.Hour)
+		text, err := json.Marshal(start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := appendLines(osDisk{}, j.Paths.Events(), text); err != nil {
+			t.Fatal(err)
+		}
+		if s := j.Status(); s.State != Lost {
+			t.Fatalf("%+v", s)
+		}
+		if err := j.record(event, nil); err != nil {
+			t.Fatal(err)
+		}
+		if s := j.Status(); s.State == Lost || s.Spent > time.Minute {
+			t.Errorf("%s: %s has cost %v", event, s.State, s.Spent)
+		}
 	}
 }

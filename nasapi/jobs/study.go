@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"evalnas/nasapi/jobs/slurm"
 )
 
 // Study is a folder of jobs. Its methods may be called from any goroutine, and
@@ -20,12 +22,14 @@ type Study struct {
 	Paths StudyPaths
 
 	disk  disk
+	slurm slurm.Client
 	every time.Duration // ensureEvery
 
 	mu      sync.Mutex
 	jobs    map[string]*Job
 	ensured time.Time // when this process last started a runner
 	tries   int       // runners in a row that did not last
+	listed  bool      // in the registry, as far as that goes
 }
 
 type studyVersion struct {
@@ -45,7 +49,7 @@ func openStudy(d disk, dir string) (*Study, error) {
 	if err != nil {
 		return nil, fmt.Errorf("study %s: %w", dir, err)
 	}
-	st := &Study{Paths: StudyPaths{abs}, disk: d, every: ensureEvery, jobs: map[string]*Job{}}
+	st := &Study{Paths: StudyPaths{abs}, disk: d, slurm: slurm.Commands{}, every: ensureEvery, jobs: map[string]*Job{}}
 	data, err := os.ReadFile(st.Paths.Version())
 	switch {
 	case errors.Is(err, fs.ErrNotExist), err == nil && len(data) == 0:
@@ -100,12 +104,12 @@ func (st *Study) Jobs() ([]*Job, error) {
 
 // job returns the study's one Job of an id, so that what it has read is kept.
 // A damaged one is looked at again, as submitting mends it, and so is one whose
-// folder somebody removed.
+// folder somebody removed, or removed and made anew: its events are others.
 func (st *Study) job(id string) *Job {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if j := st.jobs[id]; j != nil && j.Err == nil {
-		if _, err := os.Stat(j.Paths.Spec()); err == nil {
+		if info, err := os.Stat(j.Paths.Spec()); err == nil && info.ModTime().Equal(j.made) {
 			return j
 		}
 	}
@@ -167,6 +171,23 @@ func (st *Study) Batch(id string) (*BatchHandle, error) {
 		return nil, unknownID("batch", id, ids, st.Paths.Dir)
 	}
 	return nil, fmt.Errorf("batch id %q is ambiguous, %d begin with it: give more of it", id, len(found))
+}
+
+// Find returns the jobs that an id, or the beginning of one, stands for: one job, or all of
+// a batch.
+func (st *Study) Find(id string) ([]*Job, error) {
+	j, err := st.Job(id)
+	if err == nil {
+		return []*Job{j}, nil
+	}
+	b, berr := st.Batch(id)
+	switch {
+	case berr != nil:
+		return nil, err
+	case b.Err != nil:
+		return nil, b.Err
+	}
+	return b.Jobs(), nil
 }
 
 func jobIDs(all []*Job) []string {

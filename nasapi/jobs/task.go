@@ -28,6 +28,25 @@ type Task struct {
 	grumble bool // a failure to write progress was reported
 
 	checkpoints checkpoints
+	data        map[string]string
+	device      string
+}
+
+// ReadData notes the digest of data that the result depends on, for its provenance.
+func (t *Task) ReadData(name, digest string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.data == nil {
+		t.data = map[string]string{}
+	}
+	t.data[name] = digest
+}
+
+// RunsOn notes what computes the result, for its provenance: "cpu, avx512, 2 threads".
+func (t *Task) RunsOn(device string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.device = device
 }
 
 func newTask(r *run) (*Task, error) {

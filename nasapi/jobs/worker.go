@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"evalnas/nasapi/host"
+	"evalnas/nasapi/jobs/gpu"
 	"evalnas/nasapi/jobs/slurm"
 )
 
@@ -26,6 +29,9 @@ type Handler func(ctx context.Context, t *Task) (result any, err error)
 
 // ErrBusy says that another worker has the job.
 var ErrBusy = errors.New("another worker has this job")
+
+// errUnwanted says that a job is not to be started any more.
+var errUnwanted = errors.New("the job has ended or is held")
 
 // ErrConfig marks an error that trying again cannot cure; Config wraps one.
 var ErrConfig = errors.New("configuration error")
@@ -48,6 +54,7 @@ func Config(err error) error {
 var (
 	errCancelled   = errors.New("cancelled on request")
 	errInterrupted = errors.New("the worker was told to terminate")
+	errTimeLimit   = errors.New("its time limit came near")
 	errPanicked    = errors.New("the handler panicked")
 	errStuck       = errors.New("the handler did not stop when asked to")
 )
@@ -61,8 +68,10 @@ const (
 // Worker runs one job in this process.
 type Worker struct {
 	Handlers map[string]Handler
-	// Slots, if not nil, are the host's: the worker waits for one.
+	// Slots, if not nil, are the host's: the worker waits for as many as the job asks for.
 	Slots *Slots
+	// Bind has this whole process keep to the cores and the memory of its slots.
+	Bind bool
 	// Ready, if not nil, is called when the slot is taken.
 	Ready func()
 	// Version of the program, for the results' provenance.
@@ -93,7 +102,7 @@ func (w Worker) Serve(ctx context.Context, dir string) error {
 		if err != nil {
 			return err
 		}
-		w.Slots, w.Ready = &slots, Ready
+		w.Slots, w.Bind, w.Ready = &slots, true, Ready
 		return unlessBusy(w.Run(ctx, dir))
 	}
 	ctx, nearEnd := untilWarned(ctx)
@@ -104,7 +113,7 @@ func (w Worker) Serve(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	if openJob(osDisk{}, Paths{abs}, filepath.Base(abs)).Status().State != Pending {
+	if !openJob(osDisk{}, Paths{abs}, filepath.Base(abs)).Status().State.Waiting() {
 		return nil // it ended in time
 	}
 	// Where SLURM refuses this the runner submits the job again.
@@ -128,18 +137,23 @@ func (w Worker) Run(ctx context.Context, dir string) (err error) {
 	if w.disk == nil {
 		w.disk = osDisk{}
 	}
-	j := openJob(w.disk, Paths{abs}, filepath.Base(abs))
+	j, err := awaitSpec(ctx, w.disk, abs)
+	if err != nil {
+		return err
+	}
 	if j.Err != nil {
 		return fmt.Errorf("job %s cannot be run: %w", j.ID, j.Err)
 	}
-	waiting := time.Now()
-	threads := runtime.GOMAXPROCS(0)
+	r := &run{Worker: w, job: j, threads: runtime.GOMAXPROCS(0)}
 	if w.Slots != nil {
-		slot, err := w.Slots.Acquire(ctx)
-		if err != nil {
-			return fmt.Errorf("no slot for job %s: %w", j.ID, err)
+		share, err := r.takeShare(ctx)
+		if errors.Is(err, errUnwanted) {
+			return nil // what became of the job is in its folder
 		}
-		defer func() { err = errors.Join(err, slot.Release()) }()
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, share.Release()) }()
 	}
 	if w.Ready != nil {
 		w.Ready()
@@ -155,8 +169,97 @@ func (w Worker) Run(ctx context.Context, dir string) (err error) {
 	if err := j.awaitSilence(ctx); err != nil {
 		return err
 	}
-	r := &run{Worker: w, job: j, threads: threads, waited: time.Since(waiting)}
 	return r.run(ctx)
+}
+
+// takeShare waits for the slots that the job asks for. A process that has Bind set is bound
+// to their cores and to the memory that goes with them.
+func (r *run) takeShare(ctx context.Context) (*Share, error) {
+	place, err := r.job.place()
+	if err != nil {
+		return nil, err
+	}
+	n, err := r.Slots.Need(place.Local)
+	if err != nil {
+		return nil, fmt.Errorf("job %s cannot run here: %w", r.job.ID, err)
+	}
+	gpus := Wanted{N: place.Local.GPUs}
+	if gpus.N > 0 {
+		if gpus.Of, err = offered(ctx, gpus.N); err != nil {
+			return nil, fmt.Errorf("job %s cannot run here: %w", r.job.ID, err)
+		}
+	}
+	waiting, stop := r.job.whileWanted(ctx)
+	share, err := r.Slots.Acquire(waiting, n, gpus)
+	stop()
+	if err != nil {
+		if ctx.Err() == nil && waiting.Err() != nil {
+			err = context.Cause(waiting)
+		}
+		return nil, fmt.Errorf("no slot for job %s: %w", r.job.ID, err)
+	}
+	r.share, r.slots = share, share.Slots
+	for _, g := range share.GPUs {
+		r.gpus = append(r.gpus, g.String())
+	}
+	if r.Bind {
+		r.threads = share.Threads()
+		err = share.bind(place.Local)
+	}
+	if err != nil {
+		return nil, errors.Join(err, share.Release())
+	}
+	return share, nil
+}
+
+// wantedEvery is how often a worker that waits for slots looks whether it still should.
+const wantedEvery = 250 * time.Millisecond
+
+// whileWanted ends the context once a job that waits for slots has ended, is held or runs
+// elsewhere, as one does that an earlier runner has started too. Its worker would keep slots
+// idle and all others at the door, for as long as the last of its slots is somebody else's.
+func (j *Job) whileWanted(ctx context.Context) (_ context.Context, stop func()) {
+	ctx, end := context.WithCancelCause(ctx)
+	go func() {
+		for pause(ctx, wantedEvery) == nil {
+			switch s := j.Status(); {
+			case s.State.Final() || s.Held:
+				end(errUnwanted)
+			case s.State == Running:
+				end(ErrBusy)
+			}
+		}
+	}()
+	return ctx, func() { end(nil) }
+}
+
+// bind keeps this process to its share of the machine.
+func (s *Share) bind(l Local) error {
+	limit, err := parseMemory(l.Memory)
+	if err != nil {
+		return err
+	}
+	if limit == 0 {
+		limit = s.Memory()
+	}
+	if limit >= leastMemory { // a smaller share is no limit that anything could keep to
+		if err := host.LimitMemory(limit); err != nil {
+			return err
+		}
+	}
+	if cores := s.Cores(); len(cores) > 0 {
+		if err := host.Bind(cores); err != nil {
+			return err
+		}
+	}
+	// Whoever was given none sees none: they are for those who were.
+	for name, value := range gpu.Environment(s.GPUs...) {
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
+	}
+	runtime.GOMAXPROCS(s.Threads())
+	return nil
 }
 
 // awaitSilence is for who has the lock of a job that ran on another host, and died there
@@ -191,9 +294,12 @@ type run struct {
 	Worker
 	job     *Job
 	threads int
-	waited  time.Duration
+	share   *Share // nil where SLURM gave the place
+	slots   []int
+	gpus    []string
 	attempt int
 	started time.Time
+	before  history // the job's, with the start of this attempt
 }
 
 func (r *run) run(ctx context.Context) error {
@@ -206,6 +312,10 @@ func (r *run) run(ctx context.Context) error {
 	}
 	if r.job.cancelRequested() {
 		return r.job.cancelLocked()
+	}
+	if r.job.held() {
+		fmt.Fprintf(os.Stderr, "job %s is held: `evalnas jobs release` has it started\n", r.job.ID)
+		return nil // since its worker began to wait for a slot, or SLURM to give it a place
 	}
 	handler, ok := r.Handlers[r.job.Spec.Kind]
 	if !ok {
@@ -244,7 +354,7 @@ func kinds(handlers map[string]Handler) string {
 func (r *run) begin(h *history) error {
 	if _, err := os.Lstat(r.job.Paths.Result()); err == nil {
 		old := h.attempt // of the attempt that left it
-		if h.state == Pending {
+		if h.state.Waiting() {
 			old--
 		}
 		if err := r.job.setAside(max(0, old), r.job.Paths.Result()); err != nil {
@@ -256,7 +366,7 @@ func (r *run) begin(h *history) error {
 			return err
 		}
 	}
-	e, err := h.nextEvent(evStart, startData{Host: hostname(), PID: os.Getpid(), Threads: r.threads})
+	e, err := h.nextEvent(evStart, startData{Host: hostname(), PID: os.Getpid(), Threads: r.threads, Slots: r.slots, GPUs: r.gpus, Task: slurmTask(), Log: sizeOf(r.job.Paths.Log())})
 	if err != nil {
 		return fmt.Errorf("job %s: %w", r.job.ID, err)
 	}
@@ -264,8 +374,18 @@ func (r *run) begin(h *history) error {
 	if err != nil {
 		return err
 	}
-	r.attempt, r.started = e.Attempt, time.Now()
+	r.attempt, r.started, r.before = e.Attempt, time.Now(), *h
+	r.before.apply(e)
 	return appendLines(r.job.disk, r.job.Paths.Events(), text)
+}
+
+// sizeOf is a file's size, 0 if there is none.
+func sizeOf(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 // removeTemps removes half-written files of a killed worker.
@@ -275,8 +395,8 @@ func removeTemps(d disk, dir string) error {
 		return err
 	}
 	for _, name := range temps {
-		if err := d.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return writeError("remove", name, err)
+		if err := removeFile(d, name); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -314,11 +434,16 @@ func (r *run) attend(ctx context.Context, t *Task, handler Handler) (any, error)
 			return got.result, because(inner, got.err)
 		case <-end:
 			end = nil
-			ask(errInterrupted)
+			if errors.Is(context.Cause(ctx), errTimeLimit) {
+				ask(errTimeLimit)
+			} else {
+				ask(errInterrupted)
+			}
 		case <-grace:
 			return nil, errors.Join(context.Cause(inner), errStuck)
 		case <-beat.C:
 			r.job.touch()
+			r.share.touch()
 		case <-ticker.C:
 			t.flush(false)
 			t.boundLog()
@@ -353,7 +478,7 @@ func call(ctx context.Context, t *Task, handler Handler) (got returned) {
 func (r *run) finish(t *Task, result any, err error) error {
 	t.flush(true)
 	if err == nil {
-		if err = r.writeResult(result); err == nil {
+		if err = r.writeResult(t, result); err == nil {
 			return errors.Join(r.record(t, evDone, nil), r.answered())
 		}
 	}
@@ -363,14 +488,39 @@ func (r *run) finish(t *Task, result any, err error) error {
 		return r.record(t, evCrashed, reason)
 	case errors.Is(err, errCancelled):
 		return errors.Join(r.record(t, evCancelled, nil), r.answered())
-	case errors.Is(err, errInterrupted):
-		return r.record(t, evInterrupted, nil)
+	case errors.Is(err, errInterrupted), errors.Is(err, errTimeLimit):
+		return r.interrupted(t, err)
 	}
 	fmt.Fprintf(os.Stderr, "job %s failed: %v\n", r.job.ID, err)
 	if werr := r.record(t, evFailed, reason); werr != nil {
 		return errors.Join(err, werr)
 	}
 	return r.answered()
+}
+
+// interrupted records that the job was told to stop and waits again: with its state saved,
+// in this attempt or an earlier one, or to begin anew.
+func (r *run) interrupted(t *Task, why error) error {
+	kind := evPreempted
+	if _, err := os.Lstat(r.job.Paths.Checkpoint()); err == nil {
+		kind = evCheckpointed
+	}
+	cause := errInterrupted
+	if errors.Is(why, errTimeLimit) {
+		cause = errTimeLimit
+	}
+	return r.record(t, kind, reasonData{Error: cause.Error()})
+}
+
+// slurmTask is SLURM's name of the task that this process is, "" if it is none.
+func slurmTask() string {
+	if os.Getenv(slurmVariable) == "" {
+		return ""
+	}
+	if array := os.Getenv("SLURM_ARRAY_JOB_ID"); array != "" {
+		return array + "_" + os.Getenv("SLURM_ARRAY_TASK_ID")
+	}
+	return os.Getenv("SLURM_JOB_ID")
 }
 
 // answered removes a request to cancel that came too late or was followed.
@@ -393,18 +543,26 @@ func (r *run) record(t *Task, kind string, data any) error {
 	return t.append(e)
 }
 
-func (r *run) writeResult(result any) error {
+func (r *run) writeResult(t *Task, result any) error {
 	raw, err := json.Marshal(result)
 	if err != nil {
 		return fmt.Errorf("the result of job %s has no JSON form: %w", r.job.ID, err)
 	}
-	now := time.Now()
+	now, spec := time.Now(), r.job.Spec
+	seconds := now.Sub(r.started).Seconds()
+	h := r.before
+	h.busy = seconds
+	t.mu.Lock()
+	data, device := t.data, t.device
+	t.mu.Unlock()
 	text, err := json.Marshal(Outcome{
 		Schema: Schema, ID: r.job.ID, Attempt: r.attempt,
-		Version: fullVersion(r.Version), Go: runtime.Version(), Host: hostname(),
-		OS: runtime.GOOS, CPU: runtime.GOARCH, Threads: r.threads,
+		Version: fullVersion(r.Version), Go: runtime.Version(),
+		Kind: spec.Kind, Numerics: spec.Numerics, Seed: spec.Seed, Config: spec.Config, Data: data,
+		Host: hostname(), OS: runtime.GOOS, CPU: runtime.GOARCH, Threads: r.threads,
+		Device: cmp.Or(device, "cpu"), Slots: r.slots, GPUs: r.gpus, Task: slurmTask(),
 		Started: r.started.UTC(), Ended: now.UTC(),
-		Seconds: now.Sub(r.started).Seconds(), Waited: r.waited.Seconds(),
+		Seconds: seconds, Spent: h.cost(), Waited: max(0, now.Sub(r.job.submitted(h)).Seconds()-h.worked-h.busy),
 		Result: raw,
 	})
 	if err != nil {

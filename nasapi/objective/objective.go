@@ -86,7 +86,7 @@ func OfTrained(metric, protocol string) (*Objective, error) {
 	return &Objective{
 		spec: Spec{Kind: Trained, Metric: metric, Protocol: protocol},
 		eval: func(a space.Arch) (float64, error) {
-			return 0, fmt.Errorf("%v was not trained: a comparison by the accuracy of trained networks takes train(...) only", a)
+			return 0, fmt.Errorf("%v was not trained, and a comparison by the accuracy of trained networks has only those: train random ones along as the baseline, train(archs + sample_random(space, seeds=range(10)), ...)", a)
 		},
 	}, nil
 }

@@ -56,6 +56,7 @@ onto one.`,
 	},
 	Needs:            needsSequences,
 	EncodingBaseline: true,
+	round:            func(c Config) int { return c.integer("batch") },
 	build: func(c Config) Policy {
 		return &enas{
 			shape: controllerShape{

@@ -24,6 +24,7 @@ type Info struct {
 	// the encoding too (SampleSequence).
 	EncodingBaseline bool
 
+	round func(Config) int    // of Round; nil for 1
 	check func(Config) error  // relations between keywords
 	build func(Config) Policy // from a completed Config
 }
@@ -35,6 +36,16 @@ func (i *Info) New(cfg Config) (Policy, error) {
 		return nil, err
 	}
 	return i.build(c), nil
+}
+
+// Round is how many evaluations are made between two updates of what the policy
+// learns, 1 where it learns from each or from none: the evaluations of every
+// round cost as much. cfg is complete.
+func (i *Info) Round(cfg Config) int {
+	if i.round == nil {
+		return 1
+	}
+	return i.round(cfg)
 }
 
 // infos is in the order of All: the baseline first.

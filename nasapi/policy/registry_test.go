@@ -141,3 +141,21 @@ func FuzzComplete(f *testing.F) {
 		}
 	})
 }
+
+// TestRoundIsTheBatchOfWhatLearns: what an estimate is timed over.
+func TestRoundIsTheBatchOfWhatLearns(t *testing.T) {
+	for _, info := range All() {
+		c := Config{}
+		want := 1
+		if info.Name == "enas" {
+			c["batch"], want = 7, 7
+		}
+		c, err := info.Complete(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Round(c); got != want {
+			t.Errorf("%s: a round of %d evaluations, want %d", info.Name, got, want)
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -59,6 +60,7 @@ func Setup(t *testing.T) {
 	t.Setenv(role, "1")
 	t.Setenv("EVALNAS_SLOT_DIR", Dir(t))
 	t.Setenv("EVALNAS_STUDY", "")
+	t.Setenv("EVALNAS_STUDIES_FILE", filepath.Join(t.TempDir(), "studies"))
 }
 
 // Dir makes a folder for a study that is removed when the test ends, once the

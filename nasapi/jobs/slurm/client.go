@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/user"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,11 @@ type Client interface {
 	Ended(ctx context.Context, id string) (t Task, ok bool, err error)
 	// Cancel cancels tasks or whole arrays.
 	Cancel(ctx context.Context, ids ...string) error
+	// Hold keeps waiting tasks, or whole arrays, from starting until they are released. One that
+	// runs goes on, and waits when it is requeued; one that has ended stays as it is.
+	Hold(ctx context.Context, ids ...string) error
+	// Release lets tasks that were held start.
+	Release(ctx context.Context, ids ...string) error
 	// Requeue sends a running task back to the queue.
 	Requeue(ctx context.Context, id string) error
 }
@@ -49,6 +55,11 @@ func (t Task) Alive() bool { return alive[t.State] }
 
 // Waiting says whether it has not been given a node.
 func (t Task) Waiting() bool { return t.Alive() && t.State != "RUNNING" && t.State != "COMPLETING" }
+
+// Held says whether the task waits for somebody to release it.
+func (t Task) Held() bool {
+	return t.Waiting() && (t.Reason == "JobHeldUser" || t.Reason == "JobHeldAdmin")
+}
 
 // Why says in a sentence how a task ended.
 func (t Task) Why() string {
@@ -101,18 +112,22 @@ func (c Commands) run(ctx context.Context, name string, args ...string) (string,
 	}
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
+	began := time.Now()
 	cmd := exec.CommandContext(ctx, path, args...)
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
-			err = fmt.Errorf("no answer in %s", patience)
+			err = fmt.Errorf("%w in %s", errNoAnswer, time.Since(began).Round(100*time.Millisecond))
 		}
 		return "", &commandError{name, strings.TrimSpace(said.String()), err}
 	}
 	return out.String(), nil
 }
+
+// errNoAnswer says that one of SLURM's programs was stopped before it ended.
+var errNoAnswer = errors.New("no answer")
 
 type commandError struct {
 	name, said string
@@ -123,16 +138,23 @@ func (e *commandError) Error() string {
 	if e.said == "" {
 		return fmt.Sprintf("%s: %v", e.name, e.err)
 	}
+	if errors.Is(e.err, errNoAnswer) {
+		return fmt.Sprintf("%s: %v; it said: %s", e.name, e.err, e.said)
+	}
 	return e.said
 }
 
 func (e *commandError) Unwrap() error { return e.err }
 
+// Refusal is sbatch's refusal in its own words, for who stands in for SLURM.
+func Refusal(said string) error { return &commandError{"sbatch", said, errors.New("refused")} }
+
 // Refused says whether err is SLURM's refusal of what was asked, so that asking again
 // brings nothing.
 func Refused(err error) bool {
 	var e *commandError
-	if !errors.As(err, &e) || e.name != "sbatch" {
+	// One that was stopped may have complained of having to wait; that is no answer either.
+	if !errors.As(err, &e) || e.name != "sbatch" || errors.Is(err, errNoAnswer) {
 		return false
 	}
 	for _, passing := range []string{"Unable to contact", "Socket timed out", "temporarily", "try again", "Zero Bytes", "Connection refused", "no answer"} {
@@ -225,7 +247,7 @@ func (c Commands) Ended(ctx context.Context, id string) (Task, bool, error) {
 	if err != nil {
 		// Of a task that was taken out of a waiting array it says nothing at all.
 		var e *commandError
-		if errors.As(err, &e) && (e.said == "" || strings.Contains(e.said, "Invalid job id")) && ctx.Err() == nil {
+		if errors.As(err, &e) && (e.said == "" || strings.Contains(e.said, "Invalid job id")) && ctx.Err() == nil && !errors.Is(err, errNoAnswer) {
 			return Task{}, false, nil
 		}
 		return Task{}, false, err
@@ -262,19 +284,57 @@ func ParseJob(out string) (Task, bool) {
 	return t, t.State != ""
 }
 
-// cancelAtOnce is how many ids scancel is given: a command line has an end.
-const cancelAtOnce = 500
+// idsAtOnce is how many ids a program is given: a command line has an end.
+const idsAtOnce = 500
 
-func (c Commands) Cancel(ctx context.Context, ids ...string) error {
-	for len(ids) > 0 {
-		n := min(cancelAtOnce, len(ids))
-		if _, err := c.run(ctx, "scancel", ids[:n]...); err != nil && !strings.Contains(err.Error(), "already completing or completed") {
+// inParts calls do with some of the ids at a time until one call fails.
+func inParts(ids []string, do func(ids ...string) error) error {
+	for part := range slices.Chunk(ids, idsAtOnce) {
+		if err := do(part...); err != nil {
 			return err
 		}
-		ids = ids[n:]
 	}
 	return nil
 }
+
+func (c Commands) Cancel(ctx context.Context, ids ...string) error {
+	return inParts(ids, func(ids ...string) error {
+		_, err := c.run(ctx, "scancel", ids...)
+		if err != nil && strings.Contains(err.Error(), "already completing or completed") {
+			return nil
+		}
+		return err
+	})
+}
+
+func (c Commands) Hold(ctx context.Context, ids ...string) error {
+	// As uhold, so that this user may release it even where it is root.
+	return c.control(ctx, "uhold", ids)
+}
+
+func (c Commands) Release(ctx context.Context, ids ...string) error {
+	return c.control(ctx, "release", ids)
+}
+
+// control does something to tasks with scontrol, which goes on after one that has ended.
+func (c Commands) control(ctx context.Context, what string, ids []string) error {
+	return inParts(ids, func(ids ...string) error {
+		_, err := c.run(ctx, "scontrol", what, strings.Join(ids, ","))
+		var e *commandError
+		if !errors.As(err, &e) || e.said == "" {
+			return err
+		}
+		for line := range strings.Lines(e.said) {
+			if !endedLine.MatchString(line) {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// endedLine is what scontrol says of a task that has ended, and then of the others.
+var endedLine = regexp.MustCompile(`already finished|Invalid job id|No error`)
 
 func (c Commands) Requeue(ctx context.Context, id string) error {
 	_, err := c.run(ctx, "scontrol", "requeue", id)

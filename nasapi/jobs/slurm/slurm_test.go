@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestMinutes(t *testing.T) {
@@ -111,6 +112,32 @@ func TestRefused(t *testing.T) {
 		if got := Refused(c.err); got != c.want {
 			t.Errorf("%v: refused %v, want %v", c.err, got, c.want)
 		}
+	}
+}
+
+// TestNoAnswer has programs that complain of the controller and wait: what they would have come
+// to is not known, so it is neither a refusal nor the end of a task.
+func TestNoAnswer(t *testing.T) {
+	if _, err := exec.LookPath("sh"); err != nil {
+		t.Skip("sh is not at hand")
+	}
+	dir := t.TempDir()
+	for name, script := range map[string]string{
+		"sbatch":   "echo 'sbatch: error: Slurm job queue full, sleeping and retrying' >&2; exec sleep 60",
+		"sacct":    "exit 1",
+		"scontrol": "exec sleep 60",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	c := Commands{Patience: 300 * time.Millisecond}
+	if _, err := c.Submit(t.Context(), "job.sh"); err == nil || Refused(err) || !strings.Contains(err.Error(), "no answer") || !strings.Contains(err.Error(), "queue full") {
+		t.Errorf("sbatch that waits: %v, refused %v", err, Refused(err))
+	}
+	if task, _, err := c.Ended(t.Context(), "1_0"); err == nil {
+		t.Errorf("scontrol that waits knows %+v", task)
 	}
 }
 

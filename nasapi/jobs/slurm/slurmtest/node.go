@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -55,9 +56,30 @@ func start() {
 		return
 	}
 	node.folder = dir
-	if out, err := exec.Command(script(), "start", dir).CombinedOutput(); err != nil {
+	cmd := exec.Command(script(), "start", dir)
+	cmd.Env = append(os.Environ(), "SLURM_NODE_CPUS=16") // of jobs that do next to nothing
+	if out, err := cmd.CombinedOutput(); err != nil {
 		node.failed = "the node does not start: " + err.Error() + ": " + string(out)
 	}
+}
+
+// Unshared is a folder that this machine has and the node does not see. Where the node has no
+// view of the disk of its own, the test is skipped.
+func Unshared(t *testing.T, folder string) string {
+	t.Helper()
+	unshared := filepath.Join(folder, "unshared")
+	pid, err := os.ReadFile(filepath.Join(folder, "slurmd.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mark := filepath.Join(unshared, "mark")
+	if err := os.WriteFile(mark, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join("/proc", strings.TrimSpace(string(pid)), "root", mark)); err == nil {
+		t.Skip("a name space of its own for the node's mounts is not at hand")
+	}
+	return unshared
 }
 
 // Control stops or starts the node's controller.

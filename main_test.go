@@ -1,0 +1,20 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"evalnas/nasapi/jobs/slurm/slurmtest"
+)
+
+// programVariable makes the test binary the program itself, for tests that need its
+// processes.
+const programVariable = "EVALNAS_TEST_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(programVariable) != "" {
+		main()
+		return
+	}
+	os.Exit(slurmtest.Main(m))
+}
