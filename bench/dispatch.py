@@ -3,7 +3,10 @@
 
 {"where": "local" or "slurm", "jobs": n} answers {"submit": seconds, "done": seconds}: until the call, or
 the calls, that submit have returned, and until every result is there. Jobs of "local" are submitted one
-by one, as its executor has it, those of "slurm" as one array."""
+by one, as its executor has it, those of "slurm" as one array.
+
+{"where": "poll", "jobs": n, "looks": k} answers {"look": seconds}: of the processor, for one look at n local jobs
+that another process submitted, as after a restart: whether each has a result."""
 import json
 import shutil
 import sys
@@ -15,6 +18,19 @@ import submitit
 
 def square(i):
     return i * i
+
+
+def look(count, looks):
+    folder = tempfile.mkdtemp(prefix="submitit-")
+    try:
+        jobs = [submitit.LocalJob(folder=folder, job_id=str(i)) for i in range(count)]
+        began = time.process_time()
+        for _ in range(looks):
+            if any(job.state == "FINISHED" for job in jobs):
+                raise SystemExit("a job that never ran is done")
+        return {"look": (time.process_time() - began) / looks}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def run(where, count):
@@ -43,4 +59,8 @@ def run(where, count):
 
 for line in sys.stdin:
     request = json.loads(line)
-    print(json.dumps(run(request["where"], request["jobs"])), flush=True)
+    if request["where"] == "poll":
+        answer = look(request["jobs"], request["looks"])
+    else:
+        answer = run(request["where"], request["jobs"])
+    print(json.dumps(answer), flush=True)
