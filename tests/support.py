@@ -21,10 +21,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = ROOT / "bin" / "evalnas"
 KERNEL = "evalnas"
 SEEDS = range(1268, 1278)  # the ten of the paper
-STATES = ("pending", "running", "done", "failed", "cancelled", "lost")
+STATES = ("pending", "running", "checkpointed", "preempted", "done", "failed", "cancelled", "lost")
 
-# A kernel of the same name in the user's folder must not be tested instead.
+# A kernel of the same name in the user's folder must not be tested instead, and no study
+# of a test be listed among the user's.
 os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+os.environ["EVALNAS_STUDIES_FILE"] = os.devnull
 
 from jupyter_client.blocking.client import BlockingKernelClient  # noqa: E402
 from jupyter_client.manager import KernelManager  # noqa: E402

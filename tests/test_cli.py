@@ -112,5 +112,57 @@ class InstallTest(unittest.TestCase):
         self.assertIn("evalnas", run.stdout)
 
 
+class JobsTest(unittest.TestCase):
+    """`evalnas jobs` on a study that a kernel made."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = cls.enterClassContext(support.scratch_folder())
+        cls.study = cls.folder / "study"
+        cls.environment = {"EVALNAS_STUDIES_FILE": str(cls.folder / "studies"), "EVALNAS_STUDY": str(cls.study)}
+        with support.kernel(cls.folder, **cls.environment) as (_, client):
+            support.good(client, 'found = search("random", nasbench101(4), params(), seeds=[1, 2], budget=5)\nwait(found)')
+            support.good(client, 'going = search("enas", nasbench101(), params(), seeds=[7], budget=1000000)\ncancel(going)\nwait(going)')
+
+    def jobs(self, *arguments, check=True):
+        return evalnas("jobs", *arguments, check=check, **self.environment)
+
+    def rows(self):
+        return [json.loads(line) for line in self.jobs("--json").stdout.splitlines()]
+
+    def test_1_the_list_says_where_they_stand(self):
+        text = self.jobs().stdout
+        self.assertRegex(text, r"3 jobs: 2 done, 1 cancelled; .*device-(seconds|minutes)")
+        self.assertLessEqual(max(map(len, text.splitlines())), 100)
+        done = [row for row in self.rows() if row["state"] == "done"]
+        self.assertEqual([(row["seed"], row["retries"], row["held"], len(row["slots"])) for row in done], [(1, 0, False, 1), (2, 0, False, 1)])
+        self.assertTrue(all(row["spent"] > 0 for row in done), done)
+        self.assertEqual(self.jobs("watch").stdout, text)
+
+    def test_2_all_studies_are_known(self):
+        text = self.jobs("--all").stdout
+        self.assertEqual((self.folder / "studies").read_text(), f"{self.study}\n")
+        self.assertIn("3 jobs: 2 done", text)
+
+    def test_3_gc_removes_nothing_finished_without_being_asked(self):
+        before = sorted(self.study.glob("jobs/*"))
+        self.assertIn("(--done)", self.jobs("gc").stdout)
+        self.jobs("gc", "--yes")
+        self.jobs("gc", "--cancelled", "--done")  # shows
+        self.assertEqual(sorted(self.study.glob("jobs/*")), before)
+        self.assertIn("1 cancelled jobs", self.jobs("gc", "--cancelled", "--yes").stdout)
+        self.assertEqual({row["state"] for row in self.rows()}, {"done"})
+        bad = self.jobs("gc", "--older", "soon", check=False)
+        self.assertIn("such as 30d", bad.stderr)
+
+    def test_4_hold_and_release_name_what_is_not_there(self):
+        self.assertIn("0 jobs are held, 2 run or have ended", self.jobs("hold", "--all").stdout)
+        for command in ("hold", "release"):
+            with self.subTest(command):
+                run = self.jobs(command, "zzz", check=False)
+                self.assertNotEqual(run.returncode, 0)
+                self.assertIn('no job "zzz"', run.stderr)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -1,10 +1,10 @@
 // The notebook as a person meets it: opened in JupyterLab, all cells run, the
 // live tables watched, completion and documentation asked for.
 //
-//     CHROMIUM=/usr/bin/chromium PYTHON=../../.venv/bin/python node --test lab.test.mjs
+//     CHROMIUM=/usr/bin/chromium PYTHON=$PWD/../../.venv/bin/python node --test lab.test.mjs
 
 import assert from "node:assert/strict";
-import { copyFile, mkdir, readFile, rm, stat } from "node:fs/promises";
+import { copyFile, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -29,7 +29,7 @@ before(async () => {
     root,
     scratch,
     // A new study: jobs that were finished before would leave nothing to watch.
-    environment: { EVALNAS_STUDY: path.join(scratch, "study") },
+    environment: { EVALNAS_STUDY: path.join(scratch, "study"), EVALNAS_STUDIES_FILE: "/dev/null" },
   });
   browser = await lab.launchChromium();
 });
@@ -94,4 +94,22 @@ test("the saved notebook shows the same", async () => {
   const tables = outputs.map((output) => [output.data?.["text/plain"] ?? ""].flat().join("")).filter((text) => /^\W*1268\b.*\bdone\b/m.test(text));
   assert.ok(tables.length > 0, "no live table was saved");
   for (const text of tables) assert.doesNotMatch(text, /\b(running|pending)\b/);
+});
+
+test("the table of a training follows it, and its curves appear", async () => {
+  const nets = "training.ipynb";
+  const cell = 'nets = train(sample_random(darts_space(), seeds=[1, 2]), synthetic(train=256, test=32), epochs=3, channels=4, cells=2, batch=32)\nnets';
+  const file = path.join(scratch, "notebooks", nets);
+  const { metadata } = JSON.parse(await readFile(path.join(project, "notebooks", name), "utf8"));
+  await writeFile(file, JSON.stringify({ cells: [{ cell_type: "code", execution_count: null, id: "train", metadata: {}, outputs: [], source: cell }], metadata, nbformat: 4, nbformat_minor: 5 }));
+  const training = await lab.openNotebook(browser, server.address, nets);
+  const texts = await lab.recordOutputs(training, "table");
+  await lab.runAll(training, minutes);
+  const states = () => training.$$eval(".jp-OutputArea-output table tr", (rows) => rows.slice(1).map((row) => row.cells[2].textContent.trim()));
+  await lab.until(async () => (await states()).join() === "done,done", "both networks are trained", 2 * minutes);
+  assert.ok(new Set(Object.values(await texts()).flat()).size >= 2, "the table did not move");
+  const width = await training.$eval('.jp-OutputArea-output img[alt="training curves"]', (picture) => picture.decode().then(() => picture.naturalWidth));
+  assert.ok(width > 100, `the curves are ${width} pixels wide`);
+  await lab.screenshots(training, results, "training");
+  await training.close();
 });
