@@ -22,6 +22,7 @@ package policy
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"evalnas/nasapi/rng"
 	"evalnas/nasapi/space"
@@ -44,6 +45,10 @@ type Problem struct {
 	// policies that need a bounded reward scale all others by the range that
 	// they have seen so far.
 	Unit bool
+	// Weights is the supernet of an objective of shared weights, nil of any other. Then
+	// Evaluate is the accuracy of an architecture with the weights as they stand, on
+	// all validation images.
+	Weights Weights
 	// Seed of this run; streams come from rng.New(Seed, policy name, purpose).
 	Seed int64
 	// Log, if not nil, receives diagnostics worth keeping beside the results,
@@ -54,6 +59,11 @@ type Problem struct {
 // Rand returns the stream of this run for a policy and a purpose.
 func (p *Problem) Rand(policy, purpose string) *rng.Stream {
 	return rng.New(p.Seed, policy, purpose)
+}
+
+// RandAt returns the stream of a moment of a supernet's training.
+func (p *Problem) RandAt(policy, purpose string, at Moment) *rng.Stream {
+	return rng.New(p.Seed, policy, purpose, strconv.Itoa(at.Epoch), strconv.Itoa(at.Step))
 }
 
 // Policy is one way to search.
