@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"time"
@@ -24,8 +25,8 @@ func SearchHandler(ctx context.Context, t *jobs.Task) (any, error) {
 	if err := json.Unmarshal(t.Spec.Config, &cfg); err != nil {
 		return nil, jobs.Config(fmt.Errorf("search: the configuration is damaged: %w", err))
 	}
-	if t.Spec.Numerics != Numerics {
-		return nil, jobs.Config(fmt.Errorf("search: the job was made for numerics version %d, this build has %d: submit the search again", t.Spec.Numerics, Numerics))
+	if n := cfg.numerics(); t.Spec.Numerics != n {
+		return nil, jobs.Config(fmt.Errorf("search: the job was made for numerics version %d, this build has %d: submit the search again", t.Spec.Numerics, n))
 	}
 	if o := cfg.Objective; o.Digest != "" {
 		t.ReadData(o.Table, o.Digest)
@@ -34,7 +35,11 @@ func SearchHandler(ctx context.Context, t *jobs.Task) (any, error) {
 	if err != nil {
 		return nil, jobs.Config(err)
 	}
-	return run.do(ctx)
+	result, err := run.do(ctx)
+	if failsAgain(err) {
+		return nil, jobs.Config(err)
+	}
+	return result, err
 }
 
 // Reporter hears of a running search; a jobs.Task is one.
@@ -77,6 +82,8 @@ type searchRun struct {
 	obj    *objective.Objective
 	policy policy.Policy
 
+	sharing *sharedRun // nil unless weights are shared
+
 	evaluations int
 	best        space.Arch
 	bestScore   float64
@@ -101,25 +108,32 @@ func newSearchRun(cfg SearchConfig, seed int64, report Reporter) (*searchRun, er
 	if err != nil {
 		return nil, err
 	}
-	obj, err := objective.New(cfg.Objective)
-	if err != nil {
-		return nil, err
-	}
 	watch, _ := report.(Watcher)
-	return &searchRun{cfg: cfg, seed: seed, report: report, watch: watch, space: sp, obj: obj, policy: p, bestScore: math.Inf(-1)}, nil
+	r := &searchRun{cfg: cfg, seed: seed, report: report, watch: watch, space: sp, policy: p, bestScore: math.Inf(-1)}
+	if cfg.Shared == nil {
+		r.obj, err = objective.New(cfg.Objective)
+	}
+	return r, err
 }
 
-func (r *searchRun) do(ctx context.Context) (*SearchResult, error) {
+func (r *searchRun) do(ctx context.Context) (_ *SearchResult, err error) {
 	r.reported = time.Now()
-	err := r.policy.Search(ctx, &policy.Problem{
+	problem := &policy.Problem{
 		Space:    r.space,
 		Budget:   r.cfg.Budget,
 		Evaluate: func(a space.Arch) (float64, error) { return r.evaluate(ctx, a) },
-		Unit:     r.obj.Unit(),
 		Seed:     r.seed,
 		Log:      r.log,
-	})
-	if err != nil && !errors.Is(err, policy.ErrBudget) {
+	}
+	if r.cfg.Shared != nil {
+		if err := r.openShared(ctx); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, r.sharing.close()) }()
+		problem.Weights, problem.Budget = r.sharing.trainer, MaxBudget
+	}
+	problem.Unit = r.obj.Unit()
+	if err := r.policy.Search(ctx, problem); err != nil && !errors.Is(err, policy.ErrBudget) {
 		return nil, err
 	}
 	if r.best == nil {
@@ -130,17 +144,21 @@ func (r *searchRun) do(ctx context.Context) (*SearchResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &SearchResult{
+	result := &SearchResult{
 		Config: r.cfg, Seed: r.seed,
 		Selected: selected, Hash: r.best.Hash(), Value: r.trace[len(r.trace)-1].Value,
 		Evaluations: r.evaluations, Trace: r.trace,
-	}, nil
+	}
+	if r.sharing != nil {
+		result.Shared = r.sharing.trainer.Result()
+	}
+	return result, nil
 }
 
 // evaluate is the policy's only way to the objective: it counts against the
 // budget and keeps the incumbent.
 func (r *searchRun) evaluate(ctx context.Context, a space.Arch) (float64, error) {
-	if r.evaluations >= r.cfg.Budget {
+	if r.cfg.Shared == nil && r.evaluations >= r.cfg.Budget {
 		return 0, policy.ErrBudget
 	}
 	if err := ctx.Err(); err != nil {
@@ -186,10 +204,15 @@ func (r *searchRun) tell() {
 	if r.report == nil {
 		return
 	}
-	r.report.Progress(r.evaluations, r.cfg.Budget, map[string]any{
-		"incumbent": r.trace[len(r.trace)-1].Value,
-		"hash":      r.best.Hash(),
-	})
+	values := map[string]any{"incumbent": r.trace[len(r.trace)-1].Value, "hash": r.best.Hash()}
+	if r.sharing == nil {
+		r.report.Progress(r.evaluations, r.cfg.Budget, values)
+		return
+	}
+	t := &r.sharing.told
+	maps.Copy(t.values, values)
+	t.values["doing"] = "choosing"
+	r.report.Progress(t.done, t.total, t.values)
 }
 
 func (r *searchRun) log(event string, values map[string]float64) {

@@ -12,6 +12,7 @@ import (
 	"evalnas/nasapi/jobs"
 	"evalnas/nasapi/objective"
 	"evalnas/nasapi/policy"
+	"evalnas/nasapi/shared"
 	"evalnas/nasapi/space"
 )
 
@@ -34,8 +35,11 @@ type SearchConfig struct {
 	Params    policy.Config  `json:"params,omitempty"`
 	Space     space.Spec     `json:"space"`
 	Objective objective.Spec `json:"objective"`
-	// Budget is the number of evaluations of the objective for each seed.
+	// Budget is the number of evaluations of the objective for each seed; 0 with shared
+	// weights, whose training is what a search costs.
 	Budget int `json:"budget"`
+	// Shared is the training of shared weights, where these are the objective.
+	Shared *SharedConfig `json:"shared,omitempty"`
 }
 
 // Complete checks the configuration and fills in the policy's defaults.
@@ -58,10 +62,7 @@ func (c SearchConfig) Complete() (SearchConfig, error) {
 	if c.Objective.Kind == objective.Table && c.Objective.Table != c.Space.Name {
 		return c, fmt.Errorf("objective %s has no values for %s: it can guide a search of %s", c.Objective, sp, c.Objective.Table)
 	}
-	if c.Budget < 1 || c.Budget > MaxBudget {
-		return c, fmt.Errorf("budget is %d: it is the number of evaluations for each seed, 1 to %d", c.Budget, MaxBudget)
-	}
-	return c, nil
+	return c.completeShared(info, sp)
 }
 
 // identity is the configuration with the policy's defaults left out.
@@ -77,6 +78,9 @@ func (c SearchConfig) identity() (SearchConfig, error) {
 	kept := maps.Clone(c.Params)
 	maps.DeleteFunc(kept, func(k string, v any) bool { return reflect.DeepEqual(v, defaults[k]) })
 	c.Params = kept
+	if c.Shared != nil {
+		c.Objective.Protocol = "" // Shared has it in numbers
+	}
 	return c, nil
 }
 
@@ -116,7 +120,7 @@ func (r SearchRequest) specs() (cfg SearchConfig, raw json.RawMessage, specs []j
 		return cfg, nil, nil, fmt.Errorf("search: write the configuration: %w", err)
 	}
 	for _, seed := range r.Seeds {
-		specs = append(specs, jobs.Spec{Kind: SearchKind, Numerics: Numerics, Seed: seed, Config: raw})
+		specs = append(specs, jobs.Spec{Kind: SearchKind, Numerics: cfg.numerics(), Seed: seed, Config: raw})
 	}
 	return cfg, raw, specs, nil
 }
@@ -294,4 +298,6 @@ type SearchResult struct {
 	Value       float64         `json:"value"` // of the objective, in its own sign
 	Evaluations int             `json:"evaluations"`
 	Trace       []TracePoint    `json:"trace"`
+	// Shared is what the training of shared weights left, where there was one.
+	Shared *shared.Report `json:"shared,omitempty"`
 }

@@ -45,7 +45,7 @@ func (e *Env) Close() { e.live.close() }
 func (e *Env) Commands() []*starlark.Command {
 	var out []*starlark.Command
 	for _, group := range [][]*starlark.Command{
-		spaceCommands(), e.archCommands(), tableCommands(), objectiveCommands(), e.searchCommands(), e.steeringCommands(),
+		spaceCommands(), e.archCommands(), tableCommands(), objectiveCommands(), sharingCommands(), e.searchCommands(), e.steeringCommands(),
 		e.dataCommands(), e.trainingCommands(),
 		e.jobCommands(), e.placeCommands(), e.comparisonCommands(), figureCommands(),
 	} {

@@ -77,7 +77,7 @@ func objectiveArg(c *starlark.Call, name string) (*objective.Objective, error) {
 	case *tableValue:
 		return nil, named(c, "TypeError", `%s is a table: give one of its metrics, such as %s.metric("test")`, name, v)
 	}
-	return nil, named(c, "TypeError", `%s is %s: give an objective: params(), flops() or nasbench101_table().metric("test")`, name, v.Type())
+	return nil, named(c, "TypeError", `%s is %s: give an objective: params(), flops(), nasbench101_table().metric("test") or shared_weights(cifar10())`, name, v.Type())
 }
 
 func objectiveCommands() []*starlark.Command {

@@ -17,6 +17,7 @@ import (
 	"evalnas/nasapi"
 	"evalnas/nasapi/jobs"
 	"evalnas/nasapi/policy"
+	"evalnas/nasapi/space"
 )
 
 // searchValue is a started search: its display is a live table.
@@ -45,7 +46,11 @@ func (s *searchValue) CompareSameType(op syntax.Token, y lib.Value, _ int) (bool
 
 func (s *searchValue) String() string {
 	c := s.search.Config
-	return fmt.Sprintf("search(%q, %s, %s, seeds=%s, budget=%d)", c.Policy, s.search.Space, c.Objective, seedsText(s.search.Seeds), c.Budget)
+	text := fmt.Sprintf("search(%q, %s, %s, seeds=%s", c.Policy, s.search.Space, c.Objective, seedsText(s.search.Seeds))
+	if c.Shared != nil {
+		return text + ")"
+	}
+	return fmt.Sprintf("%s, budget=%d)", text, c.Budget)
 }
 
 // seedsText writes consecutive seeds as a range.
@@ -209,9 +214,9 @@ func (e *Env) searchCommands() []*starlark.Command {
 			Params: append([]starlark.Param{
 				{Name: "policy", Type: "str", Doc: "name of the policy; `policies()` lists them", Values: policyNames},
 				{Name: "space", Type: "space", Doc: "where to search"},
-				{Name: "objective", Type: "objective", Doc: "what guides the policy: `params()`, `flops()` or a table's metric"},
+				{Name: "objective", Type: "objective", Doc: "what guides the policy: `params()`, `flops()`, a table's metric, or `shared_weights(data)`"},
 				{Name: "seeds", KeywordOnly: true, Type: "list of int", Doc: "one independent run (and job) a seed"},
-				{Name: "budget", KeywordOnly: true, Type: "int", Doc: "evaluations of the objective a seed, repeated ones counted"},
+				{Name: "budget", KeywordOnly: true, Default: lib.None, Type: "int", Doc: "evaluations of the objective a seed, repeated ones counted; none with shared weights"},
 				{Name: "minimise", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "lower values of the objective are better"},
 				confirmParam(),
 				{Name: "debug", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "a few evaluations of the first seed in the foreground, without a job"},
@@ -308,26 +313,51 @@ func searchRequest(c *starlark.Call) (nasapi.SearchRequest, error) {
 	if err != nil {
 		return req, err
 	}
-	obj, err := objectiveArg(c, "objective")
-	if err != nil {
-		return req, err
-	}
-	minimise, err := c.Bool("minimise")
-	if err != nil {
-		return req, err
-	}
 	if req.Seeds, err = c.Int64s("seeds"); err != nil {
 		return req, err
 	}
-	if req.Budget, err = c.Int("budget"); err != nil {
+	req.Policy, req.Space = name, sp.Spec()
+	if err := guide(c, &req, sp); err != nil {
 		return req, err
 	}
 	if req.Fresh, err = c.Bool("fresh"); err != nil {
 		return req, err
 	}
-	req.Policy, req.Space, req.Objective = name, sp.Spec(), obj.Minimised(minimise).Spec()
 	req.Params, err = policyParams(c, "params")
 	return req, err
+}
+
+// guide reads what guides the search, and for how long.
+func guide(c *starlark.Call, req *nasapi.SearchRequest, sp space.Space) error {
+	minimise, err := c.Bool("minimise")
+	if err != nil {
+		return err
+	}
+	if !c.IsNone("budget") {
+		if req.Budget, err = c.Int("budget"); err != nil {
+			return err
+		}
+	}
+	if s, ok := c.Value("objective").(*sharedValue); ok {
+		if _, err := policy.Lookup(req.Policy); err != nil {
+			return c.Errorf("%w", err)
+		}
+		req.Objective, req.Shared, err = s.config(req.Policy, sp)
+		if err != nil {
+			return c.Errorf("%w", err)
+		}
+		req.Objective.Minimise = minimise
+		return nil
+	}
+	obj, err := objectiveArg(c, "objective")
+	if err != nil {
+		return err
+	}
+	if c.IsNone("budget") {
+		return named(c, "TypeError", "missing argument budget: the number of evaluations of %s for each seed, such as budget=1000", obj)
+	}
+	req.Objective = obj.Minimised(minimise).Spec()
+	return nil
 }
 
 // debugBudget is how many evaluations debug=True makes: two updates of ENAS.

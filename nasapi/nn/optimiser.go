@@ -133,6 +133,17 @@ func (o *Optimiser) prepare(dev Device, p *Param) error {
 	return nil
 }
 
+// Slot copies one of the numbers that the rule keeps for each of a parameter's: SGD's
+// slot 0 is the momentum buffer. It is nil for a parameter that has not been stepped.
+func (o *Optimiser) Slot(dev Device, p *Param, i int) []float32 {
+	if i >= len(p.slots) || p.slots[i] == nil {
+		return nil
+	}
+	values := make([]float32, p.Len())
+	dev.Read(values, p.slots[i], 0)
+	return values
+}
+
 // OptimiserState is what a checkpoint keeps of an optimiser: Slots by parameter, nil
 // for one that has not been stepped.
 type OptimiserState struct {

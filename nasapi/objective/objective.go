@@ -20,6 +20,10 @@ const (
 	Params = "params" // the number of trainable parameters
 	FLOPs  = "flops"  // multiply-adds of one forward pass
 
+	// SharedWeights is the validation accuracy with weights that all architectures of the
+	// space share, which the policy trains.
+	SharedWeights = "shared_weights"
+
 	// Trained is the accuracy of networks that were trained here: it judges what was
 	// trained, and can guide no search.
 	Trained = "trained"
@@ -40,12 +44,14 @@ type Spec struct {
 	Epochs   int    `json:"epochs,omitempty"`
 	Repeat   int    `json:"repeat,omitempty"` // 0 is the first repeat
 	Minimise bool   `json:"minimise,omitempty"`
-	// Protocol says in words how Trained networks were trained.
+	// Protocol says in words how Trained networks, or SharedWeights, were trained.
 	Protocol string `json:"protocol,omitempty"`
 }
 
 // Accuracy says that values are shares of images, in 0..1.
-func (s Spec) Accuracy() bool { return s.Kind == Table || s.Kind == Trained }
+func (s Spec) Accuracy() bool {
+	return s.Kind == Table || s.Kind == Trained || s.Kind == SharedWeights
+}
 
 // Objective evaluates architectures.
 type Objective struct {
@@ -91,6 +97,11 @@ func OfTrained(metric, protocol string) (*Objective, error) {
 	}, nil
 }
 
+// OfSharedWeights returns the objective whose values a supernet gives, as eval asks it.
+func OfSharedWeights(s Spec, eval func(space.Arch) (float64, error)) *Objective {
+	return &Objective{spec: s, eval: eval}
+}
+
 // New makes the objective of a Spec. A table whose data are not those that the
 // Spec names is refused.
 func New(s Spec) (*Objective, error) {
@@ -110,6 +121,8 @@ func New(s Spec) (*Objective, error) {
 			return nil, err
 		}
 		o = OfTable(t, m)
+	case SharedWeights:
+		return nil, fmt.Errorf("objective: the values of shared weights are those of a policy that trains them")
 	default:
 		return nil, fmt.Errorf("objective: unknown kind %q: known are %s, %s, %s", s.Kind, Table, Params, FLOPs)
 	}
@@ -143,7 +156,9 @@ func (o *Objective) Score(value float64) float64 {
 }
 
 // Unit says that scores lie in 0..1.
-func (o *Objective) Unit() bool { return o.spec.Kind == Table && !o.spec.Minimise }
+func (o *Objective) Unit() bool {
+	return (o.spec.Kind == Table || o.spec.Kind == SharedWeights) && !o.spec.Minimise
+}
 
 // Oracle says that the objective reads a test column: a search that is guided
 // by it is a benchmark of optimisers, and no accuracy may be claimed from it.
@@ -160,14 +175,20 @@ func (s Spec) String() string {
 	if s.Kind == Table {
 		return fmt.Sprintf("nasbench101_table().metric(%q)", s.Metric)
 	}
-	if s.Kind == Trained {
+	switch s.Kind {
+	case Trained:
 		return fmt.Sprintf("%q of train(...)", s.Metric)
+	case SharedWeights:
+		return fmt.Sprintf("shared_weights(%s)", s.Protocol)
 	}
 	return s.Kind + "()"
 }
 
 // Label is a short form for tables.
 func (s Spec) Label() string {
+	if s.Kind == SharedWeights {
+		return "shared weights: " + s.Protocol
+	}
 	if s.Accuracy() {
 		return s.Metric + " accuracy"
 	}
@@ -181,6 +202,8 @@ func (s Spec) Describe() string {
 		return "number of trainable parameters"
 	case FLOPs:
 		return "multiply-adds of one forward pass"
+	case SharedWeights:
+		return fmt.Sprintf("accuracy with shared weights on all validation images: %s", s.Protocol)
 	case Trained:
 		return fmt.Sprintf("%s accuracy after training from scratch: %s", s.Metric, s.Protocol)
 	}

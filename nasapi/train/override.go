@@ -25,11 +25,19 @@ var splits = map[string]func() data.Split{
 	"whole":       data.WholeSplit,
 }
 
-// Keywords lists what Override takes, in alphabetical order.
-func Keywords() []string {
+// Overriding replaces numbers of a protocol by name.
+type Overriding struct {
+	Protocol any // a pointer to the protocol's struct
+	Augment  *data.Augment
+	Split    *data.Split
+	Hidden   []string // fields that are no number of it
+}
+
+// Keywords lists the names, in alphabetical order.
+func (o Overriding) Keywords() []string {
 	names := append(slices.Clone(augmentKeywords), "split", "valid")
-	for f := range reflect.TypeFor[Config]().Fields() {
-		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); !slices.Contains(hidden, name) {
+	for f := range reflect.TypeOf(o.Protocol).Elem().Fields() {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); !slices.Contains(o.Hidden, name) {
 			names = append(names, name)
 		}
 	}
@@ -37,12 +45,11 @@ func Keywords() []string {
 	return names
 }
 
-// Override is c with numbers of its protocol replaced: by their names in JSON, those
-// of Augment among them, split as "development" (a tenth is held back), "nasbench",
-// "search" or "whole", and valid as the number of images that are held back. Values
-// are bool, int, float64 or string. The result is not validated.
-func (c Config) Override(values map[string]any) (Config, error) {
-	known := Keywords()
+// Apply replaces numbers: by their names in JSON, those of Augment among them, split as
+// "development" (a tenth is held back), "nasbench", "search" or "whole", and valid as the
+// number of images that are held back. Values are bool, int, float64 or string.
+func (o Overriding) Apply(values map[string]any) error {
+	known := o.Keywords()
 	fields, augment := map[string]any{}, map[string]any{}
 	for name, v := range values {
 		if !slices.Contains(known, name) {
@@ -50,7 +57,7 @@ func (c Config) Override(values map[string]any) (Config, error) {
 			if near != "" {
 				near = fmt.Sprintf(" (did you mean %q?)", near)
 			}
-			return c, fmt.Errorf("a protocol has no %q%s; it has %s", name, near, strings.Join(known, ", "))
+			return fmt.Errorf("a protocol has no %q%s; it has %s", name, near, strings.Join(known, ", "))
 		}
 		switch name {
 		case "pad", "flip", "cutout":
@@ -59,9 +66,9 @@ func (c Config) Override(values map[string]any) (Config, error) {
 			text, _ := v.(string)
 			split := splits[text]
 			if split == nil {
-				return c, fmt.Errorf("split is %v; give \"development\", \"nasbench\", \"search\" or \"whole\"", v)
+				return fmt.Errorf("split is %v; give \"development\", \"nasbench\", \"search\" or \"whole\"", v)
 			}
-			c.Split = split()
+			*o.Split = split()
 		case "valid":
 		default:
 			fields[name] = v
@@ -70,14 +77,29 @@ func (c Config) Override(values map[string]any) (Config, error) {
 	if v, given := values["valid"]; given {
 		n, ok := v.(int)
 		if !ok || n < 0 {
-			return c, fmt.Errorf("valid is %v; give the number of images that are held back, 0 or more", v)
+			return fmt.Errorf("valid is %v; give the number of images that are held back, 0 or more", v)
 		}
-		c.Split.TrainN, c.Split.ValidN, c.Split.Share = 0, n, 0
+		o.Split.TrainN, o.Split.ValidN, o.Split.Share = 0, n, 0
 	}
-	if err := replace(&c, fields); err != nil {
+	if err := replace(o.Protocol, fields); err != nil {
+		return err
+	}
+	return replace(o.Augment, augment)
+}
+
+func (c *Config) overriding() Overriding { return Overriding{c, &c.Augment, &c.Split, hidden} }
+
+// Keywords lists what Override takes, in alphabetical order.
+func Keywords() []string { return new(Config).overriding().Keywords() }
+
+// Override is c with numbers of its protocol replaced, as Overriding does it. The result
+// is not validated.
+func (c Config) Override(values map[string]any) (Config, error) {
+	changed := c
+	if err := changed.overriding().Apply(values); err != nil {
 		return c, err
 	}
-	return c, replace(&c.Augment, augment)
+	return changed, nil
 }
 
 // replace sets fields of a struct by their names in JSON.

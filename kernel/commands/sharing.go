@@ -1,0 +1,99 @@
+package commands
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	lib "go.starlark.net/starlark"
+
+	"evalnas/kernel/starlark"
+	"evalnas/nasapi"
+	"evalnas/nasapi/data"
+	"evalnas/nasapi/objective"
+	"evalnas/nasapi/policy"
+	"evalnas/nasapi/shared"
+	"evalnas/nasapi/space"
+)
+
+// sharedValue is the objective shared_weights(...): its protocol is not complete until
+// the policy and the space are known.
+type sharedValue struct {
+	immutable
+	entry   data.Entry
+	preset  string
+	numbers policy.Config
+}
+
+func (s *sharedValue) String() string {
+	parts := []string{s.entry.Name + "()"}
+	for _, name := range slices.Sorted(maps.Keys(s.numbers)) {
+		parts = append(parts, fmt.Sprintf("%s=%v", name, s.numbers[name]))
+	}
+	if s.preset != shared.PaperPreset {
+		parts = append(parts, fmt.Sprintf("preset=%q", s.preset))
+	}
+	return "shared_weights(" + strings.Join(parts, ", ") + ")"
+}
+func (s *sharedValue) Type() string          { return "objective" }
+func (s *sharedValue) Hash() (uint32, error) { return hashString(s.String()), nil }
+func (s *sharedValue) Doc() string {
+	return s.String() + ": accuracy on validation images with weights that all architectures of the space share, which the policy trains."
+}
+
+// config is the objective for a policy in a space.
+func (s *sharedValue) config(policyName string, sp space.Space) (objective.Spec, *nasapi.SharedConfig, error) {
+	protocol, err := nasapi.ProtocolOfSharing(policyName, sp, s.entry.Set(), s.preset, s.numbers)
+	return objective.Spec{Kind: objective.SharedWeights, Metric: objective.TrainedValid}, &nasapi.SharedConfig{Data: s.entry.Spec(), Protocol: protocol}, err
+}
+
+func presetNames() []string { return shared.Presets() }
+
+func sharingCommands() []*starlark.Command {
+	return []*starlark.Command{{
+		Name: "shared_weights",
+		Params: []starlark.Param{
+			{Name: "data", Type: "data", Doc: "the images: `cifar10()`, `images(\"folder/\")`, `synthetic()`"},
+			{Name: "preset", KeywordOnly: true, Default: lib.String(shared.PaperPreset), Type: "str", Values: presetNames, Doc: "how much smaller than published: \"paper\" is not, \"day\", \"hour\" and \"minutes\" name about what a seed takes on one core"},
+			{Name: "protocol", Rest: true, Doc: "numbers of the protocol, such as epochs=200, batch=256, channels=128"},
+		},
+		Doc: `Weights that all architectures of the space share, as an objective: the policy trains them.
+
+Each seed trains one supernet, by the published protocol of its policy in its space: which images,
+how many epochs, which rates; found.config shows all of it, and each number is a keyword. The policy
+learns from, and chooses by, validation images that are neither augmented nor trained on; test images
+are never looked at. While it trains, a fixed pool of architectures and the policy's own are ranked,
+and on NASBench-101 the ranking is held against what training alone gives.
+
+A preset makes the protocol smaller; whatever was made with one says so.
+
+    found = search("spos", nasbench101(max_vertices=4), shared_weights(cifar10(), preset="minutes"), seeds=range(3))
+    found.rankings
+
+The keywords of a protocol: ` + strings.Join(shared.Keywords(), ", ") + `.`,
+		Run: func(c *starlark.Call) (lib.Value, error) {
+			v := &sharedValue{}
+			var err error
+			if v.entry, err = dataArg(c, "data"); err != nil {
+				return nil, err
+			}
+			if v.preset, err = c.String("preset"); err != nil {
+				return nil, err
+			}
+			if !slices.Contains(shared.Presets(), v.preset) {
+				return nil, c.Errorf("%w", unknown("preset", v.preset, shared.Presets()))
+			}
+			if v.numbers, err = policyParams(c, "protocol"); err != nil {
+				return nil, err
+			}
+			known := shared.Keywords()
+			for _, name := range slices.Sorted(maps.Keys(v.numbers)) {
+				if !slices.Contains(known, name) {
+					return nil, c.Errorf("%w", unknown("number of a protocol", name, known))
+				}
+			}
+			return v, nil
+		},
+	}}
+}

@@ -1,0 +1,41 @@
+package shared
+
+import (
+	"fmt"
+
+	"evalnas/nasapi/net"
+	"evalnas/nasapi/nn"
+	"evalnas/nasapi/space"
+)
+
+// supernet is a network of package net whose weights architectures share.
+type supernet interface {
+	Params() []*nn.Param
+	Initialise(seed int64)
+	State() net.State
+	Restore(net.State) error
+
+	// path is a planned graph of one architecture. It is good until another graph of
+	// the supernet is asked for.
+	path(a space.Arch, mode nn.Mode, batch int) (*net.Pass, error)
+}
+
+// mixing is a supernet that can mix all its options.
+type mixing interface {
+	supernet
+	shape() []int
+	// mix is a planned graph of all options.
+	mix(mode nn.Mode, batch int) (mixture, error)
+}
+
+// mixture is a graph of all options.
+type mixture interface {
+	pass() *net.Pass
+	set(m [][]float64) error
+	grad() [][]float64 // after a backward pass
+}
+
+// refusePath is the error for an architecture that a supernet has no path for.
+func refusePath(a space.Arch, wants string) error {
+	return fmt.Errorf("%v is no path of this supernet, which has those of %s", a, wants)
+}

@@ -1,0 +1,288 @@
+package nasapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"evalnas/nasapi/data"
+	"evalnas/nasapi/jobs"
+	"evalnas/nasapi/nn/device"
+	"evalnas/nasapi/objective"
+	"evalnas/nasapi/policy"
+	"evalnas/nasapi/shared"
+	"evalnas/nasapi/space"
+	"evalnas/nasapi/stats"
+	"evalnas/nasapi/table"
+	"evalnas/nasapi/train"
+)
+
+// SharedConfig is an objective of shared weights as a job has it: the images, and the
+// protocol of the weights' training.
+type SharedConfig struct {
+	Data     data.Spec     `json:"data"`
+	Protocol shared.Config `json:"protocol"`
+}
+
+// String says the protocol in a line.
+func (c SharedConfig) String() string {
+	text := fmt.Sprintf("%s on %s", c.Protocol, c.Data.Name)
+	if c.Data.Synthetic != nil {
+		text += " (SYNTHETIC)"
+	}
+	return text
+}
+
+// check says what is wrong with it for a policy in a space.
+func (c *SharedConfig) check(policyName string, sp space.Space) error {
+	if _, err := shared.Default(policyName, sp, &data.Set{}); err != nil {
+		return err
+	}
+	if c.Data.Digest == "" && c.Data.Synthetic == nil {
+		return fmt.Errorf("the data set %q has no digest: resolve it first", c.Data.Name)
+	}
+	return c.Protocol.Validate()
+}
+
+// sharedObjective guides a search with shared weights.
+var sharedObjective = objective.Spec{Kind: objective.SharedWeights, Metric: objective.TrainedValid}
+
+// completeShared is Complete for what hangs on the objective being shared weights.
+func (c SearchConfig) completeShared(info *policy.Info, sp space.Space) (SearchConfig, error) {
+	if c.Objective.Kind != objective.SharedWeights {
+		if info.Shares == policy.Must {
+			return c, fmt.Errorf("%s trains weights that architectures share: its objective is shared_weights(data, epochs=...), not %s", c.Policy, c.Objective)
+		}
+		if c.Shared != nil {
+			return c, fmt.Errorf("the configuration has a protocol of shared weights and is guided by %s", c.Objective)
+		}
+		if c.Budget < 1 || c.Budget > MaxBudget {
+			return c, fmt.Errorf("budget is %d: it is the number of evaluations for each seed, 1 to %d", c.Budget, MaxBudget)
+		}
+		return c, nil
+	}
+	switch {
+	case info.Shares == policy.Never:
+		return c, fmt.Errorf("%s looks architectures up and trains no shared weights; %s do", c.Policy, policiesThatShare())
+	case c.Shared == nil:
+		return c, errors.New("shared_weights(...) needs its data: shared_weights(cifar10(), epochs=...)")
+	case c.Budget != 0:
+		return c, fmt.Errorf("budget is %d: a search with shared weights has no budget of look-ups, it is as long as its epochs; leave it out", c.Budget)
+	case c.Objective.Minimise:
+		return c, errors.New("minimise=True: the objective of shared weights is an accuracy, which is maximised")
+	}
+	if err := c.Shared.check(c.Policy, sp); err != nil {
+		return c, err
+	}
+	c.Objective.Protocol = c.Shared.String()
+	return c, nil
+}
+
+func policiesThatShare() string {
+	text := ""
+	for _, i := range policy.All() {
+		if i.Shares == policy.Never {
+			continue
+		}
+		if text != "" {
+			text += ", "
+		}
+		text += i.Name
+	}
+	return text
+}
+
+// ProtocolOfSharing is the protocol of a policy in a space on a set, made smaller by a
+// preset ("paper" leaves it as published) and with numbers of its own by their names in
+// JSON.
+func ProtocolOfSharing(policyName string, sp space.Space, set *data.Set, preset string, numbers map[string]any) (shared.Config, error) {
+	c, err := shared.Default(policyName, sp, set)
+	if err != nil {
+		return c, err
+	}
+	if c, err = c.With(preset, sp, set.Shape); err != nil {
+		return c, err
+	}
+	if c, err = c.Override(numbers, set.Shape); err != nil {
+		return c, err
+	}
+	if err := c.Validate(); err != nil {
+		return c, err
+	}
+	return c, c.Fits(set.Shape)
+}
+
+// numerics is the version of what a search's results hang on.
+func (c SearchConfig) numerics() int {
+	if c.Objective.Kind == objective.SharedWeights {
+		// Both versions count; either may be raised.
+		return 1000*EngineNumerics + Numerics
+	}
+	return Numerics
+}
+
+// sharedRun is the part of a searchRun that trains shared weights.
+type sharedRun struct {
+	trainer *shared.Trainer
+	close   func() error
+	told    tolds
+}
+
+// tolds are the values that progress goes on to show.
+type tolds struct {
+	done, total int
+	values      map[string]any
+}
+
+// openShared makes the supernet of a run.
+func (r *searchRun) openShared(ctx context.Context) (err error) {
+	set, err := data.Open(ctx, r.cfg.Shared.Data)
+	if err != nil {
+		return err
+	}
+	dev, err := device.Open(0)
+	if err != nil {
+		return err
+	}
+	s := &sharedRun{close: dev.Close, told: tolds{values: map[string]any{}}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, dev.Close())
+		}
+	}()
+	job := shared.Job{Device: dev, Space: r.space, Policy: r.cfg.Policy, Data: set, Config: r.cfg.Shared.Protocol, Seed: r.seed}
+	if p, ok := r.report.(provenance); ok {
+		p.ReadData(set.Name, set.Digest)
+		p.RunsOn(dev.Name())
+	}
+	if r.report != nil {
+		job.Report, job.Ranked = r.tellTraining, r.tellRanking
+	}
+	if keep, ok := r.report.(Reporting); ok {
+		job.Save = keep.Checkpoint
+		if job.Every, err = checkpointEvery(); err != nil {
+			return err
+		}
+		if job.Restore, err = keep.Restore(); err != nil {
+			return err
+		}
+	}
+	if s.trainer, err = shared.New(job); err != nil {
+		return err
+	}
+	r.sharing = s
+	r.obj = objective.OfSharedWeights(r.cfg.Objective, func(a space.Arch) (float64, error) {
+		got, err := s.trainer.Evaluate(ctx, a, 0)
+		return got.Share(), err
+	})
+	return nil
+}
+
+// tellTraining turns the progress of the weights into that of the job.
+func (r *searchRun) tellTraining(p shared.Progress) {
+	t := &r.sharing.told
+	t.done, t.total = p.Epoch*p.Steps+p.Step, p.Epochs*p.Steps
+	maps.Copy(t.values, map[string]any{
+		"epoch": min(p.Epoch+1, p.Epochs), "loss": p.Loss, "accuracy": p.Accuracy, "rate": p.Rate, "images_per_second": p.ImagesASecond,
+		"doing": p.Doing,
+	})
+	r.report.Progress(t.done, t.total, t.values)
+}
+
+// RankingEvent is the kind of event that a ranking leaves, with a RankedPool.
+const RankingEvent = "ranking"
+
+// RankedPool is a ranking with what it says, as an event and a result have it.
+type RankedPool struct {
+	shared.Ranking
+	// Tau is Kendall's tau-b between the accuracies with shared weights and those of
+	// training alone: NASBench-101's test accuracy, 108 epochs, first repeat. It is
+	// missing where there is no such truth, or where one of the two does not vary.
+	Tau *float64 `json:"tau,omitempty"`
+}
+
+// tellRanking writes a ranking into the job's events.
+func (r *searchRun) tellRanking(ranked shared.Ranking) error {
+	pool := RankedPool{Ranking: ranked}
+	if truth, err := r.truthOf(ranked); err != nil {
+		return err
+	} else if truth != nil {
+		if tau, err := stats.KendallTau(ranked.Accuracy, truth); err == nil {
+			pool.Tau = &tau
+			if ranked.Pool == shared.FixedPool {
+				r.sharing.told.values["tau"] = tau
+			}
+		}
+	}
+	return r.report.Event(RankingEvent, pool)
+}
+
+// truthOf are the test accuracies of a ranking's architectures, nil without a table.
+func (r *searchRun) truthOf(ranked shared.Ranking) ([]float64, error) {
+	hashes := ranked.Hashes
+	if hashes == nil {
+		hashes = r.sharing.trainer.Result().Pool
+	}
+	return TruthOf(r.space, hashes)
+}
+
+// TruthOf are the test accuracies (108 epochs, first repeat) of the architectures of a
+// NASBench-101 space, by hash. It is nil in a space that no table has.
+func TruthOf(sp space.Space, hashes []string) ([]float64, error) {
+	cells, ok := sp.(*space.NASBench)
+	if !ok {
+		return nil, nil
+	}
+	tab, err := table.NASBench101()
+	if err != nil {
+		return nil, err
+	}
+	metric, err := tab.Metric("test")
+	if err != nil {
+		return nil, err
+	}
+	truth := make([]float64, len(hashes))
+	for i, hash := range hashes {
+		a, err := cells.ByHash(hash)
+		if err != nil {
+			return nil, err
+		}
+		if truth[i], err = tab.Value(metric, a); err != nil {
+			return nil, err
+		}
+	}
+	return truth, nil
+}
+
+// SharedReport is what the weights' training left of a run, or nil: for a run that is
+// not done, what its events have of it.
+func (s *Search) SharedReport(r Run, j *jobs.Job) (*shared.Report, error) {
+	if r.Result != nil {
+		return r.Result.Shared, nil
+	}
+	events, _, err := j.Events(0)
+	if err != nil {
+		return nil, err
+	}
+	report := &shared.Report{Config: s.Config.Shared.Protocol}
+	for _, a := range shared.Pool(s.Space, report.Config.Pool) {
+		report.Pool = append(report.Pool, a.Hash())
+	}
+	for _, e := range events {
+		var ranked RankedPool
+		if e.Kind == RankingEvent && json.Unmarshal(e.Data, &ranked) == nil {
+			report.Add(ranked.Ranking)
+		}
+	}
+	slices.SortStableFunc(report.Rankings, func(a, b shared.Ranking) int { return a.Epoch - b.Epoch })
+	return report, nil
+}
+
+// failsAgain says that a second attempt at a run would end the same way.
+func failsAgain(err error) bool {
+	diverged := (*train.DivergedError)(nil)
+	return errors.As(err, &diverged)
+}
