@@ -10,6 +10,7 @@ import (
 	"evalnas/nasapi/net"
 	"evalnas/nasapi/nn/device"
 	"evalnas/nasapi/policy"
+	"evalnas/nasapi/shared"
 	"evalnas/nasapi/train"
 )
 
@@ -107,7 +108,9 @@ type SearchCost struct {
 	All       time.Duration // of all seeds, times the slots that each takes
 	Slots     int           // jobs at a time on this machine; 0 where it runs elsewhere
 	Wall      time.Duration // of all seeds in the slots, were they free
-	PerSecond float64       // evaluations
+	PerSecond float64       // evaluations, or images where weights are shared
+	Threads   int           // of a job, where weights are shared
+	Params    int64         // of the supernet, where weights are shared
 }
 
 const (
@@ -136,21 +139,77 @@ func EstimateSearch(ctx context.Context, r SearchRequest) (SearchCost, error) {
 	if err != nil {
 		return c, err
 	}
+	if cfg.Shared != nil {
+		return estimateSharing(ctx, r, cfg)
+	}
 	w := &stopwatch{round: info.Round(cfg.Params), began: time.Now()}
 	if _, err := RunSearch(ctx, cfg, r.Seeds[0], w); err != nil {
 		return c, err
 	}
 	each, pace := w.extrapolate(cfg.Budget)
 	c.Each, c.PerSecond = workerStart+each, pace
-	c.All = times(c.Each, c.Jobs)
 	room, err := r.On.Room()
-	if err != nil || room.Slots == 0 {
-		return c, err
+	return c.in(room), err
+}
+
+// in spreads the jobs over where they run.
+func (c SearchCost) in(room jobs.Room) SearchCost {
+	c.All = times(c.Each, c.Jobs)
+	if room.Slots == 0 {
+		return c
 	}
 	c.Slots = room.AtATime
 	c.Wall = times(c.Each, (c.Jobs+c.Slots-1)/c.Slots)
 	c.All = times(c.All, room.Slots)
-	return c, nil
+	return c
+}
+
+// estimateSharing times some steps of the first seed's supernet, on as many threads as a
+// job has. The images are made up: the set is not read.
+func estimateSharing(ctx context.Context, r SearchRequest, cfg SearchConfig) (_ SearchCost, err error) {
+	c := SearchCost{Jobs: len(r.Seeds)}
+	room, err := r.On.Room()
+	if err != nil {
+		return c, err
+	}
+	shape, err := shapeOf(cfg.Shared.Data)
+	if err != nil {
+		return c, err
+	}
+	run, err := newSearchRun(cfg, r.Seeds[0], nil)
+	if err != nil {
+		return c, err
+	}
+	dev, err := device.Open(room.Threads)
+	if err != nil {
+		return c, err
+	}
+	defer func() { err = errors.Join(err, dev.Close()) }()
+	speed, err := shared.Measure(ctx, dev, cfg.Policy, run.space, cfg.Shared.Protocol, shape, func(ctx context.Context, w policy.Weights) error {
+		return run.policy.Search(ctx, &policy.Problem{Space: run.space, Budget: MaxBudget, Unit: true, Seed: run.seed, Weights: w})
+	})
+	if err != nil {
+		return c, err
+	}
+	c.Each, c.PerSecond, c.Threads, c.Params = workerStart+speed.Total, speed.ImagesASecond, dev.Threads(), speed.Params
+	return c.in(room), nil
+}
+
+// shapeOf finds the shape of a set without reading its images.
+func shapeOf(s data.Spec) (data.Shape, error) {
+	if s.Synthetic != nil {
+		set, err := data.Synthetic(*s.Synthetic)
+		if err != nil {
+			return data.Shape{}, err
+		}
+		return set.Shape, nil
+	}
+	cache, err := data.OpenCache()
+	if err != nil {
+		return data.Shape{}, err
+	}
+	entry, err := cache.Resolve(s)
+	return entry.Shape, err
 }
 
 // stopwatch is the Watcher that times a search and ends it after a moment. It looks

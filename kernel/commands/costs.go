@@ -109,7 +109,11 @@ func announceSearch(c *starlark.Call, st *jobs.Study, req nasapi.SearchRequest) 
 		text += fmt.Sprintf("; %d done already", all-len(left))
 	}
 	say(c, "%s: %s", req.Policy, text)
-	return confirm(c, req.On, cost.All, "a smaller budget or fewer seeds")
+	less := "a smaller budget or fewer seeds"
+	if req.Shared != nil {
+		less = `fewer epochs, channels or seeds, or a preset such as preset="minutes"`
+	}
+	return confirm(c, req.On, cost.All, less)
 }
 
 // costOfSearch is "10 seeds, about 3 s each, 30 s of one core in all, 15 s on 2 slots
@@ -121,6 +125,9 @@ func costOfSearch(c nasapi.SearchCost) string {
 		where = " on this machine"
 	}
 	measured := fmt.Sprintf("(%s evaluations a second measured%s)", roughly(c.PerSecond), where)
+	if c.Params > 0 {
+		measured = fmt.Sprintf("(%s images of one path a second measured%s; %s parameters in the supernet; what the policy itself validates comes on top)", roughly(c.PerSecond), where, count(c.Params))
+	}
 	switch {
 	case c.Slots > 0 && c.Wall < time.Second:
 		return seedCount(c.Jobs) + ", under 1 s in all"
