@@ -13,22 +13,27 @@ import (
 type nasbench struct {
 	stem    stem
 	modules []*module
-	halve   []bool // before each module
 	head    linear
 }
 
 func newNASBench(m *maker, c *space.Cell, cfg Config) *nasbench {
 	b := &nasbench{stem: m.stem(cfg.Channels, true)}
-	in := cfg.Channels
-	each := cfg.Cells / nasbenchStacks
-	for i := range cfg.Cells {
-		width := cfg.moduleWidth(i / each)
-		b.halve = append(b.halve, i > 0 && i%each == 0)
-		b.modules = append(b.modules, m.module(fmt.Sprintf("cells.%d", i), c, in, width))
-		in = width
-	}
-	b.head = m.linear("classifier", in, cfg.Classes)
+	cfg.eachModule(func(i, in, out int) {
+		own := ownConvolutions{m: m, name: fmt.Sprintf("cells.%d", i), in: in, out: out, last: c.Vertices() - 1}
+		b.modules = append(b.modules, newModule(c, out, own))
+	})
+	b.head = m.nasbenchHead()
 	return b
+}
+
+// eachModule visits the modules by the widths of their inputs and outputs.
+func (c Config) eachModule(visit func(i, in, out int)) {
+	in := c.Channels
+	for i := range c.Cells {
+		out := c.moduleWidth(i / (c.Cells / nasbenchStacks))
+		visit(i, in, out)
+		in = out
+	}
 }
 
 // moduleWidth is the width of the modules of a stack.
@@ -39,17 +44,30 @@ func (c Config) moduleWidth(stack int) int {
 	return c.Channels << stack
 }
 
+// halves says whether a maximum halves the image before module i.
+func (c Config) halves(i int) bool { return i > 0 && i%(c.Cells/nasbenchStacks) == 0 }
+
+func (m *maker) nasbenchHead() linear {
+	cfg := m.n.cfg
+	return m.linear("classifier", cfg.moduleWidth(nasbenchStacks-1), cfg.Classes)
+}
+
 func (b *nasbench) classifier() linear { return b.head }
 
 func (b *nasbench) features(p *Pass) *nn.Var {
-	x := b.stem.on(p.Graph, p.Input)
-	for i, module := range b.modules {
-		if b.halve[i] {
+	return p.inModules(b.stem, len(b.modules), func(i int, x *nn.Var) *nn.Var { return b.modules[i].on(p, x) })
+}
+
+// inModules goes through the stem and the modules, halving between the stacks.
+func (p *Pass) inModules(s stem, modules int, on func(i int, x *nn.Var) *nn.Var) *nn.Var {
+	x := s.on(p.Graph, p.Input)
+	for i := range modules {
+		if p.cfg.halves(i) {
 			pool := p.Graph.Pool(nn.Pool{X: x, Max: true, Window: nn.Window{KH: 2, KW: 2, StrideH: 2, StrideW: 2}}, nil)
 			p.Graph.Add(pool)
 			x = pool.Out
 		}
-		x = module.on(p, x)
+		x = on(i, x)
 	}
 	return x
 }
@@ -82,14 +100,56 @@ type vertex struct {
 // nasbenchKernels are the windows of the operations with weights.
 var nasbenchKernels = map[string]int{"conv3x3-bn-relu": 3, "conv1x1-bn-relu": 1}
 
-func (m *maker) module(name string, c *space.Cell, in, out int) *module {
+// convolutions are what a module is made of: with parameters of their own, or with the
+// parts of a supernet's that a cell uses. Vertices count from 1.
+type convolutions interface {
+	// project is from the module's input to a vertex.
+	project(vertex, width int) block
+	// convolve is a vertex's k x k convolution.
+	convolve(vertex, k, width int) block
+	// output projects the input to the module's output, in pieces of these widths.
+	output(widths []int) []block
+}
+
+// ownConvolutions are made for a module.
+type ownConvolutions struct {
+	m       *maker
+	name    string
+	in, out int
+	last    int // vertex
+}
+
+func (o ownConvolutions) project(v, width int) block {
+	return o.m.convNormReLU(fmt.Sprintf("%s.projections.%d", o.name, v), "", 0, pointwise, o.in, width)
+}
+
+func (o ownConvolutions) convolve(v, k, width int) block {
+	return o.m.convNormReLU(fmt.Sprintf("%s.vertices.%d", o.name, v), "", 0, square(k, 1, 1), width, width)
+}
+
+func (o ownConvolutions) output(widths []int) []block {
+	name := fmt.Sprintf("%s.projections.%d", o.name, o.last)
+	if len(widths) == 1 {
+		return []block{o.m.convNormReLU(name, "", 0, pointwise, o.in, o.out)}
+	}
+	var pieces []block
+	at := 0
+	for _, width := range widths {
+		pieces = append(pieces, o.m.convNormReLU(name, fmt.Sprintf("[%d:%d]", at, at+width), 0, pointwise, o.in, width))
+		at += width
+	}
+	return pieces
+}
+
+// newModule wires a module of the given output width as a cell says.
+func newModule(c *space.Cell, out int, convs convolutions) *module {
 	matrix, ops, widths := c.Matrix(), c.Ops(), c.VertexChannels(out)
 	last := len(ops) - 1
 	made := &module{}
 	for v := 1; v < last; v++ {
 		x := vertex{width: widths[v], toOutput: matrix[v][last] == 1}
 		if matrix[0][v] == 1 {
-			b := m.convNormReLU(fmt.Sprintf("%s.projections.%d", name, v), "", 0, pointwise, in, x.width)
+			b := convs.project(v, x.width)
 			x.project = &b
 		}
 		for from := 1; from < v; from++ {
@@ -99,35 +159,31 @@ func (m *maker) module(name string, c *space.Cell, in, out int) *module {
 			}
 		}
 		if k := nasbenchKernels[ops[v]]; k > 0 {
-			b := m.convNormReLU(fmt.Sprintf("%s.vertices.%d", name, v), "", 0, square(k, 1, 1), x.width, x.width)
+			b := convs.convolve(v, k, x.width)
 			x.conv = &b
 		}
 		made.vertices = append(made.vertices, x)
 		made.levels = max(made.levels, x.level+1)
 	}
 	if matrix[0][last] == 1 {
-		made.output = m.outputPieces(fmt.Sprintf("%s.projections.%d", name, last), made.vertices, in, out)
+		made.output = convs.output(outputWidths(made.vertices, out))
 	}
 	return made
 }
 
-func (m *maker) outputPieces(name string, vertices []vertex, in, out int) []block {
+// outputWidths are those of the parts of a module's output: one where there is nothing
+// to concatenate.
+func outputWidths(vertices []vertex, out int) []int {
 	var widths []int
 	for _, v := range vertices {
 		if v.toOutput {
 			widths = append(widths, v.width)
 		}
 	}
-	if len(widths) < 2 {
-		return []block{m.convNormReLU(name, "", 0, pointwise, in, out)}
+	if len(widths) == 0 {
+		return []int{out}
 	}
-	var pieces []block
-	at := 0
-	for _, width := range widths {
-		pieces = append(pieces, m.convNormReLU(name, fmt.Sprintf("[%d:%d]", at, at+width), 0, pointwise, in, width))
-		at += width
-	}
-	return pieces
+	return widths
 }
 
 // on adds the module's operators: all projections as one group, since they share

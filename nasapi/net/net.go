@@ -179,13 +179,20 @@ func (c Config) validateFamily(arch space.Arch) error {
 	if c.Auxiliary {
 		return fmt.Errorf("a NASBench-101 network has no auxiliary head")
 	}
-	if c.Cells%nasbenchStacks != 0 {
-		return fmt.Errorf("the number of cells is %d; a NASBench-101 network has %d stacks of equally many, so give a multiple of %d", c.Cells, nasbenchStacks, nasbenchStacks)
+	if err := c.validateStacks(); err != nil {
+		return err
 	}
 	for v, width := range cell.VertexChannels(c.Channels) {
 		if v > 0 && width == 0 {
 			return fmt.Errorf("%d channels leave none to vertex %d of %v; give more", c.Channels, v, cell)
 		}
+	}
+	return nil
+}
+
+func (c Config) validateStacks() error {
+	if c.Cells%nasbenchStacks != 0 {
+		return fmt.Errorf("the number of cells is %d; a NASBench-101 network has %d stacks of equally many, so give a multiple of %d", c.Cells, nasbenchStacks, nasbenchStacks)
 	}
 	return nil
 }
@@ -205,10 +212,15 @@ type Network struct {
 
 // body is what one family's networks are made of.
 type body interface {
-	// features adds the operators up to the last cell's output. It may add losses.
-	features(p *Pass) *nn.Var
 	// classifier is the linear layer on top.
 	classifier() linear
+}
+
+// wholeBody is one of which there is one graph, not one for each path.
+type wholeBody interface {
+	body
+	// features adds the operators up to the last cell's output. It may add losses.
+	features(p *Pass) *nn.Var
 }
 
 // New makes the network of an architecture with weights of zero: see Initialise. The

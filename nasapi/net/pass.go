@@ -1,6 +1,7 @@
 package net
 
 import (
+	"errors"
 	"fmt"
 
 	"evalnas/nasapi/nn"
@@ -31,7 +32,11 @@ type drop struct {
 
 // Build makes the graph for batches of the given number of images.
 func (n *Network) Build(mode nn.Mode, batch int) (*Pass, error) {
-	return n.build(mode, batch, n.body.features)
+	whole, ok := n.body.(wholeBody)
+	if !ok {
+		return nil, errors.New("this supernet is run one architecture at a time: build the graph of one with Path")
+	}
+	return n.build(mode, batch, whole.features)
 }
 
 // build is Build with the operators up to the classifier given.

@@ -14,7 +14,7 @@ type State struct {
 	Norms  []NormState // in that of Network.BatchNorms
 }
 
-// NormState is the running statistics of a batch norm.
+// NormState is the running statistics of a batch norm, nil where it keeps none.
 type NormState struct {
 	Mean, Var []float32
 	Batches   int64
@@ -66,8 +66,8 @@ func (n *Network) fits(s State) error {
 		}
 	}
 	for i, bn := range n.norms {
-		if len(s.Norms[i].Mean) != bn.C || len(s.Norms[i].Var) != bn.C {
-			return fmt.Errorf("the state has statistics of %d and %d channels for %s, which has %d", len(s.Norms[i].Mean), len(s.Norms[i].Var), bn.Name, bn.C)
+		if len(s.Norms[i].Mean) != len(bn.Mean) || len(s.Norms[i].Var) != len(bn.Var) {
+			return fmt.Errorf("the state has statistics of %d and %d channels for %s, which has %d", len(s.Norms[i].Mean), len(s.Norms[i].Var), bn.Name, len(bn.Mean))
 		}
 	}
 	return nil

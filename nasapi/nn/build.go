@@ -6,19 +6,21 @@ import "fmt"
 // shapes. The operator is not part of the graph until [Graph.Add].
 
 // Conv completes c: Out is made unless given, with norm bn unless that is nil, and
-// with act as the ReLU that is part of the output. Shapes that do not fit panic with
+// with act as the ReLU that is part of the output. Of bn are used as many channels as
+// Out has, from the one at which the dense weight begins. Shapes that do not fit panic with
 // a [ShapeError].
 func (g *Graph) Conv(c Conv, bn *BatchNorm, act bool) *Conv {
 	in := c.X.Values
 	h, w, out := in.H, in.W, in.Channels
 	if c.Depth != nil {
-		must(len(out) == 1 && out[0] == c.Depth.Out, "depthwise convolution of %v channels with a weight for %d", out, c.Depth.Out)
+		must(len(out) == 1 && out[0] == c.Depth.Out && c.Depth.First == 0, "depthwise convolution of %v channels with a weight for %d", out, c.Depth.Out)
 		h, w = c.DepthWindow.Output(h, w)
 	}
 	if len(c.Dense) > 0 {
 		n := 0
 		for _, part := range c.Dense {
 			must(part.W.In == out.Count(), "dense convolution of %v channels with a weight for %d", out, part.W.In)
+			must(part.W.fits(), "dense convolution with %d inputs and the outputs %d to %d of a parameter of %v", part.W.In, part.W.First, part.W.First+part.W.Out, part.W.Shape)
 			n += part.W.Out
 		}
 		h, w = c.DenseWindow.Output(h, w)
@@ -28,7 +30,11 @@ func (g *Graph) Conv(c Conv, bn *BatchNorm, act bool) *Conv {
 	must(h > 0 && w > 0, "window larger than the image of %dx%d", in.H, in.W)
 	g.mustHold(c.Out, out)
 	c.Out = g.output(c.Out, in.N, h, w, out)
-	c.Out.Norm, c.Out.ReLU = newNorm(bn, out), act
+	first := 0
+	if len(c.Dense) > 0 {
+		first = c.Dense[0].W.First
+	}
+	c.Out.Norm, c.Out.ReLU = newNorm(bn, first, out), act
 	return &c
 }
 
@@ -39,7 +45,7 @@ func (g *Graph) Pool(p Pool, bn *BatchNorm) *Pool {
 	must(h > 0 && w > 0, "pool's window larger than the image of %dx%d", in.H, in.W)
 	g.mustHold(p.Out, in.Channels)
 	p.Out = g.output(p.Out, in.N, h, w, in.Channels)
-	p.Out.Norm = newNorm(bn, in.Channels)
+	p.Out.Norm = newNorm(bn, 0, in.Channels)
 	return &p
 }
 
@@ -70,7 +76,7 @@ func (g *Graph) GlobalPool(p GlobalPool) *GlobalPool {
 // Linear completes l.
 func (g *Graph) Linear(l Linear) *Linear {
 	in := l.X.Values
-	must(in.H == 1 && in.W == 1 && in.Channels.Count() == l.W.In, "linear layer of %d inputs on %v", l.W.In, in)
+	must(in.H == 1 && in.W == 1 && in.Channels.Count() == l.W.In && l.W.First == 0, "linear layer of %d inputs on %v", l.W.In, in)
 	l.Out = g.output(l.Out, in.N, 1, 1, Channels{l.W.Out})
 	return &l
 }
@@ -106,14 +112,14 @@ func (g *Graph) output(given *Var, n, h, w int, c Channels) *Var {
 	return given
 }
 
-func newNorm(bn *BatchNorm, c Channels) *Norm {
+func newNorm(bn *BatchNorm, first int, c Channels) *Norm {
 	if bn == nil {
 		return nil
 	}
-	must(c.Count() <= bn.C, "batch norm %s of %d channels over %v", bn.Name, bn.C, c)
+	must(first+c.Count() <= bn.C, "batch norm %s of %d channels over %v from %d on", bn.Name, bn.C, c, first)
 	n := c.Padded()
 	all := make([]float32, 4*n)
-	return &Norm{BN: bn, Scale: all[:n:n], Shift: all[n : 2*n : 2*n], Center: all[2*n : 3*n : 3*n], InvStd: all[3*n:]}
+	return &Norm{BN: bn, First: first, Scale: all[:n:n], Shift: all[n : 2*n : 2*n], Center: all[2*n : 3*n : 3*n], InvStd: all[3*n:]}
 }
 
 // ShapeError is the panic of a builder that was given shapes that do not fit.

@@ -48,7 +48,8 @@ type Device interface {
 
 	// SquaredNorm is the sum over the parameters, in order, of their gradients' squares.
 	SquaredNorm(params []*Param) float64
-	// Update applies one optimiser step to each parameter.
+	// Update applies one optimiser step to each parameter. The gradient of one that is
+	// not Touched is zero, and need not be read.
 	Update(rule Rule, updates []Update)
 
 	Close() error

@@ -79,6 +79,9 @@ func (g *Graph) SetInput(v *Var, pixels []float32) error {
 	if want := t.N * t.Image(); len(pixels) != want {
 		return fmt.Errorf("input %v takes %d numbers, padding included, not %d", t, want, len(pixels))
 	}
+	if err := g.claim(); err != nil {
+		return err
+	}
 	g.dev.Write(t.Mem, t.Off, pixels)
 	return nil
 }
@@ -91,6 +94,9 @@ func (g *Graph) ReadValues(v *Var) []float32 { return g.read(v.Values) }
 func (g *Graph) ReadGrad(v *Var) []float32 { return g.read(v.Grad) }
 
 func (g *Graph) read(t *Tensor) []float32 {
+	if err := g.mustHoldArena(); err != nil {
+		panic(err)
+	}
 	out := make([]float32, t.N*t.Image())
 	g.dev.Read(out, t.Mem, t.Off)
 	return out
@@ -98,6 +104,9 @@ func (g *Graph) read(t *Tensor) []float32 {
 
 // Forward computes every operator in order.
 func (g *Graph) Forward() error {
+	if err := g.mustHoldArena(); err != nil {
+		return err
+	}
 	for _, group := range g.groups {
 		if err := g.dev.Forward(g.mode, group.ops); err != nil {
 			return err
@@ -111,6 +120,9 @@ func (g *Graph) Forward() error {
 func (g *Graph) Backward() error {
 	if g.mode == Evaluate {
 		return errors.New("nn: a graph for evaluation has no backward pass")
+	}
+	if err := g.mustHoldArena(); err != nil {
+		return err
 	}
 	for _, group := range slices.Backward(g.groups) {
 		for _, t := range group.zeroes {

@@ -51,13 +51,26 @@ func (p *Param) Whole() Weight {
 }
 
 // Corner is the weight that uses the first in input and the first out output channels.
-func (p *Param) Corner(in, out int) Weight { return Weight{p, in, out} }
+func (p *Param) Corner(in, out int) Weight { return p.Columns(in, 0, out) }
 
-// Weight is the corner of a parameter that an operator uses, without a copy: of a
-// dense convolution [KH*KW][0:In][0:Out], of a depthwise one or a vector [..][0:Out].
+// Columns is the weight that uses the first in input channels and out output channels
+// from first on. Only a dense convolution takes one whose first is not 0.
+func (p *Param) Columns(in, first, out int) Weight {
+	return Weight{Param: p, In: in, Out: out, First: first}
+}
+
+// Weight is the part of a parameter that an operator uses, without a copy: of a dense
+// convolution [KH*KW][0:In][First:First+Out], of a depthwise one or a vector [..][0:Out].
 type Weight struct {
 	*Param
 	In, Out int
+	First   int
+}
+
+// fits says whether the parameter, of a dense convolution, has the part.
+func (w Weight) fits() bool {
+	d := w.Shape
+	return len(d) > 1 && w.First >= 0 && w.In <= d[len(d)-2] && w.First+w.Out <= d[len(d)-1]
 }
 
 // BatchNorm is the state of a batch norm over up to C channels (Ioffe and Szegedy,

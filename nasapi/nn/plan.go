@@ -9,10 +9,10 @@ import (
 // plan is where a graph's tensors lie: in one arena, two of them in the same place
 // where their lives do not overlap.
 type plan struct {
-	arena Memory
-	bytes int64
-	lives map[*Tensor]*life
-	order []*life // as first seen
+	bytes  int64
+	shared *Arena // nil: the graph's own memory
+	lives  map[*Tensor]*life
+	order  []*life // as first seen
 }
 
 // life is the span of time in which a tensor's numbers are needed. Group i runs
@@ -33,18 +33,26 @@ func (g *Graph) Plan() error {
 	g.scratch() // tells the device what to be ready for
 	arena, err := g.dev.NewMemory(p.floats())
 	if err != nil {
-		return fmt.Errorf("the plan needs %.0f MB for tensors (a smaller batch, fewer channels or fewer cells need less): %w", float64(p.bytes)/1e6, err)
+		return p.tooLarge(err)
 	}
-	p.arena = arena
 	g.plan = p
+	g.place(arena)
+	return nil
+}
+
+func (p *plan) tooLarge(err error) error {
+	return fmt.Errorf("the plan needs %.0f MB for tensors (a smaller batch, fewer channels or fewer cells need less): %w", float64(p.bytes)/1e6, err)
+}
+
+// place puts all tensors into memory, or nowhere.
+func (g *Graph) place(m Memory) {
 	for _, v := range g.vars {
 		for _, t := range []*Tensor{v.Values, v.Grad} {
-			if t != nil && p.lives[t.root()] != nil {
-				t.place(arena, p.lives[t.root()].at)
+			if t != nil && g.plan.lives[t.root()] != nil {
+				t.place(m, g.plan.lives[t.root()].at)
 			}
 		}
 	}
-	return nil
 }
 
 // Bytes is what the graph needs: planned tensors and the device's scratch; the

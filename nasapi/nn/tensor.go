@@ -102,6 +102,9 @@ func (v *Var) WantsGrad() bool { return v.wanted }
 // float32 for each padded channel of the tensor; the device fills them.
 type Norm struct {
 	BN *BatchNorm
+	// First is the channel of BN that the tensor's first one is normalised by: those of
+	// the weight that wrote the tensor. The next ones follow.
+	First int
 	// The view: value*Scale + Shift.
 	Scale, Shift []float32
 	// Center and InvStd are the batch's mean, rounded to float32, and 1/sqrt(variance+eps).

@@ -179,7 +179,7 @@ func (c *chain) packDepth() {
 
 // eachRow calls visit for the outputs of every tap and input of the dense weights:
 // the tap among those of all parts, the input's place, the first output's place, and
-// where the row begins in the part's parameter.
+// where the row that is used begins in the part's parameter.
 func (c *chain) eachRow(visit func(w *nn.Weight, tap, k, first, at int)) {
 	first, tap := 0, 0
 	for i := range c.op.Dense {
@@ -187,7 +187,7 @@ func (c *chain) eachRow(visit func(w *nn.Weight, tap, k, first, at int)) {
 		depth, width := w.Shape[len(w.Shape)-2], w.Shape[len(w.Shape)-1]
 		for t := range c.dense.KH * c.dense.KW {
 			for j, k := range c.inPlaces {
-				visit(w, tap+t, k, first, (t*depth+j)*width)
+				visit(w, tap+t, k, first, (t*depth+j)*width+w.First)
 			}
 		}
 		tap += c.dense.KH * c.dense.KW

@@ -74,12 +74,12 @@ func (s *statistics) finish(mode nn.Mode, v *nn.Var, places []int) {
 	for i, c := range places {
 		n, mean, m2 := s.join(v.Values, c)
 		if moves {
-			move(&bn.Mean[i], mean, bn.Momentum)
-			move(&bn.Var[i], m2/max(1, n-1), bn.Momentum)
+			move(&bn.Mean[norm.First+i], mean, bn.Momentum)
+			move(&bn.Var[norm.First+i], m2/max(1, n-1), bn.Momentum)
 		}
 		setView(norm, i, c, mean, m2/n)
 	}
-	if moves {
+	if moves && norm.First == 0 {
 		bn.Batches++
 	}
 }
@@ -118,12 +118,12 @@ func clearView(norm *nn.Norm) {
 	clear(norm.InvStd)
 }
 
-// setView makes scale and shift of channel i, at place c.
+// setView makes scale and shift of the tensor's channel i, at place c.
 func setView(norm *nn.Norm, i, c int, mean, variance float64) {
 	bn := norm.BN
 	gamma, beta := 1.0, 0.0
 	if bn.Gamma != nil {
-		gamma, beta = float64(bn.Gamma.Value.(memory)[i]), float64(bn.Beta.Value.(memory)[i])
+		gamma, beta = float64(bn.Gamma.Value.(memory)[norm.First+i]), float64(bn.Beta.Value.(memory)[norm.First+i])
 	}
 	inv := 1 / math.Sqrt(variance+bn.Eps)
 	scale := float32(gamma * inv)
@@ -136,7 +136,7 @@ func setView(norm *nn.Norm, i, c int, mean, variance float64) {
 func running(norm *nn.Norm, places []int) {
 	clearView(norm)
 	for i, c := range places {
-		setView(norm, i, c, float64(norm.BN.Mean[i]), float64(norm.BN.Var[i]))
+		setView(norm, i, c, float64(norm.BN.Mean[norm.First+i]), float64(norm.BN.Var[norm.First+i]))
 	}
 }
 
@@ -296,8 +296,8 @@ func (g *normGrad) fold(places []int, sum, dot []float64) {
 	for i, c := range places {
 		inv, scale := float64(norm.InvStd[c]), float64(norm.Scale[c])
 		if bn.Gamma != nil {
-			bn.Gamma.Grad.(memory)[i] += float32(float64(weight*inv) * dot[c])
-			bn.Beta.Grad.(memory)[i] += float32(weight * sum[c])
+			bn.Gamma.Grad.(memory)[norm.First+i] += float32(float64(weight*inv) * dot[c])
+			bn.Beta.Grad.(memory)[norm.First+i] += float32(weight * sum[c])
 		}
 		g.a[c] = float32(scale * weight)
 		if !g.constant {

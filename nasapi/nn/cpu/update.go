@@ -70,8 +70,16 @@ func (j *updateJob) task(w *worker, i int) {
 			s[k] = slot.(memory)[b.from:b.to]
 		}
 	}
-	step(j.set, w, j.rule, u, u.Param.Value.(memory)[b.from:b.to], u.Param.Grad.(memory)[b.from:b.to], s)
+	gradient := noGradient[:b.to-b.from]
+	if u.Param.Touched {
+		gradient = u.Param.Grad.(memory)[b.from:b.to]
+	}
+	step(j.set, w, j.rule, u, u.Param.Value.(memory)[b.from:b.to], gradient, s)
 }
+
+// noGradient is that of a parameter that no backward pass used: of a supernet most are
+// not, and this lies in a cache.
+var noGradient [updateSize]float32
 
 // step is the arithmetic of nn.Rule in float32, every product and sum rounded by
 // itself but where kernel.SGD fuses them.

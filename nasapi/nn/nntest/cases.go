@@ -28,6 +28,7 @@ func makeCases() []testCase {
 	sumCases(add)
 	headCases(add)
 	networkCases(add)
+	partCases(add)
 	return all
 }
 
@@ -295,5 +296,26 @@ func mixedEdge(b *builder, x *nn.Var, c, stride int) *nn.Var {
 	return b.sum(nn.Sum{
 		Sources: []*nn.Var{largest.Out, mean.Out, skip, sep3.Out, sep5.Out, dil3.Out, dil5.Out},
 		Weights: []float32{0.11, 0.13, 0.12, 0.14, 0.1, 0.15, 0.125},
+	})
+}
+
+// partCases use parts of what is shared, as the paths of a supernet do. They come last:
+// a case draws by its place in the list.
+func partCases(add func(string, func(*builder))) {
+	add("columns of a weight in a group", func(b *builder) {
+		p, bn, x := b.param(1, 6, 14), b.norm(13, true), b.variable(3, 3, 4, 5)
+		var group []nn.Op
+		var outs []*nn.Var
+		for _, first := range []int{0, 5, 10} {
+			op := b.g.Conv(nn.Conv{X: x, Dense: []nn.DensePart{{W: p.Columns(5, first, 3)}}, DenseWindow: square(1, 1, 0, 1)}, bn, true)
+			group, outs = append(group, op), append(outs, op.Out)
+		}
+		b.add(group...)
+		b.head(b.sum(nn.Sum{Sources: outs}))
+	})
+	add("a batch norm without running statistics", func(b *builder) {
+		bn := b.norm(6, true)
+		b.norms, bn.Mean, bn.Var = b.norms[:len(b.norms)-1], nil, nil
+		b.head(b.conv(withX(dense(b, square(1, 1, 0, 1), 5, 5), b.variable(3, 3, 3, 5), false), bn, true))
 	})
 }

@@ -261,22 +261,21 @@ func check(t *testing.T, c testCase, dev nn.Device, mode nn.Mode, seed int64) {
 // checkStatistics compares the running statistics, which move in training alone.
 func (b *builder) checkStatistics(t *testing.T, r *reference, before [][2][]float64) {
 	t.Helper()
-	for norm, m := range r.norms {
-		for i, bn := range b.norms {
-			if bn != norm.BN {
+	for i, bn := range b.norms {
+		mean, variance := before[i][0], before[i][1]
+		for norm, m := range r.norms {
+			if bn != norm.BN || b.mode != nn.Train {
 				continue
 			}
-			mean, variance := before[i][0], before[i][1]
-			if b.mode == nn.Train {
-				count := r.pixels(norm)
-				for c := range m.mean {
-					mean[c] += bn.Momentum * (m.mean[c] - mean[c])
-					variance[c] += bn.Momentum * (m.variance[c]*count/(count-1) - variance[c])
-				}
+			count := r.pixels(norm)
+			for c := range m.mean {
+				at := norm.First + c
+				mean[at] += bn.Momentum * (m.mean[c] - mean[at])
+				variance[at] += bn.Momentum * (m.variance[c]*count/(count-1) - variance[at])
 			}
-			near(t, "running mean", bn.Mean, mean)
-			near(t, "running variance", bn.Var, variance)
 		}
+		near(t, "running mean", bn.Mean, mean)
+		near(t, "running variance", bn.Var, variance)
 	}
 }
 

@@ -102,13 +102,13 @@ func (r *reference) normalise(norm *nn.Norm, a array) {
 	r.norms[norm] = m
 	mean, variance := m.mean, m.variance
 	if r.mode == nn.Evaluate && bn.Mean != nil {
-		mean, variance = widen(bn.Mean), widen(bn.Var)
+		mean, variance = widen(bn.Mean[norm.First:]), widen(bn.Var[norm.First:])
 	}
 	for i := range a.x {
 		c := i % a.c
 		y := (a.x[i] - mean[c]) / math.Sqrt(variance[c]+bn.Eps)
 		if bn.Gamma != nil {
-			y = y*r.params[bn.Gamma][c] + r.params[bn.Beta][c]
+			y = y*r.params[bn.Gamma][norm.First+c] + r.params[bn.Beta][norm.First+c]
 		}
 		a.x[i] = y
 	}
@@ -172,7 +172,7 @@ func (r *reference) conv(o *nn.Conv) {
 				for k := range a.c {
 					x := *a.at(n, iy, ix, k)
 					for c := range part.W.Out {
-						*out.at(n, oy, ox, first+c) += x * weight[(tap*depth+k)*width+c]
+						*out.at(n, oy, ox, first+c) += x * weight[(tap*depth+k)*width+part.W.First+c]
 					}
 				}
 			})
