@@ -18,7 +18,10 @@ func (g *Graph) Conv(c Conv, bn *BatchNorm, act bool) *Conv {
 	if len(c.Dense) > 0 {
 		n := 0
 		for _, part := range c.Dense {
-			must(part.W.In == out.Count(), "dense convolution of %v channels with a weight for %d", out, part.W.In)
+			must(part.In() == out.Count(), "dense convolution of %v channels with weights for %d", out, part.In())
+			for _, w := range part.More {
+				must(w.Out == part.W.Out, "dense convolution with a weight for %d outputs after one for %d", w.Out, part.W.Out)
+			}
 			n += part.W.Out
 		}
 		h, w = c.DenseWindow.Output(h, w)
