@@ -54,7 +54,9 @@ func isAuxiliary(name string) bool { return strings.HasPrefix(name, auxiliaryPre
 type maker struct {
 	n     *Network
 	plain bool // batch norms have no parameters
-	err   error
+	// untracked norms keep no running statistics: those of the batch are always used.
+	untracked bool
+	err       error
 }
 
 // add makes the parameter of a tensor. piece, unless it is "", tells the pieces of
@@ -86,18 +88,19 @@ func (m *maker) depthwise(name string, k, c int) *nn.Weight {
 	return &w
 }
 
-// norm is a batch norm of c channels that keeps running statistics, affine unless m is
-// plain.
+// norm is a batch norm of c channels that keeps running statistics unless m is untracked,
+// affine unless m is plain.
 func (m *maker) norm(name, piece string, c int) *nn.BatchNorm {
-	bn := &nn.BatchNorm{
-		Name: name + piece, C: c, Momentum: m.n.cfg.NormMomentum, Eps: m.n.cfg.NormEps,
-		Mean: make([]float32, c), Var: make([]float32, c),
-	}
+	bn := &nn.BatchNorm{Name: name + piece, C: c, Momentum: m.n.cfg.NormMomentum, Eps: m.n.cfg.NormEps}
 	if !m.plain {
 		bn.Gamma = m.add(tensor{name: name + ".weight", shape: []int{c}, role: oneRole}, piece, c)
 		bn.Beta = m.add(tensor{name: name + ".bias", shape: []int{c}, role: zeroRole}, piece, c)
 	}
 	m.n.norms = append(m.n.norms, bn)
+	if m.untracked {
+		return bn
+	}
+	bn.Mean, bn.Var = make([]float32, c), make([]float32, c)
 	m.n.tensors = append(m.n.tensors,
 		tensor{name: name + ".running_mean", shape: []int{c}, statistic: bn.Mean},
 		tensor{name: name + ".running_var", shape: []int{c}, statistic: bn.Var},

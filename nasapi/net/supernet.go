@@ -112,7 +112,7 @@ func (b *mixed) path(g *space.Genotype) *derived {
 		}
 		// The next cell's weights know the nodes by their order, which a genotype is free in.
 		shape.cell.Concat = slices.Sorted(slices.Values(shape.cell.Concat))
-		c := &cell{cellShape: shape, live: liveStates(shape.cell), inputs: m.inputs}
+		c := &cell{cellShape: shape, live: liveStates(shape.cell), inputs: m.inputs, drop: 1}
 		for i, e := range shape.cell.Edges {
 			made := m.edges[i/2][e.Input][slices.Index(operations, e.Op)-1]
 			made.input = e.Input
