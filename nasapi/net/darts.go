@@ -130,14 +130,20 @@ func (d *derived) needed(withAuxiliary bool) []bool {
 	if withAuxiliary {
 		needed[d.aux.cell] = true
 	}
-	for i := len(d.cells) - 1; i >= 0; i-- {
+	spreadNeed(needed, func(i int) []bool { return d.cells[i].live })
+	return needed
+}
+
+// spreadNeed marks what the outputs that are needed read, of a chain in which each reads
+// the two before it where reads says so.
+func spreadNeed(needed []bool, reads func(i int) []bool) {
+	for i := len(needed) - 1; i >= 0; i-- {
 		for input, previous := range []int{i - 2, i - 1} {
-			if needed[i] && d.cells[i].live[input] && previous >= 0 {
+			if needed[i] && reads(i)[input] && previous >= 0 {
 				needed[previous] = true
 			}
 		}
 	}
-	return needed
 }
 
 func (a *auxiliary) on(p *Pass, x *nn.Var) {
@@ -174,9 +180,10 @@ func (s cellShape) stride(state int) int {
 // cell is one cell of a genotype's network.
 type cell struct {
 	cellShape
-	inputs [2]block
+	inputs [2]block // without a convolution: the state is the output itself
 	edges  []edge
-	live   []bool // of each state: it reaches the output
+	live   []bool  // of each state: it reaches the output
+	drop   float64 // share of drop path's probability for its edges
 }
 
 // edge is one operation of a cell: nothing but its input (an identity), a pool, or
@@ -186,12 +193,13 @@ type edge struct {
 	pool   *nn.Pool
 	norm   *nn.BatchNorm // of the pool; nil: none
 	blocks []block
+	spared bool // drop path leaves it, though it is no identity
 }
 
 func (e edge) isIdentity() bool { return e.pool == nil && len(e.blocks) == 0 }
 
 func (m *maker) cell(s cellShape) *cell {
-	c := &cell{cellShape: s, live: liveStates(s.cell), inputs: m.cellInputs(s)}
+	c := &cell{cellShape: s, live: liveStates(s.cell), inputs: m.cellInputs(s), drop: 1}
 	for i, e := range s.cell.Edges {
 		made := m.operation(fmt.Sprintf("%s._ops.%d", s.name, i), e.Op, s.channels, s.stride(e.Input))
 		made.input = e.Input
@@ -300,13 +308,19 @@ func (c *cell) readInputs(g *nn.Graph, before, last *nn.Var) []*nn.Var {
 	states := make([]*nn.Var, 2)
 	var group []nn.Op
 	for i, x := range []*nn.Var{before, last} {
-		if c.live[i] {
+		switch {
+		case !c.live[i]:
+		case len(c.inputs[i].conv.Dense) == 0:
+			states[i] = x
+		default:
 			op := c.inputs[i].on(g, x)
 			group = append(group, op)
 			states[i] = op.Out
 		}
 	}
-	g.Add(group...)
+	if len(group) > 0 {
+		g.Add(group...)
+	}
 	return states
 }
 
@@ -341,8 +355,8 @@ func (c *cell) node(p *Pass, node int, results []*nn.Var, part *nn.Var) *nn.Var 
 	sum := p.Graph.Sum(nn.Sum{Sources: slices.Clone(results[2*node : 2*node+2]), Out: part})
 	if p.Graph.Mode() == nn.Train {
 		for i := range sum.Sources {
-			if !c.edges[2*node+i].isIdentity() {
-				p.mayDrop(sum, i)
+			if e := c.edges[2*node+i]; !e.isIdentity() && !e.spared {
+				p.mayDrop(sum, i, c.drop)
 			}
 		}
 	}

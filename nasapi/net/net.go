@@ -81,6 +81,10 @@ const (
 	// layers uniformly within sqrt(6/(fan-in + fan-out)), without a bias (the defaults
 	// of variance_scaling_initializer and of layers.dense).
 	TensorFlow Start = "tensorflow"
+	// Kaiming draws convolutions and linear layers from a normal distribution of variance
+	// 2/fan-in (He et al., "Delving deep into rectifiers", ICCV 2015; PyTorch's
+	// kaiming_normal_), and leaves the biases of linear layers to PyTorch's rule.
+	Kaiming Start = "kaiming"
 )
 
 // The bounds on sizes are far above what is trained; they keep products of sizes
@@ -162,8 +166,8 @@ func (c Config) validate() error {
 	if !(c.AuxiliaryWeight > 0 && c.AuxiliaryWeight <= 100) {
 		return fmt.Errorf("the auxiliary loss's weight is %v; give more than 0 and at most 100, such as 0.4", c.AuxiliaryWeight)
 	}
-	if c.Start != PyTorch && c.Start != TensorFlow {
-		return fmt.Errorf("no rule for the first weights is called %.40q; give %q or %q", c.Start, PyTorch, TensorFlow)
+	if c.Start != PyTorch && c.Start != TensorFlow && c.Start != Kaiming {
+		return fmt.Errorf("no rule for the first weights is called %.40q; give %q, %q or %q", c.Start, PyTorch, TensorFlow, Kaiming)
 	}
 	return nil
 }

@@ -215,7 +215,7 @@ func TestConfigurationsThatDoNotFit(t *testing.T) {
 		{g, Config{NormMomentum: 1.5}, "momentum is 1.5"},
 		{g, Config{NormEps: math.NaN()}, "eps is NaN"},
 		{g, Config{AuxiliaryWeight: -1}, "auxiliary loss's weight is -1"},
-		{g, Config{Start: "kaiming"}, `"kaiming"; give "pytorch" or "tensorflow"`},
+		{g, Config{Start: "xavier"}, `"xavier"; give "pytorch", "tensorflow" or "kaiming"`},
 		{g, Config{AsPublished: true}, "as_published"},
 		{c, Config{Auxiliary: true}, "no auxiliary head"},
 		{c, Config{Cells: 8}, "give a multiple of 3"},

@@ -54,7 +54,7 @@ func isAuxiliary(name string) bool { return strings.HasPrefix(name, auxiliaryPre
 type maker struct {
 	n     *Network
 	plain bool // batch norms have no parameters
-	// untracked batch norms keep no running statistics.
+	// untracked norms keep no running statistics: those of the batch are always used.
 	untracked bool
 	err       error
 }
@@ -88,12 +88,10 @@ func (m *maker) depthwise(name string, k, c int) *nn.Weight {
 	return &w
 }
 
-// norm is a batch norm of c channels, affine unless m is plain, that keeps running
-// statistics unless m is untracked.
+// norm is a batch norm of c channels that keeps running statistics unless m is untracked,
+// affine unless m is plain.
 func (m *maker) norm(name, piece string, c int) *nn.BatchNorm {
-	bn := &nn.BatchNorm{
-		Name: name + piece, C: c, Momentum: m.n.cfg.NormMomentum, Eps: m.n.cfg.NormEps,
-	}
+	bn := &nn.BatchNorm{Name: name + piece, C: c, Momentum: m.n.cfg.NormMomentum, Eps: m.n.cfg.NormEps}
 	if !m.plain {
 		bn.Gamma = m.add(tensor{name: name + ".weight", shape: []int{c}, role: oneRole}, piece, c)
 		bn.Beta = m.add(tensor{name: name + ".bias", shape: []int{c}, role: zeroRole}, piece, c)

@@ -19,14 +19,16 @@ type Pass struct {
 	// of a network that has one.
 	Auxiliary *nn.CrossEntropy
 
-	cfg   Config
-	drops []drop
+	cfg     Config
+	drops   []drop
+	dropout *nn.Dropout // nil: none
 }
 
 // drop is an edge that drop path may drop: one source of a node's sum.
 type drop struct {
 	sum    *nn.Sum
 	source int
+	share  float64   // of SetDropPath's probability
 	keep   []float32 // of each image
 }
 
@@ -41,6 +43,16 @@ func (n *Network) Build(mode nn.Mode, batch int) (*Pass, error) {
 
 // build is Build with the operators up to the classifier given.
 func (n *Network) build(mode nn.Mode, batch int, features func(p *Pass) *nn.Var) (*Pass, error) {
+	p, err := n.begin(mode, batch)
+	if err != nil {
+		return nil, err
+	}
+	p.end(nn.GlobalPool{X: features(p)}, n.body.classifier(), false)
+	return p, nil
+}
+
+// begin is a graph with its input.
+func (n *Network) begin(mode nn.Mode, batch int) (*Pass, error) {
 	if batch < 1 {
 		return nil, fmt.Errorf("a batch of %d images; give at least 1", batch)
 	}
@@ -48,11 +60,23 @@ func (n *Network) build(mode nn.Mode, batch int, features func(p *Pass) *nn.Var)
 		return nil, fmt.Errorf("a batch of 1 image: the auxiliary head's batch norm sees one number a channel of it; give at least 2")
 	}
 	g := nn.NewGraph(n.dev, mode)
-	p := &Pass{Graph: g, Input: g.Input(batch, n.cfg.Height, n.cfg.Width, n.cfg.Colours), cfg: n.cfg}
-	pool := g.GlobalPool(nn.GlobalPool{X: features(p)})
+	return &Pass{Graph: g, Input: g.Input(batch, n.cfg.Height, n.cfg.Width, n.cfg.Colours), cfg: n.cfg}, nil
+}
+
+// end adds the mean over all pixels, in training the dropout of its channels if there is
+// one, the classifier and the loss.
+func (p *Pass) end(mean nn.GlobalPool, classifier linear, dropout bool) {
+	g := p.Graph
+	pool := g.GlobalPool(mean)
 	g.Add(pool)
-	p.Logits, p.Loss = p.classify(pool.Out, n.body.classifier(), 1)
-	return p, nil
+	x := pool.Out
+	if dropout && g.Mode() == nn.Train {
+		p.dropout = g.Dropout(nn.Dropout{X: x})
+		fill(p.dropout.Keep, 1)
+		g.Add(p.dropout)
+		x = p.dropout.Out
+	}
+	p.Logits, p.Loss = p.classify(x, classifier, 1)
 }
 
 // classify ends the graph, or a branch of it, in a loss.
@@ -100,7 +124,8 @@ func (p *Pass) TotalLoss() float64 {
 // whether the edge counts: with probability 1-p, and then 1/(1-p) times (Larsson,
 // Maire and Shakhnarovich, "FractalNet", ICLR 2017, as DARTS does it). Edges come in
 // the order of cells and genotype, images within each. 0 turns it off and draws
-// nothing. In a graph that does not train there is nothing to drop.
+// nothing. In a graph that does not train there is nothing to drop. In a NAO child p
+// grows with a cell's place: see NewNAOChild.
 func (p *Pass) SetDropPath(s *rng.Stream, drop float64) error {
 	if !(drop >= 0 && drop < 1) {
 		return fmt.Errorf("a drop path probability of %v; give at least 0 and less than 1", drop)
@@ -110,10 +135,11 @@ func (p *Pass) SetDropPath(s *rng.Stream, drop float64) error {
 			d.sum.Keep[d.source] = nil
 			continue
 		}
+		keep := 1 - float64(d.share*drop)
 		for i := range d.keep {
 			d.keep[i] = 0
-			if s.Chance(1 - drop) {
-				d.keep[i] = float32(1 / (1 - drop))
+			if s.Chance(keep) {
+				d.keep[i] = float32(1 / keep)
 			}
 		}
 		d.sum.Keep[d.source] = d.keep
@@ -121,10 +147,34 @@ func (p *Pass) SetDropPath(s *rng.Stream, drop float64) error {
 	return nil
 }
 
-// mayDrop makes one source of a sum subject to drop path.
-func (p *Pass) mayDrop(sum *nn.Sum, source int) {
+// SetDropout draws for every image and every channel that the classifier sees whether it
+// counts: with probability 1-drop, and then 1/(1-drop) times. 0 turns it off and draws
+// nothing. There is a dropout in the training graphs of an ENAS child alone: of all others
+// it asks nothing.
+func (p *Pass) SetDropout(s *rng.Stream, drop float64) error {
+	if !(drop >= 0 && drop < 1) {
+		return fmt.Errorf("a dropout probability of %v; give at least 0 and less than 1", drop)
+	}
+	if p.dropout == nil {
+		return nil
+	}
+	for i := range p.dropout.Keep {
+		switch {
+		case drop == 0:
+			p.dropout.Keep[i] = 1
+		case s.Chance(1 - drop):
+			p.dropout.Keep[i] = float32(1 / (1 - drop))
+		default:
+			p.dropout.Keep[i] = 0
+		}
+	}
+	return nil
+}
+
+// mayDrop makes one source of a sum subject to a share of drop path's probability.
+func (p *Pass) mayDrop(sum *nn.Sum, source int, share float64) {
 	if sum.Keep == nil {
 		sum.Keep = make([][]float32, len(sum.Sources))
 	}
-	p.drops = append(p.drops, drop{sum, source, make([]float32, p.Batch())})
+	p.drops = append(p.drops, drop{sum, source, share, make([]float32, p.Batch())})
 }

@@ -32,12 +32,25 @@ func (t tensor) draw(values []float32, rule Start, s *rng.Stream) {
 	case t.role == zeroRole || t.role == biasRole && rule == TensorFlow:
 	case t.role == oneRole:
 		fill(values, 1)
-	case rule == PyTorch:
+	case rule == Kaiming && t.role != biasRole:
+		normal(values, math.Sqrt(2/float64(t.fanIn)), s)
+	case rule == PyTorch, rule == Kaiming:
 		uniform(values, 1/math.Sqrt(float64(t.fanIn)), s)
 	case t.role == linearRole:
 		uniform(values, math.Sqrt(6/float64(t.fanIn+t.fanOut)), s)
 	default:
 		truncated(values, math.Sqrt(1/float64(t.fanIn))/truncatedDeviation, s)
+	}
+}
+
+// normal fills x with normal numbers of the given deviation.
+func normal(x []float32, deviation float64, s *rng.Stream) {
+	for i := 0; i < len(x); i += 2 {
+		a, b := normals(s)
+		x[i] = float32(deviation * a)
+		if i+1 < len(x) {
+			x[i+1] = float32(deviation * b)
+		}
 	}
 }
 

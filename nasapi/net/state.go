@@ -67,7 +67,7 @@ func (n *Network) fits(s State) error {
 	}
 	for i, bn := range n.norms {
 		if len(s.Norms[i].Mean) != len(bn.Mean) || len(s.Norms[i].Var) != len(bn.Var) {
-			return fmt.Errorf("the state has statistics of %d and %d channels for %s, which has %d", len(s.Norms[i].Mean), len(s.Norms[i].Var), bn.Name, len(bn.Mean))
+			return fmt.Errorf("the state has statistics of %d and %d channels for %s, which keeps those of %d", len(s.Norms[i].Mean), len(s.Norms[i].Var), bn.Name, len(bn.Mean))
 		}
 	}
 	return nil

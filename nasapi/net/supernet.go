@@ -3,6 +3,7 @@ package net
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"evalnas/nasapi/nn"
 	"evalnas/nasapi/space"
@@ -76,6 +77,50 @@ func (s *Supernet) Build(mode nn.Mode, batch int) (*SupernetPass, error) {
 		}
 	}
 	return p, p.SetMixture(equal, equal)
+}
+
+// Path makes the graph, not planned yet, of one architecture of darts_space(nodes=4)
+// with the supernet's weights: what SupernetPass computes under mixtures that are 1 for
+// the architecture's operations and 0 for all others, but nothing beyond what these need.
+// Its drop path is off until it is set. The error says why g is outside the space.
+//
+// Running statistics that its training moves are those of the whole supernet.
+func (s *Supernet) Path(g *space.Genotype, mode nn.Mode, batch int) (*Pass, error) {
+	if err := searched.Contains(g); err != nil {
+		return nil, fmt.Errorf("no path through the search network: %w", err)
+	}
+	return s.Network.build(mode, batch, s.body.path(g).features)
+}
+
+// searched is the space of the paths.
+var searched = func() *space.DARTSSpace {
+	d, err := space.DARTS(supernetNodes)
+	if err != nil {
+		panic(err) // it is one of the two published forms
+	}
+	return d
+}()
+
+// path is the network of a genotype made of the candidates.
+func (b *mixed) path(g *space.Genotype) *derived {
+	d := &derived{stem: b.stem, head: b.head}
+	for _, m := range b.cells {
+		shape := m.cellShape
+		shape.cell = g.Normal()
+		if shape.reduces {
+			shape.cell = g.Reduce()
+		}
+		// The next cell's weights know the nodes by their order, which a genotype is free in.
+		shape.cell.Concat = slices.Sorted(slices.Values(shape.cell.Concat))
+		c := &cell{cellShape: shape, live: liveStates(shape.cell), inputs: m.inputs, drop: 1}
+		for i, e := range shape.cell.Edges {
+			made := m.edges[i/2][e.Input][slices.Index(operations, e.Op)-1]
+			made.input = e.Input
+			c.edges = append(c.edges, made)
+		}
+		d.cells = append(d.cells, c)
+	}
+	return d
 }
 
 // eachEdge visits the edges of a cell in order: the node that each leads to, and where

@@ -19,8 +19,12 @@ func (g *Graph) Conv(c Conv, bn *BatchNorm, act bool) *Conv {
 	if len(c.Dense) > 0 {
 		n := 0
 		for _, part := range c.Dense {
-			must(part.W.In == out.Count(), "dense convolution of %v channels with a weight for %d", out, part.W.In)
-			must(part.W.fits(), "dense convolution with %d inputs and the outputs %d to %d of a parameter of %v", part.W.In, part.W.First, part.W.First+part.W.Out, part.W.Shape)
+			must(part.In() == out.Count(), "dense convolution of %v channels with weights for %d", out, part.In())
+			for j := range part.Weights() {
+				w := part.Weight(j)
+				must(w.Out == part.W.Out, "dense convolution with a weight for %d outputs after one for %d", w.Out, part.W.Out)
+				must(w.fits(), "dense convolution with %d inputs and the outputs %d to %d of a parameter of %v", w.In, w.First, w.First+w.Out, w.Shape)
+			}
 			n += part.W.Out
 		}
 		h, w = c.DenseWindow.Output(h, w)

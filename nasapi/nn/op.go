@@ -61,17 +61,42 @@ type Conv struct {
 type DensePart struct {
 	W           Weight
 	Down, Right int
+
+	// More are weights of the input channels after those of W, each of as many outputs:
+	// of a concatenation whose segments have weights of their own.
+	More []Weight
+}
+
+// In is the number of input channels of the part.
+func (p *DensePart) In() int {
+	n := p.W.In
+	for _, w := range p.More {
+		n += w.In
+	}
+	return n
+}
+
+// Weights is the number of W and More, Weight the i-th of them.
+func (p *DensePart) Weights() int { return 1 + len(p.More) }
+
+// Weight is W for 0, then those of More.
+func (p *DensePart) Weight(i int) *Weight {
+	if i == 0 {
+		return &p.W
+	}
+	return &p.More[i-1]
 }
 
 // Pool is a pooling of each channel: the largest value of the window, or its mean
 // over the pixels that lie in the image (padding is left out of the count, as
-// count_include_pad=False).
+// count_include_pad=False), or with CountPad over the whole window, padding as zeros.
 type Pool struct {
-	X      *Var
-	ReLU   bool
-	Max    bool
-	Window Window
-	Out    *Var
+	X        *Var
+	ReLU     bool
+	Max      bool
+	CountPad bool // of a mean
+	Window   Window
+	Out      *Var
 
 	grad []inputGrad
 }

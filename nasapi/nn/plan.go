@@ -372,7 +372,7 @@ func multAdds(op Op) int64 {
 			n += h * w * o.DepthWindow.KH * o.DepthWindow.KW * o.Depth.Out
 		}
 		for _, part := range o.Dense {
-			n += out.H * out.W * o.DenseWindow.KH * o.DenseWindow.KW * part.W.In * part.W.Out
+			n += out.H * out.W * o.DenseWindow.KH * o.DenseWindow.KW * part.In() * part.W.Out
 		}
 		return int64(in.N * n)
 	case *Linear:

@@ -48,6 +48,8 @@ def conv(x, w, stride, padding):
 
 def pool_mean(x, o):
     seen = windows(np.ones_like(x), o)
+    if o.get("count_include_pad"):
+        seen = np.ones_like(seen)
     return windows(x, o).sum((3, 4)) / seen.sum((3, 4))
 
 

@@ -190,6 +190,14 @@ def blocks():
                    call=lambda m, x, alphas: m(x, F.softmax(alphas, -1)), extra={"alphas": (8,)})
 
 
+def counted_pools():
+    """Means that count padding as zeros, those of ENAS. They come last: a case's draws follow its place."""
+    for stride in (1, 2):
+        for odd, shape in (("", (2, 4, 6, 8)), ("_odd", (2, 6, 5, 7))):
+            options = dict(op="avg_pool", kernel=[3, 3], stride=[stride] * 2, padding=[1, 1], count_include_pad=True)
+            yield Case(f"avg_pool_3x3_counted_s{stride}{odd}", lambda s=stride: nn.AvgPool2d(3, stride=s, padding=1), shape, options)
+
+
 def work_out(case, place):
     """Of the first draw that comes near no kink."""
     for attempt in range(1000):
@@ -202,7 +210,7 @@ def work_out(case, place):
 
 def main():
     torch.set_num_threads(1)
-    cases = [*convolutions(), *norms(), *pools(), *heads(), *blocks()]
+    cases = [*convolutions(), *norms(), *pools(), *heads(), *blocks(), *counted_pools()]
     made = {"torch": torch.__version__, "seed": SEED, "cases": [work_out(c, i) for i, c in enumerate(cases)]}
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=9, mtime=0, filename="") as f:

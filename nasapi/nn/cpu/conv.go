@@ -183,15 +183,20 @@ func (c *chain) packDepth() {
 func (c *chain) eachRow(visit func(w *nn.Weight, tap, k, first, at int)) {
 	first, tap := 0, 0
 	for i := range c.op.Dense {
-		w := &c.op.Dense[i].W
-		depth, width := w.Shape[len(w.Shape)-2], w.Shape[len(w.Shape)-1]
-		for t := range c.dense.KH * c.dense.KW {
-			for j, k := range c.inPlaces {
-				visit(w, tap+t, k, first, (t*depth+j)*width+w.First)
+		part := &c.op.Dense[i]
+		in := 0
+		for j := range part.Weights() {
+			w := part.Weight(j)
+			depth, width := w.Shape[len(w.Shape)-2], w.Shape[len(w.Shape)-1]
+			for t := range c.dense.KH * c.dense.KW {
+				for row, k := range c.inPlaces[in : in+w.In] {
+					visit(w, tap+t, k, first, (t*depth+row)*width+w.First)
+				}
 			}
+			in += w.In
 		}
 		tap += c.dense.KH * c.dense.KW
-		first += w.Out
+		first += part.W.Out
 	}
 }
 
@@ -201,7 +206,10 @@ func (c *chain) eachParam(b *batch) {
 		b.share(c.op.Depth.Param)
 	}
 	for i := range c.op.Dense {
-		b.share(c.op.Dense[i].W.Param)
+		part := &c.op.Dense[i]
+		for j := range part.Weights() {
+			b.share(part.Weight(j).Param)
+		}
 	}
 }
 
@@ -254,7 +262,10 @@ func (c *chain) addGrads(total []float32) {
 		}
 	})
 	for i := range c.op.Dense {
-		touch(c.op.Dense[i].W.Param)
+		part := &c.op.Dense[i]
+		for j := range part.Weights() {
+			touch(part.Weight(j).Param)
+		}
 	}
 }
 

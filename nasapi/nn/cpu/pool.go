@@ -28,6 +28,10 @@ func (p *pooling) layOut(_ *Device) {
 	p.share = p.share[:0]
 	for y := range out.H {
 		for x := range out.W {
+			if o.CountPad {
+				p.share = append(p.share, 1/float32(win.KH*win.KW))
+				continue
+			}
 			n := inside(y*win.StrideH-win.PadH, win.KH, win.DilationH, in.H) * inside(x*win.StrideW-win.PadW, win.KW, win.DilationW, in.W)
 			p.share = append(p.share, 1/float32(max(1, n)))
 		}

@@ -25,6 +25,7 @@ type fixture struct {
 		Labels     []int32
 		Keep       []float32
 		Candidates []string
+		CountPad   bool `json:"count_include_pad"`
 	}
 	Inputs          map[string]numbers
 	Weights         map[string]numbers
@@ -63,7 +64,7 @@ func readFixtures(t *testing.T) []fixture {
 // PyTorch's numbers in float64, on every set of kernels.
 func TestOperatorsArePyTorchs(t *testing.T) {
 	cases := readFixtures(t)
-	if len(cases) != 47 {
+	if len(cases) != 51 {
 		t.Fatalf("%d cases", len(cases))
 	}
 	for _, set := range kernel.Available() {
@@ -246,7 +247,7 @@ func (w *twin) build() *nn.Var {
 		dense := w.dense("op.1.weight")
 		return conv(nn.Conv{X: w.x, ReLU: true, Dense: dense, DenseWindow: nn.Window{KH: 1, KW: 1}}, w.norm("op.2", dense[0].W.Out), false)
 	case "max_pool", "avg_pool":
-		op := g.Pool(nn.Pool{X: w.x, Max: o.Op == "max_pool", Window: w.window()}, nil)
+		op := g.Pool(nn.Pool{X: w.x, Max: o.Op == "max_pool", CountPad: o.CountPad, Window: w.window()}, nil)
 		w.add(op)
 		return op.Out
 	case "global_pool":

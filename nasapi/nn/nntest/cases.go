@@ -90,6 +90,20 @@ func denseCases(add func(string, func(*builder))) {
 		}
 		b.head(x)
 	})
+	add("weights of a concatenation's segments", func(b *builder) {
+		for _, window := range []nn.Window{square(1, 1, 0, 1), square(3, 2, 1, 1)} {
+			x, y := b.variable(2, 3, 4, 5), b.variable(2, 3, 4, 5)
+			whole, parts := b.g.Concat(2, 3, 4, []int{5, 5, 5})
+			b.parts[whole] = parts
+			b.sum(nn.Sum{Sources: []*nn.Var{x}, Out: parts[0]})
+			b.sum(nn.Sum{Sources: []*nn.Var{x, y}, Out: parts[1]})
+			b.sum(nn.Sum{Sources: []*nn.Var{y}, Out: parts[2]})
+			taps := window.KH * window.KW
+			twice := b.weight(taps, 5, 6)
+			part := nn.DensePart{W: twice, More: []nn.Weight{b.weight(taps, 5, 6), twice}}
+			b.head(b.conv(nn.Conv{X: whole, ReLU: true, Dense: []nn.DensePart{part}, DenseWindow: window}, b.norm(6, true), false))
+		}
+	})
 	add("one weight twice in a group", func(b *builder) {
 		w := b.weight(1, 4, 4)
 		x := b.variable(2, 3, 3, 4)
@@ -163,6 +177,13 @@ func poolCases(add func(string, func(*builder))) {
 				})
 			}
 		}
+	}
+	for _, stride := range []int{1, 2} {
+		add(fmt.Sprintf("pool that counts padding, stride %d", stride), func(b *builder) {
+			pool := b.g.Pool(nn.Pool{X: b.variable(2, 5, 4, 6), CountPad: true, Window: square(3, stride, 1, 1)}, nil)
+			b.add(pool)
+			b.head(pool.Out)
+		})
 	}
 	add("global pool", func(b *builder) {
 		pool := b.g.GlobalPool(nn.GlobalPool{X: b.variable(3, 3, 4, 6), ReLU: true})

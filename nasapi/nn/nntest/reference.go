@@ -166,16 +166,20 @@ func (r *reference) conv(o *nn.Conv) {
 		out := newArray(a.n, h, w, o.Out.Values.Channels.Count())
 		first := 0
 		for _, part := range o.Dense {
-			weight, width := r.params[part.W.Param], last(part.W.Shape)
-			depth := part.W.Shape[len(part.W.Shape)-2]
-			window(o.DenseWindow, a, h, w, part.Down, part.Right, func(n, oy, ox, tap, iy, ix int) {
-				for k := range a.c {
-					x := *a.at(n, iy, ix, k)
-					for c := range part.W.Out {
-						*out.at(n, oy, ox, first+c) += x * weight[(tap*depth+k)*width+part.W.First+c]
+			in := 0
+			for _, weights := range append([]nn.Weight{part.W}, part.More...) {
+				weight, width := r.params[weights.Param], last(weights.Shape)
+				depth := weights.Shape[len(weights.Shape)-2]
+				window(o.DenseWindow, a, h, w, part.Down, part.Right, func(n, oy, ox, tap, iy, ix int) {
+					for k := range weights.In {
+						x := *a.at(n, iy, ix, in+k)
+						for c := range part.W.Out {
+							*out.at(n, oy, ox, first+c) += x * weight[(tap*depth+k)*width+weights.First+c]
+						}
 					}
-				}
-			})
+				})
+				in += weights.In
+			}
 			first += part.W.Out
 		}
 		a = out
@@ -203,6 +207,10 @@ func (r *reference) pool(o *nn.Pool) {
 	})
 	if !o.Max {
 		for i := range out.x {
+			if o.CountPad {
+				out.x[i] /= float64(o.Window.KH * o.Window.KW)
+				continue
+			}
 			out.x[i] /= count.x[i/a.c]
 		}
 	}
