@@ -8,6 +8,15 @@ import (
 	"evalnas/nasapi/space"
 )
 
+// Sharing says whether a policy trains weights that architectures share.
+type Sharing uint8
+
+const (
+	Never Sharing = iota // it only evaluates
+	May                  // with an objective of shared weights it trains them
+	Must                 // it needs such an objective
+)
+
 // Info describes one policy: what help shows, what it takes, how it is made.
 type Info struct {
 	Name    string
@@ -23,6 +32,7 @@ type Info struct {
 	// probabilities than uniform sampling: its fair random baseline draws from
 	// the encoding too (SampleSequence).
 	EncodingBaseline bool
+	Shares           Sharing
 
 	// Shares says whether the policy trains weights that architectures share.
 	Shares Sharing
@@ -64,7 +74,7 @@ func (i *Info) Round(cfg Config) int {
 }
 
 // infos is in the order of All: the baseline first.
-var infos = []*Info{randomInfo, evolutionInfo, localSearchInfo, enasInfo}
+var infos = []*Info{randomInfo, evolutionInfo, localSearchInfo, enasInfo, sposInfo, fairnasInfo}
 
 // All returns every policy, the baseline first. The entries must not be
 // changed.

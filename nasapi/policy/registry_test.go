@@ -47,7 +47,7 @@ func TestCompleteRefuses(t *testing.T) {
 		want   string
 	}{
 		{"evolution", Config{"populaton": 5}, `unknown keyword "populaton" (did you mean "population"?); allowed: population, tournament`},
-		{"random", Config{"k": 5}, `unknown keyword "k"; random takes no keywords`},
+		{"random", Config{"k": 5}, `unknown keyword "k"; allowed: subspace, subspace_size`},
 		{"evolution", Config{"population": 0}, "population must be an integer from 1 to 1000000, not 0"},
 		{"evolution", Config{"population": 2.5}, "population must be an integer from 1 to 1000000, not 2.5"},
 		{"evolution", Config{"population": "many"}, `not "many"`},
@@ -76,6 +76,13 @@ func TestCompleteRefuses(t *testing.T) {
 		if _, err := info.New(c.cfg); err == nil {
 			t.Errorf("%s %v: New accepts what Complete refuses", c.policy, c.cfg)
 		}
+	}
+}
+
+func TestCompleteWithoutKeywords(t *testing.T) {
+	_, err := (&Info{Name: "plain"}).Complete(Config{"k": 5})
+	if want := `plain: unknown keyword "k"; plain takes no keywords`; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
 	}
 }
 

@@ -47,7 +47,7 @@ func eachPolicyAndSpace(t *testing.T, f func(t *testing.T, info *Info, s space.S
 	spaces := []space.Space{fakeSpace{nodes: 4, ops: 3}, nasbench(t, 4), nasbench(t, 7), darts(t, 4)}
 	for _, info := range All() {
 		for _, s := range spaces {
-			if info.Needs(s) == nil {
+			if info.Shares != Must && info.Needs(s) == nil {
 				t.Run(info.Name+"/"+s.String(), func(t *testing.T) { f(t, info, s) })
 			}
 		}
@@ -60,13 +60,13 @@ func TestSpacesThatPoliciesCanSearch(t *testing.T) {
 		s    space.Space
 		want string
 	}{
-		{nasbench(t, 4), "random evolution local_search enas"},
-		{nasbench(t, 5), "random evolution local_search enas"},
-		{nasbench(t, 6), "random evolution local_search enas"},
-		{nasbench(t, 7), "random evolution local_search enas"},
-		{nasbench(t, 2), "random evolution local_search"}, // one architecture: no choices
-		{darts(t, 4), "random evolution local_search"},
-		{darts(t, 5), "random evolution local_search"},
+		{nasbench(t, 4), "random evolution local_search enas spos fairnas"},
+		{nasbench(t, 5), "random evolution local_search enas spos fairnas"},
+		{nasbench(t, 6), "random evolution local_search enas spos fairnas"},
+		{nasbench(t, 7), "random evolution local_search enas spos fairnas"},
+		{nasbench(t, 2), "random evolution local_search spos fairnas"}, // one architecture: no choices
+		{darts(t, 4), "random evolution local_search spos fairnas"},
+		{darts(t, 5), "random evolution local_search spos fairnas"},
 	} {
 		var can []string
 		for _, info := range All() {
@@ -124,6 +124,9 @@ func TestPoliciesShareNoDraws(t *testing.T) {
 	s := nasbench(t, 7)
 	seen := make(map[string]string)
 	for _, info := range All() {
+		if info.Shares == Must {
+			continue
+		}
 		start := strings.Join(runOn(t, info.Name, quick(info), s, 1268, 3, rugged).hashes, " ")
 		if other, ok := seen[start]; ok {
 			t.Errorf("%s and %s begin with the same three draws", info.Name, other)
@@ -193,9 +196,9 @@ func TestSpaceWithoutTheAbility(t *testing.T) {
 	bare := plainSpace{fakeSpace{nodes: 2, ops: 3}}
 	for _, info := range All() {
 		err := info.Needs(bare)
-		if info.Name == "random" {
+		if info.Name == "random" || info.Name == "spos" {
 			if err != nil {
-				t.Errorf("random needs nothing, yet: %v", err)
+				t.Errorf("%s needs nothing, yet: %v", info.Name, err)
 			}
 			continue
 		}
@@ -204,6 +207,9 @@ func TestSpaceWithoutTheAbility(t *testing.T) {
 			continue
 		}
 		p, r := problem(bare, 1, 10, rugged)
+		if info.Shares == Must {
+			p.Weights = new(fakeMix) // nothing may be asked of it
+		}
 		pol, newErr := info.New(nil)
 		if newErr != nil {
 			t.Fatal(newErr)

@@ -37,6 +37,20 @@ type Sharer interface {
 	Restore(state []byte) error
 }
 
+// Substituter is a Sharer that evaluates another architecture than the one it is asked
+// for: FairNAS as published does. Who validates an architecture of Pool, or evaluates one
+// for the Problem after the training, runs Substitute(a) and writes the value down for a.
+type Substituter interface {
+	Substitute(a space.Arch) space.Arch
+}
+
+// Rater is a Sharer that learns a distribution over architectures.
+type Rater interface {
+	// Rate is the logarithm of how likely a is now; ok is false for what the policy
+	// cannot emit.
+	Rate(a space.Arch) (logLikelihood float64, ok bool)
+}
+
 // Moment is a place in the training: counts from 0.
 type Moment struct {
 	Epoch, Epochs int
