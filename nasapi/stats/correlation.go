@@ -11,10 +11,54 @@ import (
 // the reverse one, ties corrected for. It takes O(n log n) time. It is
 // undefined where one side is all one value.
 func KendallTau(x, y []float64) (float64, error) {
-	if err := paired("Kendall's tau", x, y); err != nil {
+	p, err := comparePairs(x, y)
+	if err != nil {
 		return 0, err
 	}
+	return p.tau(), nil
+}
+
+// pairCounts is what Kendall's statistics are made of: how the pairs of pairs compare.
+type pairCounts struct {
+	n    float64
+	s    float64 // concordant minus discordant
+	x, y tieCounts
+}
+
+// tieCounts sums over the groups of t equal values.
+type tieCounts struct {
+	pairs    float64 // t (t-1) / 2
+	triples  float64 // t (t-1) (t-2)
+	variance float64 // t (t-1) (2t+5)
+}
+
+func (c *tieCounts) add(t int) {
+	f := float64(t)
+	c.pairs += f * (f - 1) / 2
+	c.triples += float64(f * (f - 1) * (f - 2))
+	c.variance += float64(f * (f - 1) * (f + f + 5))
+}
+
+func (p pairCounts) all() float64 { return p.n * (p.n - 1) / 2 }
+
+// scale is what s is divided by to be tau-b, in two steps.
+func (p pairCounts) scale() (x, y float64) {
+	return math.Sqrt(p.all() - p.x.pairs), math.Sqrt(p.all() - p.y.pairs)
+}
+
+func (p pairCounts) tau() float64 {
+	x, y := p.scale()
+	return min(max(p.s/x/y, -1), 1) // the roots round
+}
+
+// comparePairs sorts by x, then y, and counts what a merge sort by y exchanges
+// (Knight 1966).
+func comparePairs(x, y []float64) (pairCounts, error) {
+	if err := paired("Kendall's tau", x, y); err != nil {
+		return pairCounts{}, err
+	}
 	n := len(x)
+	p := pairCounts{n: float64(n)}
 	order := make([]int, n)
 	for i := range order {
 		order[i] = i
@@ -22,40 +66,35 @@ func KendallTau(x, y []float64) (float64, error) {
 	slices.SortFunc(order, func(i, j int) int {
 		return cmp.Or(cmp.Compare(x[i], x[j]), cmp.Compare(y[i], y[j]))
 	})
-	pairs := func(same func(i, j int) bool) (tied float64) {
-		for lo := 0; lo < n; {
-			hi := lo + 1
-			for hi < n && same(order[lo], order[hi]) {
-				hi++
-			}
-			tied += float64(hi-lo) * float64(hi-lo-1) / 2
-			lo = hi
-		}
-		return tied
-	}
-	tiedX := pairs(func(i, j int) bool { return x[i] == x[j] })
-	tiedBoth := pairs(func(i, j int) bool { return x[i] == x[j] && y[i] == y[j] })
+	var both tieCounts
+	groups(n, func(a, b int) bool { return x[order[a]] == x[order[b]] }, p.x.add)
+	groups(n, func(a, b int) bool {
+		return x[order[a]] == x[order[b]] && y[order[a]] == y[order[b]]
+	}, both.add)
 	seq := make([]float64, n)
 	for k, i := range order {
 		seq[k] = y[i]
 	}
 	discordant := float64(inversions(seq, make([]float64, n)))
 	// seq is sorted now.
-	tiedY := 0.0
+	groups(n, func(a, b int) bool { return seq[a] == seq[b] }, p.y.add)
+	if p.all() == p.x.pairs || p.all() == p.y.pairs {
+		return pairCounts{}, fmt.Errorf("Kendall's tau: %w: one side has a single value", ErrUndefined)
+	}
+	p.s = p.all() - p.x.pairs - p.y.pairs + both.pairs - 2*discordant
+	return p, nil
+}
+
+// groups calls each with the size of every run of places that are the same.
+func groups(n int, same func(a, b int) bool, each func(size int)) {
 	for lo := 0; lo < n; {
 		hi := lo + 1
-		for hi < n && seq[hi] == seq[lo] {
+		for hi < n && same(lo, hi) {
 			hi++
 		}
-		tiedY += float64(hi-lo) * float64(hi-lo-1) / 2
+		each(hi - lo)
 		lo = hi
 	}
-	all := float64(n) * float64(n-1) / 2
-	if all == tiedX || all == tiedY {
-		return 0, fmt.Errorf("Kendall's tau: %w: one side has a single value", ErrUndefined)
-	}
-	s := all - tiedX - tiedY + tiedBoth - 2*discordant
-	return s / math.Sqrt(all-tiedX) / math.Sqrt(all-tiedY), nil
 }
 
 // inversions sorts v by merging and counts the pairs that were out of order.

@@ -12,12 +12,18 @@
 //	p := null.PAtLeast(meanPercentile)   // one-sided, ties counted
 //	d, _ := null.SmallestDetectable(0.05) // what ten runs could have shown
 //
+// RankPool is the evaluation of a ranking by shared weights against the truth, with
+// Agree for the trivial baselines that it must beat and StillRising for the question
+// whether it was trained long enough to be judged.
+//
 // Conventions, everywhere in the package:
 //   - rank 1 is the best; a rank is 1 + the number of strictly better cells;
 //     cells of equal value share it and stand on average at their mid-rank;
 //   - percentile = 100 (1 - (midrank - 1) / N), so 100 is a best cell that
 //     shares its value with none;
-//   - what is undefined is an error that says why, never a NaN;
+//   - what is undefined is an error that says why, or in a report a Number
+//     that is not defined; a NaN is only ever a missing value of an input, or
+//     a missing rank of MidRanks, for figures;
 //   - standard deviations are those of a sample (divided by n - 1) for
 //     measured runs and those of the distribution for exact ones;
 //   - randomness comes from an rng.Stream that the caller names, so an

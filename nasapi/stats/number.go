@@ -1,0 +1,67 @@
+package stats
+
+import (
+	"encoding/json"
+	"math"
+	"strconv"
+)
+
+// Number is a quantity that the data may leave undefined. The zero value is undefined.
+// In JSON it is a number or null.
+type Number struct {
+	Value   float64
+	Defined bool
+}
+
+// Defined is v, or undefined where v is not finite.
+func Defined(v float64) Number {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return Number{}
+	}
+	return Number{v, true}
+}
+
+// number is what a function of this package returned, undefined where that was an error.
+func number(v float64, err error) Number {
+	if err != nil {
+		return Number{}
+	}
+	return Defined(v)
+}
+
+// OrNaN is the value, or NaN where it is undefined: for figures, which leave a gap there.
+func (n Number) OrNaN() float64 {
+	if !n.Defined {
+		return math.NaN()
+	}
+	return n.Value
+}
+
+// String is the shortest text of the value, or "undefined".
+func (n Number) String() string {
+	if !n.Defined {
+		return ErrUndefined.Error()
+	}
+	return strconv.FormatFloat(n.Value, 'g', -1, 64)
+}
+
+// MarshalJSON writes a number or null.
+func (n Number) MarshalJSON() ([]byte, error) {
+	if !n.Defined {
+		return []byte("null"), nil
+	}
+	return json.Marshal(n.Value)
+}
+
+// UnmarshalJSON reads a number or null.
+func (n *Number) UnmarshalJSON(data []byte) error {
+	var v *float64
+	if err := json.Unmarshal(data, &v); err != nil {
+		return err
+	}
+	*n = Number{}
+	if v != nil {
+		*n = Number{*v, true}
+	}
+	return nil
+}
