@@ -65,6 +65,10 @@ type Config struct {
 	// what batch norms add to the variance (0: 1e-5).
 	NormMomentum, NormEps float64
 
+	// BatchStatistics has a search network's batch norms keep no running statistics, which
+	// are those of no single path: those of the batch are always used.
+	BatchStatistics bool
+
 	// Start is how weights begin; "": as the architecture's space did.
 	Start Start
 }

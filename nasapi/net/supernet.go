@@ -34,7 +34,7 @@ func NewSupernet(dev nn.Device, cfg Config) (*Supernet, error) {
 		return nil, err
 	}
 	n := &Network{dev: dev, cfg: cfg}
-	m := &maker{n: n}
+	m := &maker{n: n, untracked: cfg.BatchStatistics}
 	body := newMixed(m, cfg)
 	n.body = body
 	return &Supernet{n, body}, m.err

@@ -25,7 +25,7 @@ type fakeMix struct {
 	stopAt int        // calls of the Sharer until it is killed; 0 for never
 	from   *fakePoint // where an earlier one was killed
 
-	trained   [][]string // hashes that each step trained
+	trained  [][]string // hashes that each step trained
 	paths    [][]space.Arch
 	mixtures []Mixture // of all steps
 	graded   []Mixture // of all gradients

@@ -34,25 +34,10 @@ type Info struct {
 	EncodingBaseline bool
 	Shares           Sharing
 
-	// Shares says whether the policy trains weights that architectures share.
-	Shares Sharing
-
 	round func(Config) int    // of Round; nil for 1
 	check func(Config) error  // relations between keywords
 	build func(Config) Policy // from a completed Config
 }
-
-// Sharing says which objectives a policy takes.
-type Sharing uint8
-
-const (
-	// Never: the policy asks for values, of any objective but shared weights.
-	Never Sharing = iota
-	// May: of any objective, shared weights among them.
-	May
-	// Must: it trains shared weights, and takes no other objective.
-	Must
-)
 
 // New makes the policy; cfg is completed first.
 func (i *Info) New(cfg Config) (Policy, error) {

@@ -34,7 +34,8 @@ type Config struct {
 	// weights that were used once go on decaying and drifting by their momentum, as in
 	// the reference (see nn.Optimiser).
 	SkipUntouched bool    `json:"skip_untouched,omitempty"`
-	DropPath      float64 `json:"drop_path,omitempty"` // NAO's child: highest probability
+	DropPath      float64 `json:"drop_path,omitempty"` // of edges; highest probability, risen to from 0
+	Dropout       float64 `json:"dropout,omitempty"`   // of channels before the classifier of ENAS's child
 
 	Augment data.Augment `json:"augment"`
 	Split   data.Split   `json:"split"`
@@ -83,6 +84,7 @@ func (c Config) Validate() error {
 	}{
 		{"rate", c.Rate, 0, 100, false, ""}, {"rate_min", c.RateMin, 0, c.Rate, true, ""}, {"momentum", c.Momentum, 0, 1, true, ""},
 		{"decay", c.Decay, 0, 1, true, ""}, {"clip", c.Clip, 0, 1e9, true, " (0 is for none)"}, {"drop_path", c.DropPath, 0, 0.99, true, ""},
+		{"dropout", c.Dropout, 0, 0.99, true, ""},
 	} {
 		if !(x.value > x.above && x.value <= x.to) && !(x.orAbove && x.value == x.above) {
 			bound := "above"

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"evalnas/nasapi/data"
+	"evalnas/nasapi/net"
 	"evalnas/nasapi/space"
 )
 
@@ -19,7 +20,7 @@ type numbers struct {
 	decay, clip               float64
 	share                     float64 // of the training images that is validated on
 	shuffled                  bool
-	dropPath                  float64
+	dropPath, dropout         float64
 }
 
 // The settings of Yu et al. (ICLR 2020) on NASBench-101 as they were in effect: policies
@@ -49,9 +50,9 @@ var dartsNumbers = map[string]numbers{
 // search has ENAS's. The warm restarts of ENAS begin at the highest rate (the reference's
 // begin in the middle), and its weights are clipped nowhere, as published.
 var childNumbers = map[string]numbers{
-	"random": {epochs: 150, batch: 160, validBatch: 160, channels: 20, cells: 8, rate: 0.05, rateMin: 0.0005, restarts: 10, decay: 1e-4, share: 0.1},
-	"spos":   {epochs: 150, batch: 160, validBatch: 160, channels: 20, cells: 8, rate: 0.05, rateMin: 0.0005, restarts: 10, decay: 1e-4, share: 0.1},
-	"enas":   {epochs: 150, batch: 160, validBatch: 160, channels: 20, cells: 8, rate: 0.05, rateMin: 0.0005, restarts: 10, decay: 1e-4, share: 0.1},
+	"random": {epochs: 150, batch: 160, validBatch: 160, channels: 20, cells: 8, rate: 0.05, rateMin: 0.0005, restarts: 10, decay: 1e-4, share: 0.1, dropout: net.ENASDropout},
+	"spos":   {epochs: 150, batch: 160, validBatch: 160, channels: 20, cells: 8, rate: 0.05, rateMin: 0.0005, restarts: 10, decay: 1e-4, share: 0.1, dropout: net.ENASDropout},
+	"enas":   {epochs: 150, batch: 160, validBatch: 160, channels: 20, cells: 8, rate: 0.05, rateMin: 0.0005, restarts: 10, decay: 1e-4, share: 0.1, dropout: net.ENASDropout},
 	"nao":    {epochs: 200, batch: 64, validBatch: 500, channels: 20, cells: 11, rate: 0.025, rateMin: 0.001, decay: 3e-4, clip: 5, share: 0.1, shuffled: true, dropPath: 0.1},
 }
 
@@ -129,7 +130,7 @@ func Default(policyName string, sp space.Space, set *data.Set) (Config, error) {
 	augment.Cutout = 0
 	return Config{
 		Epochs: n.epochs, Batch: n.batch, ValidBatch: n.validBatch, Channels: n.channels, Cells: n.cells,
-		Rate: n.rate, RateMin: n.rateMin, Restarts: n.restarts, Momentum: 0.9, Decay: n.decay, Clip: n.clip, DropPath: n.dropPath,
+		Rate: n.rate, RateMin: n.rateMin, Restarts: n.restarts, Momentum: 0.9, Decay: n.decay, Clip: n.clip, DropPath: n.dropPath, Dropout: n.dropout,
 		Augment: augment, Split: data.Split{Share: n.share, Shuffled: n.shuffled},
 		SaveEvery: 20, Pool: fixedPoolSize, Preset: PaperPreset,
 	}, nil

@@ -43,7 +43,7 @@ func (h *handed) TrainPaths(paths ...space.Arch) (policy.Accuracy, error) {
 		if err != nil {
 			return all, err
 		}
-		if err := h.dropPath(pass, i); err != nil {
+		if err := h.drop(pass, i); err != nil {
 			return all, err
 		}
 		got, err := h.forwardBackward(pass, func() error { return load(pass, h.batch.X, h.batch.Labels) })
@@ -55,16 +55,25 @@ func (h *handed) TrainPaths(paths ...space.Arch) (policy.Accuracy, error) {
 	return all, h.move(all)
 }
 
-// dropPath draws the masks of a network that has them.
-func (h *handed) dropPath(pass *net.Pass, path int) error {
+// drop draws the masks of a network that has them.
+func (h *handed) drop(pass *net.Pass, path int) error {
+	// ENAS's child drops channels before its classifier, NAO's drops edges.
+	if rate := h.t.Config.Dropout; rate > 0 {
+		if err := pass.SetDropout(h.maskStream("dropout", path), rate); err != nil {
+			return err
+		}
+	}
 	drop := h.t.Config.DropPath
 	if drop == 0 {
 		return nil
 	}
 	done := h.at.Epoch*h.at.Steps + h.at.Step + 1
 	share := float64(done) / float64(h.at.Epochs*h.at.Steps)
-	masks := rng.New(h.t.Seed, "shared", "drop path", strconv.Itoa(h.at.Epoch), strconv.Itoa(h.at.Step), strconv.Itoa(path))
-	return pass.SetDropPath(masks, float64(drop*share))
+	return pass.SetDropPath(h.maskStream("drop path", path), float64(drop*share))
+}
+
+func (h *handed) maskStream(purpose string, path int) *rng.Stream {
+	return rng.New(h.t.Seed, "shared", purpose, strconv.Itoa(h.at.Epoch), strconv.Itoa(h.at.Step), strconv.Itoa(path))
 }
 
 // forwardBackward adds the gradients of some images' loss to the parameters'.
