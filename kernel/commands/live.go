@@ -209,27 +209,36 @@ func searchBundle(s *nasapi.Search) (b *kernel.Bundle, final bool, err error) {
 	final = !slices.ContainsFunc(statuses, unfinished)
 	where, trouble := s.Study().Where(s.Jobs(), statuses)
 	tries := triesTexts(statuses)
-	columns := []column{{"seed", right}, {"state", left}, {"where", left}, {"tries", right}, {"progress", left}, {"evaluations", right}}
+	columns := []column{{"seed", right}, {"state", left}, {"where", left}, {"tries", right}, {"progress", left}}
+	progress := progressCells
+	if s.Config.Shared != nil {
+		columns, progress = append(columns, sharingColumns...), sharingCells
+	} else {
+		columns = append(columns, column{"evaluations", right})
+	}
 	if !final {
 		columns = append(columns, column{"per second", right}, column{"remaining", right})
 	}
 	t := newTable(searchTitle(s, statuses), append(columns, column{"incumbent", right}, column{"cell", left})...)
 	var why reasons
 	for i, st := range statuses {
-		row := append([]tableCell{{text: fmt.Sprint(s.Seeds[i])}, stateCell(st.State, st.Held), {text: where[i]}, {text: tries[i]}}, progressCells(s, st)...)
+		row := append([]tableCell{{text: fmt.Sprint(s.Seeds[i])}, stateCell(st.State, st.Held), {text: where[i]}, {text: tries[i]}}, progress(s, st)...)
 		if !final {
 			row = append(row, paceCells(st)...)
 		}
 		t.addCells(append(row, incumbentCells(st)...)...)
 		why.below(t, fmt.Sprintf("seed %d", s.Seeds[i]), st)
 	}
-	t.dropEmptyColumns("where", "tries", "per second", "remaining", "incumbent", "cell")
+	t.dropEmptyColumns("where", "tries", "epoch", "loss", "train %", "tau", "doing", "per second", "remaining", "incumbent", "cell")
 	t.note("Incumbent: %s. Search %s.", s.Config.Objective.Describe(), s.ID())
 	t.noteCost(statuses, final)
 	if trouble != "" && !final {
 		t.note("SLURM cannot be asked: %s", trouble)
 	}
 	t.oracle = s.Config.Objective.Oracle()
+	if s.Config.Shared != nil {
+		return sharingBundle(s, t, final)
+	}
 	return t.bundle(), final, nil
 }
 
@@ -237,6 +246,9 @@ func searchTitle(s *nasapi.Search, statuses []jobs.Status) string {
 	guided := s.Config.Objective.Label()
 	if s.Config.Objective.Minimise {
 		guided += ", minimised"
+	}
+	if s.Config.Shared != nil {
+		return fmt.Sprintf("%s on %s, %s: %s", s.Config.Policy, s.Space, guided, jobs.StatesText(statuses))
 	}
 	return fmt.Sprintf("%s on %s, guided by %s, budget %s a seed: %s", s.Config.Policy, s.Space, guided, count(s.Config.Budget), jobs.StatesText(statuses))
 }

@@ -8,9 +8,11 @@ import (
 
 	lib "go.starlark.net/starlark"
 
+	"evalnas/kernel"
 	"evalnas/kernel/starlark"
 	"evalnas/nasapi"
 	"evalnas/nasapi/data"
+	"evalnas/nasapi/jobs"
 	"evalnas/nasapi/objective"
 	"evalnas/nasapi/policy"
 	"evalnas/nasapi/shared"
@@ -96,4 +98,52 @@ The keywords of a protocol: ` + strings.Join(shared.Keywords(), ", ") + `.`,
 			return v, nil
 		},
 	}}
+}
+
+// sharingColumns are what a table of shared weights has between progress and pace.
+var sharingColumns = []column{{"epoch", right}, {"loss", right}, {"train %", right}, {"tau", right}, {"doing", left}}
+
+// sharingCells are the entries of progress and sharingColumns.
+func sharingCells(s *nasapi.Search, st jobs.Status) []tableCell {
+	share, epochs := 0.0, s.Config.Shared.Protocol.Epochs
+	if st.Total > 0 {
+		share = float64(st.Done) / float64(st.Total)
+	}
+	if st.State == jobs.Done {
+		share = 1
+	}
+	cells := []tableCell{progressCell(min(1, share))}
+	texts := make([]string, len(sharingColumns))
+	for i, entry := range []struct{ key, format string }{{"epoch", "%.0f of %d"}, {"loss", "%.3f"}, {"accuracy", "%.1f"}, {"tau", "%+.2f"}} {
+		v, ok := st.Values[entry.key].(float64)
+		switch {
+		case !ok:
+		case entry.key == "epoch":
+			texts[i] = fmt.Sprintf(entry.format, v, epochs)
+		case entry.key == "accuracy":
+			texts[i] = fmt.Sprintf(entry.format, 100*v)
+		default:
+			texts[i] = fmt.Sprintf(entry.format, v)
+		}
+	}
+	if doing, ok := st.Values["doing"].(string); ok && st.State == jobs.Running {
+		texts[4] = doing
+	}
+	for _, text := range texts {
+		cells = append(cells, tableCell{text: text})
+	}
+	return cells
+}
+
+// sharingBundle adds to a table what shared weights need said.
+func sharingBundle(s *nasapi.Search, t *tableView, final bool) (*kernel.Bundle, bool, error) {
+	p := s.Config.Shared.Protocol
+	t.note("Loss and training accuracy are means over the epoch and the paths that it trained. Tau: Kendall's tau-b between accuracy with shared weights and NASBench-101's test accuracy (108 epochs, first repeat) on a fixed pool.")
+	if p.Reduced() {
+		t.note("REDUCED: preset %q, not the published protocol.", p.Preset)
+	}
+	if s.Config.Shared.Data.Synthetic != nil {
+		t.note("SYNTHETIC images: these accuracies say nothing about real ones.")
+	}
+	return t.bundle(), final, nil
 }

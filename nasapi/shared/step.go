@@ -122,6 +122,10 @@ func (t *Trainer) classify(a space.Arch, picked []int) (policy.Accuracy, error) 
 	if err != nil {
 		return policy.Accuracy{}, err
 	}
+	return t.classifyOn(pass, picked)
+}
+
+func (t *Trainer) classifyOn(pass *net.Pass, picked []int) (policy.Accuracy, error) {
 	if err := t.valid.load(pass, picked); err != nil {
 		return policy.Accuracy{}, err
 	}
@@ -139,11 +143,19 @@ func (t *Trainer) Evaluate(ctx context.Context, a space.Arch, n int) (policy.Acc
 		part.all = part.all[:n]
 	}
 	var all policy.Accuracy
+	var pass *net.Pass
 	for i := range part.count(t.Config.ValidBatch) {
 		if err := ctx.Err(); err != nil {
 			return all, err
 		}
-		got, err := t.classify(a, part.batch(i, t.Config.ValidBatch))
+		picked := part.batch(i, t.Config.ValidBatch)
+		if pass == nil || pass.Batch() != len(picked) { // the last batch may be smaller
+			var err error
+			if pass, err = t.net.path(a, nn.Evaluate, len(picked)); err != nil {
+				return all, err
+			}
+		}
+		got, err := t.classifyOn(pass, picked)
 		if err != nil {
 			return all, err
 		}

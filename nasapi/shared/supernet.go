@@ -15,8 +15,8 @@ type supernet interface {
 	State() net.State
 	Restore(net.State) error
 
-	// path is a planned graph of one architecture. It is good until another graph of
-	// the supernet is asked for.
+	// path is a planned graph of one architecture. All graphs of a supernet share their
+	// memory: one runs at a time, from its input to the end of its backward pass.
 	path(a space.Arch, mode nn.Mode, batch int) (*net.Pass, error)
 }
 
