@@ -149,11 +149,11 @@ func (g TauGroup) mean() TauRun {
 			begun++
 		}
 		for i, s := range r.Steps {
+			sum := sums[s] // of a gap too: its step is one of the mean's
 			if v := r.Taus[i]; !math.IsNaN(v) {
-				sums[s] = [2]float64{sums[s][0] + v, sums[s][1] + 1}
-			} else {
-				sums[s] = sums[s] // the step is there, as a gap
+				sum[0], sum[1] = sum[0]+v, sum[1]+1
 			}
+			sums[s] = sum
 		}
 	}
 	var m TauRun
