@@ -123,6 +123,30 @@ func (p *pen) leftAxis(s scale, ticks []tick, x, end float64) {
 	})
 }
 
+// rightAxis draws ticks and labels beside a panel that ends at x, without a grid.
+func (p *pen) rightAxis(s scale, ticks []tick, x float64, style textStyle) {
+	p.group("axis right-axis", "", func() {
+		for _, t := range ticks {
+			y := s.at(t.v)
+			p.line(x, y, x+5, y, 1, style.color)
+			p.middle(x+8, y, t.label, style, left)
+		}
+		p.line(x, s.from, x, s.to, 1, style.color)
+	})
+}
+
+// rankTicks are rank 1 and about n round ranks up to last.
+func rankTicks(last, n int) []tick {
+	out := []tick{{1, "1"}}
+	gap := 0.4 * float64(last) / float64(max(n, 1))
+	for _, t := range linearTicks(0, float64(last), n) {
+		if t.v > 1 && t.v == math.Trunc(t.v) && t.v-1 >= gap {
+			out = append(out, tick{t.v, fixed(t.v, 0)})
+		}
+	}
+	return out
+}
+
 // percentileTicks places percentiles of a space along an axis of its values:
 // the telling ones first, others where at least gap pixels are free.
 func percentileTicks(s scale, d distribution, gap float64) []tick {

@@ -36,6 +36,18 @@ func finite(what string, values []float64) error {
 	return nil
 }
 
+// finiteOrMissing is finite for values of which NaN are missing ones.
+func finiteOrMissing(what string, values []float64) error {
+	for i, v := range values {
+		if !math.IsNaN(v) {
+			if err := finite(what, values[i:i+1]); err != nil {
+				return fmt.Errorf("%s: value %d of %d is %v; give a finite one, or NaN where it is missing", what, i+1, len(values), v)
+			}
+		}
+	}
+	return nil
+}
+
 func (d distribution) n() int { return len(d.sorted) }
 
 // at is the value at a percentile, where 100 is the best.

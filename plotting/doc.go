@@ -1,8 +1,10 @@
 // Package plotting draws the project's figures: plain data in, SVG and PNG out.
 //
 // One function makes one figure from validated data: SearchVersusRandom,
-// Anytime, SpaceHistogram, Cell and Genotype. Each returns a *Figure, or an
-// error that says which part of the data cannot be drawn.
+// Anytime, TrainingCurves, SpaceHistogram, Cell and Genotype, and of rankings by
+// shared weights TauAgainstSteps, RankChange, RankingDisorder and
+// WeightSharingSummary. Each returns a *Figure, or an error that says which part
+// of the data cannot be drawn. Of rankings a NaN is a missing value: a gap.
 //
 //	fig, err := plotting.Anytime(plotting.AnytimeData{...})
 //	svg, err := fig.SVG()    // for a notebook's image/svg+xml

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"image/png"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -439,7 +440,8 @@ func allFigures(t testing.TB) map[string]*Figure {
 	oracle.Groups[0].Oracle = true
 	regret := anytimeSample()
 	regret.Regret = true
-	return map[string]*Figure{
+	all := rankingFigures(t)
+	maps.Copy(all, map[string]*Figure{
 		"versus":    must(SearchVersusRandom(versusSample())),
 		"oracle":    must(SearchVersusRandom(oracle)),
 		"anytime":   must(Anytime(anytimeSample())),
@@ -447,7 +449,8 @@ func allFigures(t testing.TB) map[string]*Figure {
 		"histogram": must(SpaceHistogram(SpaceHistogramData{Title: "A space", Metric: "accuracy", Values: skewedSpace(5000, 3), Marks: []Mark{{Name: "found", Value: 0.94}}})),
 		"cell":      must(Cell(inception)),
 		"genotype":  must(Genotype(dartsV2)),
-	}
+	})
+	return all
 }
 
 func TestFiguresAreSoundDocuments(t *testing.T) {

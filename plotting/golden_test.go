@@ -21,7 +21,7 @@ const (
 
 func TestGoldenImages(t *testing.T) {
 	figures := allFigures(t)
-	for _, name := range []string{"oracle", "anytime", "cell", "genotype"} {
+	for _, name := range []string{"oracle", "anytime", "cell", "genotype", "tau", "rank_change_few", "disorder", "summary"} {
 		got, err := figures[name].PNG(1)
 		if err != nil {
 			t.Fatal(err)

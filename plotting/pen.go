@@ -75,6 +75,34 @@ func (p *pen) polyline(pts []xy, width float64, c color.NRGBA, dash []vg.Length)
 	}
 }
 
+// gapped draws a line through points and leaves gaps where y is NaN. A point between two
+// gaps would be lost: it is drawn as a disc of radius r.
+func (p *pen) gapped(pts []xy, width, r float64, c color.NRGBA, dash []vg.Length) {
+	for _, run := range runsOf(pts) {
+		if len(run) == 1 {
+			p.disc(run[0].x, run[0].y, r, c)
+		}
+		p.polyline(run, width, c, dash)
+	}
+}
+
+// runsOf splits points where y is NaN.
+func runsOf(pts []xy) [][]xy {
+	var out [][]xy
+	open := false
+	for _, q := range pts {
+		if math.IsNaN(q.y) {
+			open = false
+			continue
+		}
+		if !open {
+			out, open = append(out, nil), true
+		}
+		out[len(out)-1] = append(out[len(out)-1], q)
+	}
+	return out
+}
+
 func (p *pen) line(x0, y0, x1, y1, width float64, c color.NRGBA) {
 	p.polyline([]xy{{x0, y0}, {x1, y1}}, width, c, nil)
 }

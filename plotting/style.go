@@ -1,6 +1,7 @@
 package plotting
 
 import (
+	"fmt"
 	"image/color"
 	"sync"
 
@@ -34,6 +35,41 @@ var (
 	alarmColor  = color.NRGBA{0xb0, 0x00, 0x20, 0xff} // watermarks
 	whiteColor  = color.NRGBA{0xff, 0xff, 0xff, 0xff}
 )
+
+// ramp is a sequential scale from the best to the worst, dark to light, so that it is read
+// without telling hues apart; its end is dark enough for thin lines on white.
+var ramp = []color.NRGBA{
+	{0x10, 0x1f, 0x5c, 0xff},
+	{0x1f, 0x5c, 0xa8, 0xff},
+	{0x22, 0x91, 0xa3, 0xff},
+	{0x6d, 0xb0, 0x7c, 0xff},
+	{0xd0, 0xb6, 0x48, 0xff},
+}
+
+// rampAt is the colour at f of the ramp, 0 the best and 1 the worst.
+func rampAt(f float64) color.NRGBA {
+	at := min(max(f, 0), 1) * float64(len(ramp)-1)
+	i := min(int(at), len(ramp)-2)
+	a, b, part := ramp[i], ramp[i+1], at-float64(i)
+	mix := func(x, y uint8) uint8 { return uint8(float64(x) + part*(float64(y)-float64(x)) + 0.5) }
+	return color.NRGBA{mix(a.R, b.R), mix(a.G, b.G), mix(a.B, b.B), 0xff}
+}
+
+// placeStyle is the look of the policy at a place, from 0, among those of a report: the one
+// that seriesStyles gives it where all are drawn together.
+func placeStyle(place int) seriesStyle {
+	return seriesStyles(make([]bool, place+1))[place]
+}
+
+// maxPlace bounds the places of policies, whose looks repeat after 24.
+const maxPlace = 99
+
+func checkPlace(place int) error {
+	if place < 0 || place > maxPlace {
+		return fmt.Errorf("place %d of the policy; places are 0 to %d", place, maxPlace)
+	}
+	return nil
+}
 
 // dashes set groups apart that share a colour of the palette, and random
 // baselines from one another.
