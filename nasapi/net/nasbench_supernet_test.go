@@ -516,8 +516,8 @@ func TestMemoryOfPathsIsBounded(t *testing.T) {
 			before = heap()
 		}
 	}
-	if got := s.ArenaBytes(); got > largest*9/8 {
-		t.Errorf("the paths' memory is %d bytes, the largest path needs %d", got, largest)
+	if got := s.ArenaBytes(); got == 0 || got > largest*9/8 {
+		t.Errorf("the paths' memory is %d bytes, the largest path needs %d with the device's scratch", got, largest)
 	}
 	if after := heap(); after > before*1.1+1<<20 {
 		t.Errorf("the heap grew from %.0f to %.0f bytes in the second hundred paths", before, after)

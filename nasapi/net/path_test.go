@@ -117,14 +117,14 @@ func smallNet(t testing.TB, dev nn.Device) *Supernet {
 	return s
 }
 
-// oneHot is a mixture of weight 1 for the operations of a cell and 0 for all others.
-func oneHot(c space.DARTSCell) (m Mixture) {
-	for e := range m {
-		m[e] = make([]float64, len(operations))
-	}
-	for i, e := range c.Edges {
-		node := i / 2
-		m[node*(node+3)/2+e.Input][slices.Index(operations, e.Op)] = 1
+// oneHot is a mixture of weight 1 for the operations of a genotype and 0 for all others.
+func oneHot(g *space.Genotype) [][]float64 {
+	m := newMixture(newSupernetPass().shape)
+	for kind, c := range []space.DARTSCell{g.Normal(), g.Reduce()} {
+		for i, e := range c.Edges {
+			node := i / 2
+			m[kind*supernetEdges+node*(node+3)/2+e.Input][slices.Index(operations, e.Op)] = 1
+		}
 	}
 	return m
 }
@@ -142,7 +142,7 @@ func TestPathIsTheSupernetUnderOneHotMixtures(t *testing.T) {
 			t.Fatal(err)
 		}
 		planned(t, mixture.Pass, nil)
-		if err := mixture.SetMixture(oneHot(g.Normal()), oneHot(g.Reduce())); err != nil {
+		if err := mixture.SetMixture(oneHot(g)); err != nil {
 			t.Fatal(err)
 		}
 		p, err := single.Path(g, nn.Train, 12)

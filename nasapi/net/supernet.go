@@ -2,7 +2,6 @@ package net
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"evalnas/nasapi/nn"
@@ -40,23 +39,30 @@ func NewSupernet(dev nn.Device, cfg Config) (*Supernet, error) {
 	return &Supernet{n, body}, m.err
 }
 
-// Mixture is the weights of a cell's edges, or their gradients: [edge][operation],
-// edges in the order of their nodes and then of the states that they come from,
-// operations in that of space.SearchOperations.
-type Mixture [supernetEdges][]float64
-
-// SupernetPass is a graph of the search network.
+// SupernetPass is a graph of the search network. Its mixture is the 14 edges of the
+// normal cells and then those of the reduction cells, each with the weights of
+// space.SearchOperations, in order; the edges come in the order of their nodes and then
+// of the states that they come from. The weight of "none" has no effect.
 type SupernetPass struct {
 	*Pass
-	weights [2][supernetNodes][]float32 // of normal and reduction cells, by node: those of its edges after each other
-	sums    [2][supernetNodes][]*nn.Sum // of all cells of a kind
+	mixer
+	nodes [2][]*mixedSum // of normal and reduction cells
 }
 
 func newSupernetPass() *SupernetPass {
 	p := &SupernetPass{}
-	for kind := range p.weights {
-		for node := range p.weights[kind] {
-			p.weights[kind][node] = make([]float32, (2+node)*(len(operations)-1))
+	p.name = func(edge int) string {
+		return fmt.Sprintf("edge %d of the %s cells", edge%supernetEdges, []string{"normal", "reduction"}[edge/supernetEdges])
+	}
+	for kind := range p.nodes {
+		for node := range supernetNodes {
+			var places []place
+			for range 2 + node {
+				// The first operation adds nothing.
+				places = append(places, vector(len(p.shape), len(operations))[1:]...)
+				p.shape = append(p.shape, len(operations))
+			}
+			p.nodes[kind] = append(p.nodes[kind], p.sum(places))
 		}
 	}
 	return p
@@ -69,14 +75,13 @@ func (s *Supernet) Build(mode nn.Mode, batch int) (*SupernetPass, error) {
 	if p.Pass, err = s.Network.build(mode, batch, func(pass *Pass) *nn.Var { return s.body.on(pass, p) }); err != nil {
 		return nil, err
 	}
-	var equal Mixture
-	for e := range equal {
-		equal[e] = make([]float64, len(operations))
-		for i := range equal[e] {
-			equal[e][i] = 1 / float64(len(operations))
+	equal := newMixture(p.shape)
+	for _, weights := range equal {
+		for i := range weights {
+			weights[i] = 1 / float64(len(operations))
 		}
 	}
-	return p, p.SetMixture(equal, equal)
+	return p, p.SetMixture(equal)
 }
 
 // Path makes the graph, not planned yet, of one architecture of darts_space(nodes=4)
@@ -121,65 +126,6 @@ func (b *mixed) path(g *space.Genotype) *derived {
 		d.cells = append(d.cells, c)
 	}
 	return d
-}
-
-// eachEdge visits the edges of a cell in order: the node that each leads to, and where
-// the weights of its operations begin among the node's.
-func eachEdge(visit func(edge, node, at int)) {
-	edge := 0
-	for node := range supernetNodes {
-		for from := range 2 + node {
-			visit(edge, node, from*(len(operations)-1))
-			edge++
-		}
-	}
-}
-
-// SetMixture sets the weights: a policy's softmax, or whatever it mixes by.
-func (p *SupernetPass) SetMixture(normal, reduce Mixture) error {
-	for kind, m := range []Mixture{normal, reduce} {
-		if err := m.validate(); err != nil {
-			return err
-		}
-		eachEdge(func(edge, node, at int) {
-			for i, w := range m[edge][1:] {
-				p.weights[kind][node][at+i] = float32(w)
-			}
-		})
-	}
-	return nil
-}
-
-func (m Mixture) validate() error {
-	for edge, weights := range m {
-		if len(weights) != len(operations) {
-			return fmt.Errorf("%d weights for an edge; give %d, one for each of %v", len(weights), len(operations), operations)
-		}
-		for i, w := range weights[1:] {
-			if math.IsNaN(w) || math.IsInf(w, 0) {
-				return fmt.Errorf("the weight of %s on edge %d is %v", operations[1+i], edge, w)
-			}
-		}
-	}
-	return nil
-}
-
-// MixtureGrad is the loss's gradient with respect to the weights, after a backward
-// pass: that of "none" is zero, since it adds nothing.
-func (p *SupernetPass) MixtureGrad() (normal, reduce Mixture) {
-	var all [2]Mixture
-	for kind := range all {
-		eachEdge(func(edge, node, at int) {
-			grad := make([]float64, len(operations))
-			for _, sum := range p.sums[kind][node] {
-				for i := range grad[1:] {
-					grad[1+i] += float64(sum.DWeights[at+i])
-				}
-			}
-			all[kind][edge] = grad
-		})
-	}
-	return all[0], all[1]
 }
 
 // operations are those of an edge; the first adds nothing.
@@ -296,12 +242,8 @@ func (c *mixedCell) on(p *Pass, to *SupernetPass, before, last *nn.Var) *nn.Var 
 	read(0)
 	read(1)
 	for node := range sources {
-		sum := g.Sum(nn.Sum{Sources: sources[node], Weights: to.weights[kind][node], Out: parts[node]})
-		if g.Mode() != nn.Evaluate {
-			sum.DWeights = make([]float32, len(sum.Weights))
-		}
+		sum := to.nodes[kind][node].on(g, sources[node], parts[node])
 		g.Add(sum)
-		to.sums[kind][node] = append(to.sums[kind][node], sum)
 		states = append(states, sum.Out)
 		if node < supernetNodes-1 {
 			read(2 + node)

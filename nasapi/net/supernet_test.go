@@ -2,6 +2,8 @@ package net
 
 import (
 	"math"
+	"slices"
+	"strings"
 	"testing"
 
 	"evalnas/nasapi/nn"
@@ -59,26 +61,23 @@ func smallSupernet(t *testing.T, dev nn.Device, batch, size int) (*Supernet, *Su
 	return s, p
 }
 
-func uneven() (normal, reduce Mixture) {
-	draw := rng.New(3, "mixture")
-	for _, m := range []*Mixture{&normal, &reduce} {
-		for e := range m {
-			m[e] = make([]float64, len(operations))
-			for i := range m[e] {
-				m[e][i] = 0.05 + 0.1*draw.Float64()
-			}
+func uneven(shape []int) [][]float64 {
+	draw, m := rng.New(3, "mixture"), newMixture(shape)
+	for _, weights := range m {
+		for i := range weights {
+			weights[i] = 0.05 + 0.1*draw.Float64()
 		}
 	}
-	return normal, reduce
+	return m
 }
 
 // TestMixtureGradIsTheLosssSlope holds the gradients of an edge's weights to differences
 // of the loss.
 func TestMixtureGradIsTheLosssSlope(t *testing.T) {
 	_, p := smallSupernet(t, openCPU(t, 2), 24, 16)
-	loss := func(normal, reduce Mixture) float64 {
+	loss := func(m [][]float64) float64 {
 		t.Helper()
-		if err := p.SetMixture(normal, reduce); err != nil {
+		if err := p.SetMixture(m); err != nil {
 			t.Fatal(err)
 		}
 		if err := p.Graph.Forward(); err != nil {
@@ -86,22 +85,21 @@ func TestMixtureGradIsTheLosssSlope(t *testing.T) {
 		}
 		return p.Loss.Loss
 	}
-	normal, reduce := uneven()
-	loss(normal, reduce)
+	m := uneven(p.Shape())
+	loss(m)
 	if err := p.Graph.Backward(); err != nil {
 		t.Fatal(err)
 	}
-	gradNormal, gradReduce := p.MixtureGrad()
+	grad := p.MixtureGrad()
 	// Against the gradient of one operation on all edges at once, the loss falls by the
 	// square of its length: single weights move too few ReLUs' kinks to average out.
 	for _, c := range []struct {
-		name  string
-		which *Mixture
-		grad  Mixture
-	}{{"normal", &normal, gradNormal}, {"reduction", &reduce, gradReduce}} {
+		name     string
+		from, to int
+	}{{"normal", 0, supernetEdges}, {"reduction", supernetEdges, 2 * supernetEdges}} {
 		for op, name := range operations {
 			square := 0.0
-			for _, g := range c.grad {
+			for _, g := range grad[c.from:c.to] {
 				square += g[op] * g[op]
 			}
 			if op == 0 {
@@ -112,14 +110,14 @@ func TestMixtureGradIsTheLosssSlope(t *testing.T) {
 			}
 			h := 2e-3 / math.Sqrt(square)
 			move := func(by float64) {
-				for e := range c.which {
-					c.which[e][op] += by * c.grad[e][op]
+				for e := c.from; e < c.to; e++ {
+					m[e][op] += by * grad[e][op]
 				}
 			}
 			move(h)
-			up := loss(normal, reduce)
+			up := loss(m)
 			move(-2 * h)
-			down := loss(normal, reduce)
+			down := loss(m)
 			move(h)
 			if slope := (up - down) / (2 * h); math.Abs(slope-square) > 0.04*square {
 				t.Errorf("%s cells, %s: the square of the gradient is %v, the loss's slope along it %v", c.name, name, square, slope)
@@ -148,12 +146,12 @@ func TestSupernetHasTheSameBitsEverywhere(t *testing.T) {
 				if err := p.Graph.Backward(); err != nil {
 					t.Fatal(err)
 				}
-				normal, _ := p.MixtureGrad()
+				gradient := p.MixtureGrad()[5][4]
 				report, err := opt.Step(dev, 0.025)
 				if err != nil {
 					t.Fatal(err)
 				}
-				got = append(got, p.Loss.Loss, report.Norm, normal[5][4])
+				got = append(got, p.Loss.Loss, report.Norm, gradient)
 			}
 			if want == nil {
 				want = got
@@ -182,14 +180,20 @@ func TestSupernetRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	normal, reduce := uneven()
-	normal[3] = normal[3][:5]
-	if p.SetMixture(normal, reduce) == nil {
-		t.Error("an edge of five weights is taken")
+	if got := p.Shape(); len(got) != 28 || slices.Max(got) != 8 || slices.Min(got) != 8 {
+		t.Errorf("the mixture's shape is %v, want 28 edges of 8", got)
 	}
-	normal, reduce = uneven()
-	reduce[0][2] = math.NaN()
-	if p.SetMixture(normal, reduce) == nil {
-		t.Error("a weight that is no number is taken")
+	for what, spoil := range map[string]func(m [][]float64) [][]float64{
+		"27 edges":                 func(m [][]float64) [][]float64 { return m[1:] },
+		"5 weights for edge 3":     func(m [][]float64) [][]float64 { m[3] = m[3][:5]; return m },
+		"edge 0 of the reduction":  func(m [][]float64) [][]float64 { m[14][2] = math.NaN(); return m },
+		"edge 13 of the reduction": func(m [][]float64) [][]float64 { m[27][0] = math.Inf(1); return m },
+	} {
+		err := p.SetMixture(spoil(uneven(p.Shape())))
+		if err == nil {
+			t.Errorf("%s: taken", what)
+		} else if strings.Contains(what, "edge ") && !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

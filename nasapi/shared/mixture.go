@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"evalnas/nasapi/net"
 	"evalnas/nasapi/nn"
 	"evalnas/nasapi/policy"
 )
@@ -22,7 +23,11 @@ func (h *handed) MixtureShape() []int {
 	if err != nil {
 		return nil
 	}
-	return m.shape()
+	g, err := m.mix(nn.Train, h.t.Config.Batch)
+	if err != nil {
+		return nil
+	}
+	return g.Shape()
 }
 
 func (h *handed) TrainMixture(m policy.Mixture) (policy.Accuracy, error) {
@@ -39,35 +44,38 @@ func (h *handed) TrainMixture(m policy.Mixture) (policy.Accuracy, error) {
 // picked are images that a pass is given.
 type picked struct {
 	n    int
-	load func(mixture) error
+	load func(net.Mixing) error
 }
 
 func (h *handed) trainImages() picked {
-	return picked{h.batch.N, func(m mixture) error { return load(m.pass(), h.batch.X, h.batch.Labels) }}
+	return picked{h.batch.N, func(m net.Mixing) error { return load(m.Base(), h.batch.X, h.batch.Labels) }}
 }
 
 // validImages are the step's batch of validation images.
 func (h *handed) validImages() picked {
 	drawn := h.t.valid.drawn(h.at.Epoch*h.at.Steps+h.at.Step, h.t.Config.Batch, h.t.Seed, "mixture")
-	return picked{len(drawn), func(m mixture) error { return h.t.valid.load(m.pass(), drawn) }}
+	return picked{len(drawn), func(m net.Mixing) error { return h.t.valid.load(m.Base(), drawn) }}
 }
 
 // mixed is a forward and a backward pass of the mixture: gradients are added to those of
 // the parameters.
 func (h *handed) mixed(mode nn.Mode, m policy.Mixture, on picked) (policy.Accuracy, policy.Mixture, error) {
-	net, err := h.mixing()
+	supernet, err := h.mixing()
 	if err != nil {
 		return policy.Accuracy{}, nil, err
 	}
-	mix, err := net.mix(mode, on.n)
+	mix, err := supernet.mix(mode, on.n)
 	if err != nil {
 		return policy.Accuracy{}, nil, err
 	}
-	if err := mix.set(m); err != nil {
+	if err := mix.SetMixture(m); err != nil {
 		return policy.Accuracy{}, nil, err
 	}
-	got, err := h.forwardBackward(mix.pass(), func() error { return on.load(mix) })
-	return got, mix.grad(), err
+	got, err := h.forwardBackward(mix.Base(), func() error { return on.load(mix) })
+	if err != nil {
+		return got, nil, err
+	}
+	return got, mix.MixtureGrad(), nil
 }
 
 func (h *handed) MixtureGrad(m policy.Mixture, unrolled bool) (policy.Mixture, policy.Accuracy, error) {

@@ -16,7 +16,12 @@ func openSupernet(job Job) (supernet, error) {
 	cfg := job.Config.network(job.Data.Shape)
 	switch s := job.Space.(type) {
 	case *space.NASBench:
-		n, err := net.NewNASBenchSupernet(job.Device, s.MaxVertices()-2, cfg)
+		interior := s.MaxVertices() - 2
+		if job.Policy == "darts" || job.Policy == "fbnet" {
+			n, err := net.NewNASBenchMixture(job.Device, interior, cfg)
+			return &nasbenchMixture{n, mixtures{}}, err
+		}
+		n, err := net.NewNASBenchSupernet(job.Device, interior, cfg)
 		return &nasbenchNet{n}, err
 	case *space.DARTSSpace:
 		arena := nn.NewArena(job.Device)
@@ -25,7 +30,7 @@ func openSupernet(job Job) (supernet, error) {
 		}
 		cfg.BatchStatistics = true
 		n, err := net.NewSupernet(job.Device, cfg)
-		return &dartsNet{Supernet: n, arena: arena, mixed: map[passKey]*dartsMixture{}}, err
+		return &dartsNet{Supernet: n, arena: arena, mixed: mixtures{}}, err
 	}
 	return nil, fmt.Errorf("%s has no supernet", job.Space)
 }
@@ -74,12 +79,7 @@ func (n *childNet) path(a space.Arch, mode nn.Mode, batch int) (*net.Pass, error
 type dartsNet struct {
 	*net.Supernet
 	arena *nn.Arena
-	mixed map[passKey]*dartsMixture
-}
-
-type passKey struct {
-	mode  nn.Mode
-	batch int
+	mixed mixtures
 }
 
 func (n *dartsNet) path(a space.Arch, mode nn.Mode, batch int) (*net.Pass, error) {
@@ -94,54 +94,39 @@ func (n *dartsNet) path(a space.Arch, mode nn.Mode, batch int) (*net.Pass, error
 	return p, p.Graph.PlanIn(n.arena)
 }
 
-// A cell of the search network has 14 edges, each with 8 operations.
-const (
-	dartsEdges = 14
-	dartsOps   = 8
-)
-
-func (n *dartsNet) shape() []int {
-	shape := make([]int, 2*dartsEdges)
-	for i := range shape {
-		shape[i] = dartsOps
-	}
-	return shape
+func (n *dartsNet) mix(mode nn.Mode, batch int) (net.Mixing, error) {
+	return n.mixed.get(mode, batch, func() (net.Mixing, error) {
+		p, err := n.Build(mode, batch)
+		if err != nil {
+			return nil, err
+		}
+		return p, p.Graph.PlanIn(n.arena)
+	})
 }
 
-func (n *dartsNet) mix(mode nn.Mode, batch int) (mixture, error) {
-	key := passKey{mode, batch}
-	if m := n.mixed[key]; m != nil {
-		return m, nil
+// nasbenchMixture is the mixture of DARTS and FBNet over NASBench-101's cells. One
+// architecture of it is the mixture whose weights are 1 for what it has, and 0.
+type nasbenchMixture struct {
+	*net.NASBenchMixture
+	mixed mixtures
+}
+
+func (n *nasbenchMixture) path(a space.Arch, mode nn.Mode, batch int) (*net.Pass, error) {
+	cell, ok := a.(*space.Cell)
+	if !ok {
+		return nil, refusePath(a, "cells of NASBench-101")
 	}
-	p, err := n.Build(mode, batch)
+	masks, err := n.Masks(cell)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.Graph.PlanIn(n.arena); err != nil {
+	m, err := n.mix(mode, batch)
+	if err != nil {
 		return nil, err
 	}
-	n.mixed[key] = &dartsMixture{p}
-	return n.mixed[key], nil
+	return m.Base(), m.SetMixture(masks)
 }
 
-// dartsMixture is a graph of the search network, with its mixture in one list: the edges
-// of the normal cell, then those of the reduction cell.
-type dartsMixture struct{ *net.SupernetPass }
-
-func (m *dartsMixture) pass() *net.Pass { return m.Pass }
-
-func (m *dartsMixture) set(flat [][]float64) error {
-	if len(flat) != 2*dartsEdges {
-		return fmt.Errorf("a mixture of %d edges; the search network has %d", len(flat), 2*dartsEdges)
-	}
-	var kinds [2]net.Mixture
-	for kind := range kinds {
-		copy(kinds[kind][:], flat[dartsEdges*kind:])
-	}
-	return m.SetMixture(kinds[0], kinds[1])
-}
-
-func (m *dartsMixture) grad() [][]float64 {
-	normal, reduce := m.MixtureGrad()
-	return append(normal[:], reduce[:]...)
+func (n *nasbenchMixture) mix(mode nn.Mode, batch int) (net.Mixing, error) {
+	return n.mixed.get(mode, batch, func() (net.Mixing, error) { return n.Build(mode, batch) })
 }

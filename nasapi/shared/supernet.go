@@ -23,16 +23,30 @@ type supernet interface {
 // mixing is a supernet that can mix all its options.
 type mixing interface {
 	supernet
-	shape() []int
 	// mix is a planned graph of all options.
-	mix(mode nn.Mode, batch int) (mixture, error)
+	mix(mode nn.Mode, batch int) (net.Mixing, error)
 }
 
-// mixture is a graph of all options.
-type mixture interface {
-	pass() *net.Pass
-	set(m [][]float64) error
-	grad() [][]float64 // after a backward pass
+// mixtures are the graphs of all options, by mode and batch.
+type mixtures map[passKey]net.Mixing
+
+type passKey struct {
+	mode  nn.Mode
+	batch int
+}
+
+// get is the graph of a mode and batch, which is made once.
+func (m mixtures) get(mode nn.Mode, batch int, build func() (net.Mixing, error)) (net.Mixing, error) {
+	key := passKey{mode, batch}
+	if g := m[key]; g != nil {
+		return g, nil
+	}
+	g, err := build()
+	if err != nil {
+		return nil, err
+	}
+	m[key] = g
+	return g, nil
 }
 
 // refusePath is the error for an architecture that a supernet has no path for.
