@@ -644,7 +644,7 @@ func (c *Comparison) againstEncoding(row *GroupRow, values []float64, resamples 
 	if err != nil || !info.EncodingBaseline { // a policy of another program has no encoding that we know
 		return nil
 	}
-	if _, ok := c.space.(space.Sequences); !ok {
+	if _, ok := space.SequencesOf(c.space); !ok {
 		return nil
 	}
 	draws, err := c.draws(nil, row, MeasureSequence)

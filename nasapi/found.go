@@ -47,7 +47,7 @@ func SampleRandom(sp space.Space, seeds []int64, measure string) ([]Found, error
 	switch measure {
 	case MeasureUnique:
 	case MeasureSequence:
-		sq, ok := sp.(space.Sequences)
+		sq, ok := space.SequencesOf(sp)
 		if !ok {
 			return nil, fmt.Errorf("%s has no sequence encoding: use measure=%q", sp, MeasureUnique)
 		}

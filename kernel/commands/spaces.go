@@ -78,8 +78,8 @@ var spaceAttrs = attrTable[*spaceValue]{
 	{"sample", "`.sample(seed)` draws one architecture uniformly; the same seed draws the same one", (*spaceValue).sampleMethod},
 	{"architecture", "`.architecture(...)` checks a cell and makes an architecture of it: `matrix=` and `ops=` for nasbench101, a genotype's text for darts_space", (*spaceValue).architectureMethod},
 	{"reachable", "how many distinct architectures the ENAS/NAO sequence encoding can give, None where it has none", func(s *spaceValue) (lib.Value, error) {
-		if sq, ok := s.space.(space.Sequences); ok {
-			return lib.MakeInt(sq.Reachable()), nil
+		if sq, ok := space.SequencesOf(s.space); ok {
+			return lib.MakeBigInt(sq.Reachable()), nil
 		}
 		return lib.None, nil
 	}},

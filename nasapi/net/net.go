@@ -24,6 +24,10 @@
 // reads has its weights, but no operator, and is never trained (nor is it in PyTorch,
 // whose gradients of it are None).
 //
+// Networks whose weights many architectures share are [Supernet], of all operations of
+// the DARTS space at once or of a single path, and [Child], those of ENAS and NAO: their
+// Path is the Pass of one architecture.
+//
 // Start reading at darts.go and nasbench.go; layer.go has the blocks that they are
 // made of.
 package net

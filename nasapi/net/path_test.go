@@ -129,13 +129,24 @@ func oneHot(g *space.Genotype) [][]float64 {
 	return m
 }
 
+// concatenated is g with the states that its cells concatenate in another order, which
+// leaves the architecture what it is.
+func concatenated(t testing.TB, g *space.Genotype, order []int) *space.Genotype {
+	t.Helper()
+	out, err := space.NewGenotype(space.DARTSCell{Edges: g.Normal().Edges, Concat: order}, space.DARTSCell{Edges: g.Reduce().Edges, Concat: order})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
 // A path is the supernet under mixtures that leave out all else, in logits, in the
 // gradients of the weights, and in the running statistics of what it uses.
 func TestPathIsTheSupernetUnderOneHotMixtures(t *testing.T) {
 	dev := openCPU(t, 2)
 	draw, d := rng.New(4, "genotypes"), fourNodes(t)
 	for i := range 4 {
-		g := d.Sample(draw).(*space.Genotype)
+		g := concatenated(t, d.Sample(draw).(*space.Genotype), [][]int{{2, 3, 4, 5}, {5, 3, 2, 4}}[i%2])
 		whole, single := smallNet(t, dev), smallNet(t, dev)
 		mixture, err := whole.Build(nn.Train, 12)
 		if err != nil {

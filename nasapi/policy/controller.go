@@ -7,15 +7,16 @@ import (
 
 // controllerShape says how ENAS's controller is built: an LSTM cell that is
 // run once for each cell input, decision and node, attention over the states
-// of inputs and nodes for the index decisions, and a linear layer for the
-// operation decisions.
+// of the inputs and nodes of a cell for its index decisions, and a linear layer
+// for the operation decisions. A second cell goes on from the LSTM state that
+// the first one left, with inputs and nodes of its own.
 type controllerShape struct {
 	*layout
 	hidden      int
 	temperature float64
 	indexTanh   float64 // index logits lie in +-indexTanh
 	opTanh      float64 // operation logits too, before opBias
-	opBias      float64 // + for the first two operations, - for the others; not learned
+	opBias      float64 // of the first cell: + for the first two operations, - for the others; not learned
 }
 
 // weights is a packed parameter vector cut into its parts, or a gradient cut
@@ -74,7 +75,7 @@ func (s *controllerShape) initial(r *rng.Stream) []float64 {
 // lstmStep is one run of the cell with what its backward pass needs.
 type lstmStep struct {
 	// input of the cell: an embedding row, or where row < 0 the state of an
-	// anchor; an anchor that is a cell input feeds zeros.
+	// anchor, or where that is cellInput zeros.
 	row, anchor int
 	gates       []float64 // 4 hidden, after sigmoid and tanh
 	cell, tanh  []float64 // new cell state and its tanh
@@ -83,10 +84,14 @@ type lstmStep struct {
 	key []float64
 }
 
+// cellInput stands for any input of a cell where a step is fed an anchor.
+const cellInput = -1
+
 // decision is one choice, made from the hidden state of a step.
 type decision struct {
 	step    int
 	index   bool
+	first   int // index: the anchor that is option 0
 	chosen  int
 	prob    []float64 // of each option
 	squash  []float64 // tanh of logit / temperature, before the constant and bias
@@ -132,11 +137,10 @@ func (s *controllerShape) run(w *weights, choose chooser) *rollout {
 		zero:    make([]float64, s.hidden), query: make([]float64, s.hidden), recurrent: make([]float64, 4*s.hidden),
 	}
 	f.row = startToken
-	for range s.inputs {
-		f.step()
-		f.makeAnchor()
-	}
-	for _, n := range s.nodes {
+	for i, n := range s.nodes {
+		if n.place == 0 {
+			f.beginCell(i == 0)
+		}
 		for _, at := range n.indices {
 			f.step()
 			f.row, f.anchor = -1, f.decideIndex(at)
@@ -154,6 +158,15 @@ func (s *controllerShape) run(w *weights, choose chooser) *rollout {
 
 const startToken = 0 // its row of the embedding
 
+// beginCell makes the anchors of a cell's inputs.
+func (f *forward) beginCell(biased bool) {
+	f.biased, f.first = biased, len(f.anchors)
+	for range f.inputs {
+		f.step()
+		f.makeAnchor()
+	}
+}
+
 // forward is the state of one forward pass.
 type forward struct {
 	*controllerShape
@@ -161,6 +174,8 @@ type forward struct {
 	w           *weights
 	choose      chooser
 	row, anchor int // input of the next step
+	first       int // anchor of the cell at hand
+	biased      bool
 	zero, query []float64
 	recurrent   []float64 // the hidden state's part of the gates
 }
@@ -216,19 +231,20 @@ func (s *controllerShape) inputOf(r *rollout, w *weights, st *lstmStep, zero []f
 	switch {
 	case st.row >= 0:
 		return w.embedding[st.row*s.hidden : (st.row+1)*s.hidden]
-	case st.anchor < s.inputs:
+	case st.anchor == cellInput:
 		return zero
 	}
 	return r.steps[r.anchors[st.anchor]].hid
 }
 
-// decideIndex chooses among all anchors so far: logit j is
-// attention . tanh(key_j + query).
+// decideIndex chooses among all anchors of the cell so far: logit j is
+// attention . tanh(key_j + query). It returns the anchor to feed.
 func (f *forward) decideIndex(at int) int {
-	n, h := len(f.anchors), f.hidden
-	d := decision{index: true, hiddens: make([]float64, n*h), squash: make([]float64, n)}
+	anchors, h := f.anchors[f.first:], f.hidden
+	n := len(anchors)
+	d := decision{index: true, first: f.first, hiddens: make([]float64, n*h), squash: make([]float64, n)}
 	detmath.MatVec(f.w.queryHid, f.steps[len(f.steps)-1].hid, f.query)
-	for j, a := range f.anchors {
+	for j, a := range anchors {
 		th := d.hiddens[j*h : (j+1)*h]
 		for i, k := range f.steps[a].key {
 			th[i] = detmath.Tanh(k + f.query[i])
@@ -239,7 +255,11 @@ func (f *forward) decideIndex(at int) int {
 	for j, v := range d.squash {
 		logits[j] = f.indexTanh * v
 	}
-	return f.decide(at, &d, logits)
+	chosen := f.decide(at, &d, logits)
+	if chosen < f.inputs {
+		return cellInput
+	}
+	return f.first + chosen
 }
 
 func (f *forward) decideOp(at int) int {
@@ -249,9 +269,11 @@ func (f *forward) decideOp(at int) int {
 	for i, b := range f.w.opBias {
 		d.squash[i] = detmath.Tanh((logits[i] + b) / f.temperature)
 		logits[i] = float64(f.opTanh * d.squash[i])
-		if i < 2 {
+		switch {
+		case !f.biased:
+		case i < 2:
 			logits[i] += f.opBias
-		} else {
+		default:
 			logits[i] -= f.opBias
 		}
 	}

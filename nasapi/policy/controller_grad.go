@@ -80,7 +80,7 @@ func (b *backwardPass) throughDecision(d *decision, coefficient float64) {
 
 // throughAttention is the part of option j of an index decision.
 func (b *backwardPass) throughAttention(d *decision, j int, logit float64) {
-	th, key := b.rowOf(d.hiddens, j), b.rowOf(b.keys, j)
+	th, key := b.rowOf(d.hiddens, j), b.rowOf(b.keys, d.first+j)
 	detmath.Axpy(logit, th, b.g.attention)
 	for i, v := range th {
 		sum := float64(float64(logit*b.w.attention[i]) * (1 - float64(v*v)))
@@ -117,7 +117,7 @@ func (b *backwardPass) throughInput(st *lstmStep) {
 	switch {
 	case st.row >= 0:
 		to = b.rowOf(b.g.embedding, st.row)
-	case st.anchor < b.inputs:
+	case st.anchor == cellInput:
 		return
 	default:
 		to = b.rowOf(b.states, st.anchor)

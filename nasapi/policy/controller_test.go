@@ -37,8 +37,21 @@ func (s pairSpace) Choices() []space.Choice {
 	return list
 }
 
+// twoCells has two cells of the form of pairSpace.
+type twoCells struct{ pairSpace }
+
+func (s twoCells) Choices() []space.Choice {
+	list := s.pairSpace.Choices()
+	for _, c := range s.pairSpace.Choices() {
+		c.Node += s.nodes
+		list = append(list, c)
+	}
+	return list
+}
+
 func controllerSpaces() map[string]space.Sequences {
 	return map[string]space.Sequences{
+		"two cells":  twoCells{pairSpace{fakeSpace{nodes: 2, ops: 4}}},
 		"one input":  fakeSpace{nodes: 5, ops: 3},
 		"two inputs": pairSpace{fakeSpace{nodes: 3, ops: 5}},
 		"one op":     fakeSpace{nodes: 2, ops: 1},
@@ -224,6 +237,68 @@ func TestDecisionOrder(t *testing.T) {
 	})
 	if want := []int{0, 2, 1, 3, 4, 6, 5, 7}; !slices.Equal(order, want) {
 		t.Errorf("positions decided in order %v, want %v", order, want)
+	}
+}
+
+// ENAS's own space: the second cell has inputs of its own, which cost two steps more,
+// and decides among them and its own nodes; the fixed bias is the first cell's alone.
+func TestTheSecondCellGoesOnFromTheFirst(t *testing.T) {
+	s := shapeFor(t, darts(t, 5), 16)
+	w := s.cut(s.initial(rng.New(3, "init")))
+	d := darts(t, 5)
+	draw := rng.New(4, "sample")
+	for range 20 {
+		roll := s.run(w, sampling(draw))
+		if _, err := d.Decode(roll.seq); err != nil {
+			t.Fatal(err)
+		}
+		// A cell: two steps of inputs, then of a node two indices, two operations, an anchor.
+		if len(roll.steps) != 2*(2+5*5) || len(roll.anchors) != 2*7 || len(roll.decisions) != 40 {
+			t.Fatalf("%d steps, %d anchors, %d decisions", len(roll.steps), len(roll.anchors), len(roll.decisions))
+		}
+		for i, c := range roll.decisions {
+			node := i % 20 / 4
+			want, first := 5, math.Exp(0.44*math.Tanh(2))
+			if c.index {
+				if want = 2 + node; c.first != i/20*7 {
+					t.Errorf("decision %d begins at anchor %d", i, c.first)
+				}
+			} else {
+				other := 1.0
+				if i < 20 {
+					first, other = first*math.Exp(0.25), math.Exp(-0.25)
+				}
+				if p := first / (2*first + 3*other); math.Abs(c.prob[0]-p) > 0.02 {
+					t.Errorf("decision %d: the first operation has probability %v, want about %v", i, c.prob[0], p)
+				}
+			}
+			if len(c.prob) != want {
+				t.Errorf("decision %d has %d options, want %d", i, len(c.prob), want)
+			}
+		}
+	}
+	// What the first cell did moves the second one's probabilities; its anchors are not read.
+	zeros := make([]int, 40)
+	other := slices.Clone(zeros)
+	other[1], other[13] = 3, 2
+	a, b := s.run(w, following(zeros)), s.run(w, following(other))
+	if slices.Equal(a.decisions[20].prob, b.decisions[20].prob) {
+		t.Error("the second cell does not see the first one")
+	}
+	last := make([]int, 40)
+	last[36] = 5 // the last node reads its cell's node 3
+	roll := s.run(w, following(last))
+	fed := 0
+	for _, st := range roll.steps {
+		if st.row < 0 && st.anchor != cellInput {
+			fed++
+			if st.anchor != 7+5 {
+				t.Errorf("anchor %d is fed, want the sixth of the second cell's", st.anchor)
+			}
+		}
+	}
+	if fed != 1 {
+		t.Errorf("%d steps are fed an anchor, want 1", fed)
 	}
 }
 

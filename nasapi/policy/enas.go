@@ -22,7 +22,8 @@ the objective itself as reward (no shared weights: the reference's
 enas-groundtruth). It draws sequences of the space's encoding, node by node: which
 earlier state to read (attention), then which operation. After each batch of
 evaluations one Adam step moves it along the gradient of the mean of
-nll * (reward - baseline).
+nll * (reward - baseline). On darts_space(nodes=5) it draws the normal cell, then the
+reduction cell from the LSTM state that the first one left, without op_bias.
 
 Reward: reward_scale times the objective where that lies in 0..1 by nature (an
 accuracy), else times its place in the range of values seen so far in this run,
@@ -52,7 +53,7 @@ onto one.`,
 		{Name: "temperature", Default: 5.0, Min: 1e-3, Max: 1e6, Doc: "divides the logits before tanh"},
 		{Name: "tanh_constant", Default: 1.10, Min: 0, Max: 1e3, Doc: "bound of the index logits, after tanh"},
 		{Name: "op_tanh_constant", Default: 0.44, Min: 0, Max: 1e3, Doc: "bound of the operation logits, after tanh"},
-		{Name: "op_bias", Default: 0.25, Min: -1e3, Max: 1e3, Doc: "fixed: added to the first two operations' logits, taken from the others'"},
+		{Name: "op_bias", Default: 0.25, Min: -1e3, Max: 1e3, Doc: "fixed: added to the first two operations' logits, taken from the others'; in the first cell"},
 	},
 	Needs:            needsSequences,
 	EncodingBaseline: true,
@@ -76,9 +77,9 @@ onto one.`,
 }
 
 func needsSequences(s space.Space) error {
-	seq, ok := s.(space.Sequences)
+	seq, ok := space.SequencesOf(s)
 	if !ok {
-		return fmt.Errorf("enas: %s has no sequence encoding that it can learn; nasbench101(max_vertices=4..7) has one", s)
+		return fmt.Errorf("enas: %s has no sequence encoding that it can learn; nasbench101(max_vertices=4..7) and darts_space(nodes=5) have one", s)
 	}
 	_, err := newLayout(seq)
 	return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"testing"
 
 	"evalnas/nasapi/rng"
@@ -135,7 +136,11 @@ func (f fakeSpace) Decode(seq []int) (space.Arch, error) {
 	return a, f.Contains(a)
 }
 
-func (f fakeSpace) Reachable() int { return len(f.all()) }
+func (f fakeSpace) Encode(a space.Arch) ([]int, error) {
+	return slices.Clone(a.(fakeArch)), f.Contains(a)
+}
+
+func (f fakeSpace) Reachable() *big.Int { return big.NewInt(int64(len(f.all()))) }
 
 var (
 	_ space.Mutator       = fakeSpace{}

@@ -7,8 +7,8 @@ import (
 )
 
 // layout is the sequence encoding of a space in the order in which ENAS's
-// controller decides: node by node, the indices of a node first, then its
-// operations.
+// controller decides: cell by cell, node by node, the indices of a node first,
+// then its operations.
 type layout struct {
 	inputs int // cell inputs, to which an index may point too
 	ops    int
@@ -16,21 +16,30 @@ type layout struct {
 	nodes  []nodeChoices
 }
 
-// nodeChoices holds the positions in the sequence that a node decides.
-type nodeChoices struct{ indices, ops []int }
+// nodeChoices holds the positions in the sequence that a node decides. Place is
+// its number in its cell: a node of place 0 begins a cell.
+type nodeChoices struct {
+	indices, ops []int
+	place        int
+}
 
 // newLayout checks that the encoding is one that the controller can speak: an
-// index of node i points to an input or to one of the i nodes before it.
+// index of a cell's node i points to an input or to one of the i nodes before
+// it. Where a node can point to the inputs only, a cell begins.
 func newLayout(s space.Sequences) (*layout, error) {
 	choices := s.Choices()
 	if len(choices) == 0 {
-		return nil, fmt.Errorf("enas: %s leaves nothing to decide; nasbench101(max_vertices=4..7) does", s)
+		return nil, fmt.Errorf("enas: %s leaves nothing to decide; nasbench101(max_vertices=4..7) and darts_space(nodes=5) do", s)
 	}
 	l := &layout{ops: len(s.Operations()), length: len(choices)}
 	for at, c := range choices {
 		switch c.Node {
 		case len(l.nodes):
-			l.nodes = append(l.nodes, nodeChoices{})
+			place := 0
+			if c.Node > 0 {
+				place = l.nodes[c.Node-1].place + 1
+			}
+			l.nodes = append(l.nodes, nodeChoices{place: place})
 		case len(l.nodes) - 1:
 		default:
 			return nil, l.refuse(s, at, c)
@@ -46,7 +55,10 @@ func newLayout(s space.Sequences) (*layout, error) {
 		if n.indices = append(n.indices, at); at == 0 {
 			l.inputs = c.N
 		}
-		if c.N != l.inputs+c.Node || c.N < 1 {
+		if len(n.indices) == 1 && c.N == l.inputs {
+			n.place = 0
+		}
+		if c.N != l.inputs+n.place || c.N < 1 {
 			return nil, l.refuse(s, at, c)
 		}
 	}
@@ -60,10 +72,10 @@ func (l *layout) refuse(s space.Space, at int, c space.Choice) error {
 
 // checkTokens refuses a sequence with an option that a choice does not have.
 func (l *layout) checkTokens(seq []int) error {
-	for i, n := range l.nodes {
+	for _, n := range l.nodes {
 		for _, at := range n.indices {
-			if seq[at] < 0 || seq[at] >= l.inputs+i {
-				return fmt.Errorf("index %d at position %d is outside 0..%d", seq[at], at, l.inputs+i-1)
+			if seq[at] < 0 || seq[at] >= l.inputs+n.place {
+				return fmt.Errorf("index %d at position %d is outside 0..%d", seq[at], at, l.inputs+n.place-1)
 			}
 		}
 		for _, at := range n.ops {

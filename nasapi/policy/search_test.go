@@ -66,7 +66,7 @@ func TestSpacesThatPoliciesCanSearch(t *testing.T) {
 		{nasbench(t, 7), "random evolution local_search enas spos fairnas"},
 		{nasbench(t, 2), "random evolution local_search spos fairnas"}, // one architecture: no choices
 		{darts(t, 4), "random evolution local_search spos fairnas"},
-		{darts(t, 5), "random evolution local_search spos fairnas"},
+		{darts(t, 5), "random evolution local_search enas spos fairnas"},
 	} {
 		var can []string
 		for _, info := range All() {
@@ -387,7 +387,7 @@ func TestSampleSequence(t *testing.T) {
 		t.Errorf("%d of 12 architectures drawn, chi-square p = %g", len(list), p)
 	}
 	reached := make(map[string]bool)
-	for four := nasbench(t, 4); len(reached) < four.Reachable(); {
+	for four := nasbench(t, 4); int64(len(reached)) < four.Reachable().Int64(); {
 		a, err := SampleSequence(four, r)
 		if err != nil {
 			t.Fatal(err)

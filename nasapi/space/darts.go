@@ -34,6 +34,7 @@ type DARTSSpace struct {
 var (
 	_ Mutator       = (*DARTSSpace)(nil)
 	_ Neighbourhood = (*DARTSSpace)(nil)
+	_ Sequences     = (*DARTSSpace)(nil) // of the 5-node form
 )
 
 // DARTS returns the space with the given number of intermediate nodes a cell:

@@ -1,6 +1,10 @@
 package space
 
-import "fmt"
+import (
+	"fmt"
+	"math/big"
+	"slices"
+)
 
 // dartsSequenceOps are the operations of the 5-node form in the index order of
 // the sequences of ENAS and NAO.
@@ -10,11 +14,9 @@ var dartsSequenceOps = []string{
 
 // Choices lists the decisions of the sequence encoding of ENAS and NAO: the
 // normal cell, then the reduction cell, per node input, operation, input,
-// operation. It is nil for the 4-node form, which has no such encoding. Nodes
-// of the reduction cell count on from those of the normal cell.
-//
-// DARTSSpace is no Sequences: sequences reach the whole 5-node space, whose
-// size is beyond the int of Reachable (see Size).
+// operation. It is nil for the 4-node form, which has no such encoding (see
+// SequencesOf). Nodes of the reduction cell count on from those of the normal
+// cell.
 func (d *DARTSSpace) Choices() []Choice {
 	if !d.repeat {
 		return nil
@@ -30,10 +32,10 @@ func (d *DARTSSpace) Choices() []Choice {
 
 // Decode turns a sequence of the 5-node form (40 integers, see Choices) into
 // its genotype.
-func (d *DARTSSpace) Decode(seq []int) (*Genotype, error) {
+func (d *DARTSSpace) Decode(seq []int) (Arch, error) {
 	choices := d.Choices()
 	if choices == nil {
-		return nil, fmt.Errorf("%v has no sequence encoding; the 5-node form has", d)
+		return nil, d.noSequences()
 	}
 	if len(seq) != len(choices) {
 		return nil, fmt.Errorf("sequence: %d integers given, %v takes %d", len(seq), d, len(choices))
@@ -49,4 +51,36 @@ func (d *DARTSSpace) Decode(seq []int) (*Genotype, error) {
 	}
 	half := len(edges) / 2
 	return d.assemble(edges[:half:half], edges[half:]), nil
+}
+
+func (d *DARTSSpace) noSequences() error {
+	return fmt.Errorf("%v has no sequence encoding; the 5-node form has", d)
+}
+
+// Encode is the sequence of a genotype of the 5-node form, in the order of its
+// edges. The two edges of a node may stand either way round in a sequence, so
+// others give a genotype of the same hash.
+func (d *DARTSSpace) Encode(a Arch) ([]int, error) {
+	if !d.repeat {
+		return nil, d.noSequences()
+	}
+	if err := d.Contains(a); err != nil {
+		return nil, err
+	}
+	var seq []int
+	for _, c := range a.(*Genotype).cells() {
+		for _, e := range c.Edges {
+			seq = append(seq, e.Input, slices.Index(d.ops, e.Op))
+		}
+	}
+	return seq, nil
+}
+
+// Reachable is Size for the 5-node form, whose genotypes all have a sequence,
+// and 0 for the other.
+func (d *DARTSSpace) Reachable() *big.Int {
+	if !d.repeat {
+		return new(big.Int)
+	}
+	return d.Size()
 }

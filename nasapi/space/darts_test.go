@@ -442,8 +442,12 @@ func TestDARTSDecodePublishedSequences(t *testing.T) {
 				continue
 			}
 			n++
-			if want := published[policy+"_"+seed]; g.Literal() != want.Literal() {
-				t.Errorf("%s_%s:\n got %s\nwant %s", policy, seed, g.Literal(), want.Literal())
+			want := published[policy+"_"+seed]
+			if got := g.(*Genotype).Literal(); got != want.Literal() {
+				t.Errorf("%s_%s:\n got %s\nwant %s", policy, seed, got, want.Literal())
+			}
+			if back, err := d.Encode(want); err != nil || !slices.Equal(back, seq) {
+				t.Errorf("%s_%s is encoded as %v (%v), published as %v", policy, seed, back, err, seq)
 			}
 		}
 	}
@@ -595,5 +599,35 @@ func TestGenotypesKnowTheirNames(t *testing.T) {
 	}
 	if got := uniformGenotype(t, "max_pool_3x3").Name(); got != "" {
 		t.Errorf("a genotype of pools is called %q", got)
+	}
+}
+
+// Every genotype of the 5-node form has a sequence; the 4-node form has none.
+func TestDARTSEncode(t *testing.T) {
+	d := mustDARTS(t, 5)
+	s := rng.New(11, "test", "encode")
+	for range 1000 {
+		a := d.Sample(s)
+		seq, err := d.Encode(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := d.Decode(seq)
+		if err != nil || back.(*Genotype).Literal() != a.(*Genotype).Literal() {
+			t.Fatalf("%v decodes to %v (%v), not to %v", seq, back, err, a)
+		}
+	}
+	four := mustDARTS(t, 4)
+	if _, err := d.Encode(four.Sample(s)); !errors.Is(err, ErrOutside) {
+		t.Errorf("a genotype of 4 nodes: %v", err)
+	}
+	if _, err := four.Encode(four.Sample(s)); err == nil || !strings.Contains(err.Error(), "5-node form") {
+		t.Errorf("in the 4-node form: %v", err)
+	}
+	if _, ok := SequencesOf(four); ok {
+		t.Error("the 4-node form has sequences")
+	}
+	if q, ok := SequencesOf(d); !ok || q.Reachable().Cmp(d.Size()) != 0 {
+		t.Error("the 5-node form has not all sequences")
 	}
 }

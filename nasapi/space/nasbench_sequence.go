@@ -2,6 +2,8 @@ package space
 
 import (
 	"fmt"
+	"math/big"
+	"math/bits"
 	"sync"
 
 	"evalnas/nasapi/space/internal/nb101"
@@ -42,6 +44,43 @@ func (n *NASBench) Decode(seq []int) (Arch, error) {
 	return c, nil
 }
 
+// Encode is the sequence that decodes to a cell, with its vertices in the order
+// of its matrix. There is one only where the pruned cell has as many vertices
+// as the space allows, one edge into each of its interior vertices, and an edge
+// to the output from just those vertices that lead nowhere else.
+func (n *NASBench) Encode(a Arch) ([]int, error) {
+	if err := n.Contains(a); err != nil {
+		return nil, err
+	}
+	c := a.(*Cell)
+	refuse := func(format string, args ...any) ([]int, error) {
+		return nil, fmt.Errorf("%s has no sequence, so it is %w of those of %s: %s", c, ErrOutside, n, fmt.Sprintf(format, args...))
+	}
+	if v := c.Vertices(); v != n.max {
+		return refuse("it has %d vertices, decoded cells have %d", v, n.max)
+	}
+	last := n.max - 1
+	var seq []int
+	for v := range last {
+		feeds := c.out[v] &^ (1 << last)
+		if toOutput := feeds != c.out[v]; toOutput != (feeds == 0) {
+			return refuse("vertex %d leads to the output and to another vertex; only one that leads nowhere else may", v)
+		}
+		if v == 0 {
+			continue
+		}
+		from := uint64(0)
+		for u := range v {
+			from |= c.out[u] >> v & 1 << u
+		}
+		if bits.OnesCount64(from) != 1 {
+			return refuse("vertex %d has %d inputs, not one", v, bits.OnesCount64(from))
+		}
+		seq = append(seq, bits.TrailingZeros64(from), int(c.labels[v-1]))
+	}
+	return seq, nil
+}
+
 // decodeSequence expects numbers in range. All vertices are live: each has a
 // predecessor, and what feeds no vertex feeds the output.
 func decodeSequence(seq []int) *Cell {
@@ -64,7 +103,7 @@ func decodeSequence(seq []int) *Cell {
 // Reachable is the number of distinct cells of the space that sequences
 // encode: 15, 82, 495 and 3,123 for 4 to 7 vertices. The first call goes
 // through all sequences, 29,160 of the largest space.
-func (n *NASBench) Reachable() int { return reachable[n.max]() }
+func (n *NASBench) Reachable() *big.Int { return big.NewInt(int64(reachable[n.max]())) }
 
 var reachable = func() (counts [nb101.MaxVertices + 1]func() int) {
 	for v := range counts {

@@ -2,14 +2,17 @@ package space
 
 import (
 	"errors"
+	"slices"
 	"testing"
+
+	"evalnas/nasapi/rng"
 )
 
 // The shares that ENAS's and NAO's encoding can reach, computed with the
 // reference for 4 to 7 vertices.
 func TestReachable(t *testing.T) {
-	for v, want := range map[int]int{2: 1, 3: 3, 4: 15, 5: 82, 6: 495, 7: 3123} {
-		if got := mustNASBench(t, v).Reachable(); got != want {
+	for v, want := range map[int]int64{2: 1, 3: 3, 4: 15, 5: 82, 6: 495, 7: 3123} {
+		if got := mustNASBench(t, v).Reachable().Int64(); got != want {
 			t.Errorf("%d vertices: %d reachable, want %d", v, got, want)
 		}
 	}
@@ -75,5 +78,57 @@ func TestDecodeRefuses(t *testing.T) {
 		if a, err := n.Decode(seq); err == nil || errors.Is(err, ErrOutside) {
 			t.Errorf("%v decodes to %v, %v", seq, a, err)
 		}
+	}
+}
+
+// Every architecture that a sequence reaches is encoded by one that decodes to the same
+// matrix; the others of the space by none.
+func TestEncode(t *testing.T) {
+	for v := 2; v <= 6; v++ {
+		n := mustNASBench(t, v)
+		reached := map[string]bool{}
+		seq := make([]int, len(n.Choices()))
+		for more := true; more; more = nextSequence(seq) {
+			a, err := n.Decode(seq)
+			if errors.Is(err, ErrOutside) {
+				continue
+			}
+			reached[a.Hash()] = true
+			if got, err := n.Encode(a); err != nil || !slices.Equal(got, seq) {
+				t.Fatalf("%v comes back as %v, %v", seq, got, err)
+			}
+		}
+		for i := range n.Len() {
+			a := n.At(i)
+			seq, err := n.Encode(a)
+			if !reached[a.Hash()] {
+				if !errors.Is(err, ErrOutside) {
+					t.Fatalf("%v, which no sequence reaches, is encoded as %v (%v)", a, seq, err)
+				}
+				continue
+			}
+			delete(reached, a.Hash())
+			if err != nil {
+				t.Fatalf("%v: %v", a, err)
+			}
+			if back, err := n.Decode(seq); err != nil || back.Hash() != a.Hash() {
+				t.Fatalf("%v is encoded as %v, which is %v (%v)", a, seq, back, err)
+			}
+		}
+		if len(reached) > 0 {
+			t.Errorf("%d vertices: %d of the reached architectures are not listed", v, len(reached))
+		}
+	}
+	seven := mustNASBench(t, 7)
+	seq := make([]int, 10)
+	for more := true; more; more = nextSequence(seq) {
+		if a, err := seven.Decode(seq); err == nil {
+			if got, err := seven.Encode(a); err != nil || !slices.Equal(got, seq) {
+				t.Fatalf("%v comes back as %v, %v", seq, got, err)
+			}
+		}
+	}
+	if _, err := seven.Encode(mustDARTS(t, 4).Sample(rng.New(1))); !errors.Is(err, ErrOutside) {
+		t.Errorf("a genotype: %v", err)
 	}
 }

@@ -99,12 +99,12 @@ type Neighbourhood interface {
 
 // Choice is one decision of a sequence encoding.
 type Choice struct {
-	Node  int  // which node of the cell decides, from 0
+	Node  int  // which node decides, from 0; those of a second cell count on
 	Index bool // an index of an earlier state (else an operation)
 	N     int  // number of options, 0..N-1
 }
 
-// Sequences is a space with the sequence encoding of ENAS and NAO.
+// Sequences is a space with the sequence encoding of ENAS and NAO: see SequencesOf.
 type Sequences interface {
 	Space
 	// Choices lists the decisions of one sequence, in order.
@@ -114,6 +114,19 @@ type Sequences interface {
 	// Decode turns a sequence into its architecture. A sequence whose
 	// architecture is not in the space gives an error that wraps ErrOutside.
 	Decode(seq []int) (Arch, error)
+	// Encode is a sequence that Decode turns into a. The error wraps ErrOutside where
+	// there is none.
+	Encode(a Arch) ([]int, error)
 	// Reachable says how many distinct architectures sequences can give.
-	Reachable() int
+	Reachable() *big.Int
+}
+
+// SequencesOf is the space with its encoding; ok is false where it has none, such as the
+// form of the DARTS space with 4 nodes.
+func SequencesOf(s Space) (q Sequences, ok bool) {
+	if d, darts := s.(*DARTSSpace); darts && !d.repeat {
+		return nil, false
+	}
+	q, ok = s.(Sequences)
+	return q, ok
 }
