@@ -59,7 +59,7 @@ func (i *Info) Round(cfg Config) int {
 }
 
 // infos is in the order of All: the baseline first.
-var infos = []*Info{randomInfo, evolutionInfo, localSearchInfo, enasInfo, sposInfo, fairnasInfo}
+var infos = []*Info{randomInfo, evolutionInfo, localSearchInfo, enasInfo, sposInfo, fairnasInfo, dartsInfo, fbnetInfo}
 
 // All returns every policy, the baseline first. The entries must not be
 // changed.
