@@ -36,8 +36,9 @@ epoch's training.`,
 		{Name: "weight_decay", Default: 1e-3, Min: 0, Max: 10, Doc: "of the logits, part of their gradient"},
 		{Name: "order", Default: 0, Min: 0, Max: 2, Doc: "of the gradient: 1, 2, or 0 for the default of the space"},
 	}, nasbenchRelaxedParams...),
-	Needs:  needsRelaxation("darts"),
-	Shares: Must,
+	Needs:    needsRelaxation("darts"),
+	Encoding: relaxedEncoding,
+	Shares:   Must,
 	build: func(c Config) Policy {
 		return &relaxed{
 			name:         "darts",

@@ -24,8 +24,9 @@ one noisy distribution.`,
 		{Name: "min_temperature", Default: 0.05, Min: 1e-3, Max: 1e3, Doc: "what the temperature does not fall below"},
 		{Name: "noise", Default: true, Doc: "Gumbel noise on the logits; without it mixtures are the softmax at the temperature"},
 	}, nasbenchRelaxedParams...),
-	Needs:  needsRelaxation("fbnet"),
-	Shares: Must,
+	Needs:    needsRelaxation("fbnet"),
+	Encoding: relaxedEncoding,
+	Shares:   Must,
 	build: func(c Config) Policy {
 		return &relaxed{
 			name:         "fbnet",
