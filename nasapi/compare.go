@@ -641,13 +641,13 @@ func (c *Comparison) againstDraws(row *GroupRow, values, draws []float64, resamp
 // can only emit what their encoding reaches.
 func (c *Comparison) againstEncoding(row *GroupRow, values []float64, resamples int) error {
 	info, err := policy.Lookup(row.Policy)
-	if err != nil || !info.EncodingBaseline { // a policy of another program has no encoding that we know
+	if err != nil || info.Encoding == nil { // a policy of another program has no encoding that we know
 		return nil
 	}
-	if _, ok := space.SequencesOf(c.space); !ok {
+	if !info.Encoding.Fits(c.space) {
 		return nil
 	}
-	draws, err := c.draws(nil, row, MeasureSequence)
+	draws, err := c.draws(nil, row, info.Encoding.Name)
 	if err != nil {
 		return err
 	}

@@ -11,11 +11,19 @@ import (
 // SampleRandomPolicy is the name under which draws of SampleRandom appear.
 const SampleRandomPolicy = "sample_random"
 
-// Measures of SampleRandom.
-const (
-	MeasureUnique   = "unique"   // uniform over the distinct architectures of the space
-	MeasureSequence = "sequence" // uniform over each decision of ENAS's encoding
-)
+// MeasureUnique is the measure of SampleRandom that is uniform over the distinct
+// architectures of the space. The others are uniform over each decision of an encoding
+// that some policies have, and have its name.
+const MeasureUnique = "unique"
+
+// Measures are those of SampleRandom.
+func Measures() []string {
+	list := []string{MeasureUnique}
+	for _, e := range policy.Encodings() {
+		list = append(list, e.Name)
+	}
+	return list
+}
 
 // Origin says where an architecture came from.
 type Origin struct {
@@ -37,23 +45,15 @@ type Found struct {
 
 // SampleRandom draws one architecture for each seed, at once and without a
 // job: the random policy of "Evaluating the Search Phase of Neural
-// Architecture Search" (ICLR 2020), section 3. measure is MeasureUnique or
-// MeasureSequence.
+// Architecture Search" (ICLR 2020), section 3. measure is one of
+// Measures.
 func SampleRandom(sp space.Space, seeds []int64, measure string) ([]Found, error) {
 	if err := CheckSeeds(seeds); err != nil {
 		return nil, err
 	}
-	draw := func(r *rng.Stream) (space.Arch, error) { return sp.Sample(r), nil }
-	switch measure {
-	case MeasureUnique:
-	case MeasureSequence:
-		sq, ok := space.SequencesOf(sp)
-		if !ok {
-			return nil, fmt.Errorf("%s has no sequence encoding: use measure=%q", sp, MeasureUnique)
-		}
-		draw = func(r *rng.Stream) (space.Arch, error) { return policy.SampleSequence(sq, r) }
-	default:
-		return nil, fmt.Errorf("unknown measure %q: allowed are %q (uniform over distinct architectures) and %q (uniform over the decisions of the sequence encoding)", measure, MeasureUnique, MeasureSequence)
+	draw, err := drawer(sp, measure)
+	if err != nil {
+		return nil, err
 	}
 	out := make([]Found, len(seeds))
 	for i, seed := range seeds {
@@ -64,4 +64,23 @@ func SampleRandom(sp space.Space, seeds []int64, measure string) ([]Found, error
 		out[i] = Found{Arch: a, Seed: seed, Origin: Origin{Policy: SampleRandomPolicy, Space: sp.Spec(), Measure: measure}}
 	}
 	return out, nil
+}
+
+// drawer is how an architecture is drawn with a measure.
+func drawer(sp space.Space, measure string) (func(*rng.Stream) (space.Arch, error), error) {
+	if measure == MeasureUnique {
+		return func(r *rng.Stream) (space.Arch, error) { return sp.Sample(r), nil }, nil
+	}
+	allowed := fmt.Sprintf("%q (uniform over the distinct architectures)", MeasureUnique)
+	for _, e := range policy.Encodings() {
+		if e.Name != measure {
+			allowed += fmt.Sprintf(", %q (%s)", e.Name, e.Doc)
+			continue
+		}
+		if !e.Fits(sp) {
+			return nil, fmt.Errorf("%s has no %s encoding: use measure=%q", sp, e.Name, MeasureUnique)
+		}
+		return func(r *rng.Stream) (space.Arch, error) { return e.Draw(sp, r) }, nil
+	}
+	return nil, fmt.Errorf("unknown measure %q: allowed are %s", measure, allowed)
 }

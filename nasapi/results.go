@@ -148,12 +148,12 @@ func (c resultColumns) flag(rec []string, i int) bool {
 func (c resultColumns) group(rec []string) (Group, error) {
 	name := rec[c.policy]
 	g := Group{Name: name, Kind: Given, Policy: name, Oracle: c.flag(rec, c.oracle), Measure: c.field(rec, c.measure), guide: c.field(rec, c.objective)}
-	switch g.Measure {
-	case "":
-	case MeasureUnique, MeasureSequence:
+	switch {
+	case g.Measure == "":
+	case slices.Contains(Measures(), g.Measure):
 		g.Kind = Drawn
 	default:
-		return g, fmt.Errorf("measure %q: allowed are %s and %s for draws, and nothing for all else", g.Measure, MeasureUnique, MeasureSequence)
+		return g, fmt.Errorf("measure %q: allowed are %s for draws, and nothing for all else", g.Measure, strings.Join(Measures(), ", "))
 	}
 	if s := c.field(rec, c.budget); s != "" {
 		budget, err := strconv.Atoi(s)

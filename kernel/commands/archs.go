@@ -310,8 +310,8 @@ func (e *Env) archCommands() []*starlark.Command {
 			{Name: "space", Type: "space", Doc: "the space to draw from"},
 			{Name: "seeds", Type: "list of int", KeywordOnly: true, Doc: "one draw a seed; each seed once"},
 			{Name: "measure", Default: lib.String(nasapi.MeasureUnique), KeywordOnly: true, Type: "str",
-				Doc:    "`\"unique\"`: uniform over the distinct architectures; `\"sequence\"`: uniform over each decision of ENAS's encoding",
-				Values: func() []string { return []string{nasapi.MeasureUnique, nasapi.MeasureSequence} }},
+				Doc:    "`\"unique\"`: uniform over the distinct architectures; `\"sequence\"`: uniform over each decision of ENAS's encoding; `\"relaxed\"`: over each of that of DARTS and FBNet",
+				Values: nasapi.Measures},
 		},
 		Doc: `Draw one architecture a seed at random: the paper's baseline, at once and without a job.
 

@@ -28,15 +28,9 @@ var _ G.Solver = (*adam)(nil)
 // Step updates the float64 tensors of model in place and clears their
 // gradients, as Gorgonia's solvers do.
 func (a *adam) Step(model []G.ValueGrad) error {
-	if a.moments == nil {
-		a.moments = make([][2][]float64, len(model))
-		a.power1, a.power2 = 1, 1
+	if err := a.begin(len(model)); err != nil {
+		return err
 	}
-	if len(a.moments) != len(model) {
-		return fmt.Errorf("adam: %d parameters, but %d in the step before", len(model), len(a.moments))
-	}
-	a.power1 *= a.beta1
-	a.power2 *= a.beta2
 	for i, n := range model {
 		g, err := n.Grad()
 		if err != nil {
@@ -50,6 +44,20 @@ func (a *adam) Step(model []G.ValueGrad) error {
 		a.update(i, w, d)
 		clear(d)
 	}
+	return nil
+}
+
+// begin counts a step of so many parameters.
+func (a *adam) begin(parameters int) error {
+	if a.moments == nil {
+		a.moments = make([][2][]float64, parameters)
+		a.power1, a.power2 = 1, 1
+	}
+	if len(a.moments) != parameters {
+		return fmt.Errorf("adam: %d parameters, but %d in the step before", parameters, len(a.moments))
+	}
+	a.power1 *= a.beta1
+	a.power2 *= a.beta2
 	return nil
 }
 

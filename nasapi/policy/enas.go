@@ -55,9 +55,9 @@ onto one.`,
 		{Name: "op_tanh_constant", Default: 0.44, Min: 0, Max: 1e3, Doc: "bound of the operation logits, after tanh"},
 		{Name: "op_bias", Default: 0.25, Min: -1e3, Max: 1e3, Doc: "fixed: added to the first two operations' logits, taken from the others'; in the first cell"},
 	},
-	Needs:            needsSequences,
-	EncodingBaseline: true,
-	round:            func(c Config) int { return c.integer("batch") },
+	Needs:    needsSequences,
+	Encoding: sequenceEncoding,
+	round:    func(c Config) int { return c.integer("batch") },
 	build: func(c Config) Policy {
 		return &enas{
 			shape: controllerShape{

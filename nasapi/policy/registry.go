@@ -27,12 +27,10 @@ type Info struct {
 	// Needs returns nil for a space that the policy can search, else an error
 	// that says what the space lacks and which spaces have it.
 	Needs func(space.Space) error
-	// EncodingBaseline says that the policy draws from the space's sequence
-	// encoding, which reaches another set of architectures with other
-	// probabilities than uniform sampling: its fair random baseline draws from
-	// the encoding too (SampleSequence).
-	EncodingBaseline bool
-	Shares           Sharing
+	// Encoding is what the policy emits where that is not the whole space.
+	Encoding *Encoding
+	// Shares says whether the objective may, or must, be one of shared weights.
+	Shares Sharing
 
 	round func(Config) int    // of Round; nil for 1
 	check func(Config) error  // relations between keywords
@@ -59,7 +57,7 @@ func (i *Info) Round(cfg Config) int {
 }
 
 // infos is in the order of All: the baseline first.
-var infos = []*Info{randomInfo, evolutionInfo, localSearchInfo, enasInfo, sposInfo, fairnasInfo}
+var infos = []*Info{randomInfo, evolutionInfo, localSearchInfo, enasInfo, sposInfo, fairnasInfo, dartsInfo, fbnetInfo}
 
 // All returns every policy, the baseline first. The entries must not be
 // changed.

@@ -60,12 +60,12 @@ func TestSpacesThatPoliciesCanSearch(t *testing.T) {
 		s    space.Space
 		want string
 	}{
-		{nasbench(t, 4), "random evolution local_search enas spos fairnas"},
-		{nasbench(t, 5), "random evolution local_search enas spos fairnas"},
-		{nasbench(t, 6), "random evolution local_search enas spos fairnas"},
-		{nasbench(t, 7), "random evolution local_search enas spos fairnas"},
+		{nasbench(t, 4), "random evolution local_search enas spos fairnas darts fbnet"},
+		{nasbench(t, 5), "random evolution local_search enas spos fairnas darts fbnet"},
+		{nasbench(t, 6), "random evolution local_search enas spos fairnas darts fbnet"},
+		{nasbench(t, 7), "random evolution local_search enas spos fairnas darts fbnet"},
 		{nasbench(t, 2), "random evolution local_search spos fairnas"}, // one architecture: no choices
-		{darts(t, 4), "random evolution local_search spos fairnas"},
+		{darts(t, 4), "random evolution local_search spos fairnas darts fbnet"},
 		{darts(t, 5), "random evolution local_search enas spos fairnas"},
 	} {
 		var can []string
