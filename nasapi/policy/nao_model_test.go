@@ -7,6 +7,9 @@ import (
 	"slices"
 	"testing"
 
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
 	"evalnas/nasapi/detmath"
 	"evalnas/nasapi/rng"
 )
@@ -153,5 +156,106 @@ func BenchmarkNAOBatch(b *testing.B) {
 				batch.gradient(e.targets, 1, grad)
 			}
 		})
+	}
+}
+
+// Gorgonia's graph, machine and binding of gradients add nothing of their own: steps are
+// those of the plain functions, with batches of two sizes in turn.
+func TestNAOLearnerStepsAreThePlainOnes(t *testing.T) {
+	s := naoShapes["pairs"]
+	newSolver := func() *naoAdam {
+		return &naoAdam{rate: 1e-2, beta1: 0.9, beta2: 0.999, eps: 1e-8, decay: 1e-2, clip: 0.05}
+	}
+	packed := exampleNAO[float32](s, 1, 0.3).packed
+	byHand := slices.Clone(packed)
+	l, solver := newNAOLearner(s, packed, newSolver()), newSolver()
+	defer l.close()
+	for i := range 6 {
+		e := exampleNAO[float32](s, 7+i%2*5, 0.3)
+		m, err := l.of(len(e.targets))
+		if err != nil {
+			t.Fatal(err)
+		}
+		copy(m.tokens, e.tokens)
+		copy(m.targets, e.targets)
+		copy(m.masks, e.masks)
+		loss, err := l.step(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.packed = byHand
+		want, grad := e.run(s)
+		if err := solver.Step([]G.ValueGrad{&pair32{byHand, grad}}); err != nil {
+			t.Fatal(err)
+		}
+		if loss != float64(want) || !slices.Equal(packed, byHand) {
+			t.Fatalf("step %d: loss %v, by hand %v; weights equal: %v", i, loss, want, slices.Equal(packed, byHand))
+		}
+	}
+	if slices.Equal(packed, exampleNAO[float32](s, 1, 0.3).packed) {
+		t.Error("the weights did not move")
+	}
+}
+
+// pair32 is a parameter with its gradient outside of a graph.
+type pair32 struct{ w, g []float32 }
+
+func vector32(x []float32) *tensor.Dense {
+	return tensor.New(tensor.WithShape(len(x)), tensor.WithBacking(x))
+}
+
+func (p *pair32) Value() G.Value         { return vector32(p.w) }
+func (p *pair32) Grad() (G.Value, error) { return vector32(p.g), nil }
+
+// The operation's memory of its last pass is used only where it holds.
+func TestNAOOperationIsThePlainFunction(t *testing.T) {
+	s := naoShapes["tiny"]
+	const rows = 5
+	op := newNAOLossOp(s, rows)
+	for _, spread := range []float64{0.3, 0.9, 0.9, 0.3} {
+		e := exampleNAO[float32](s, rows, spread)
+		in := []G.Value{
+			vector32(e.packed), tensor.New(tensor.WithShape(rows, s.length), tensor.WithBacking(e.tokens)),
+			vector32(e.targets), tensor.New(tensor.WithShape(rows, s.maskSize()), tensor.WithBacking(e.masks)),
+		}
+		want, grad := e.run(s)
+		if got, err := (naoGradOp{op}).Do(append(in, G.NewF32(1))...); err != nil || !slices.Equal(got.Data().([]float32), grad) {
+			t.Errorf("spread %v: the gradient is another one: %v", spread, err)
+		}
+		if got, err := op.Do(in...); err != nil || got.Data().(float32) != want {
+			t.Errorf("spread %v: loss %v, %v; want %v", spread, got, err, want)
+		}
+		for what, change := range map[string]func(){
+			"9 weights": func() { in[0] = vector32(e.packed[:9]) },
+			"a token":   func() { e.tokens[3] = s.vocab },
+			"3 targets": func() { in[2] = vector32(e.targets[:3]) },
+			"a vector":  func() { in[3] = vector(make([]float64, rows*s.maskSize())) },
+		} {
+			was, token := slices.Clone(in), e.tokens[3]
+			change()
+			if _, err := op.Do(in...); err == nil {
+				t.Errorf("%s: no error", what)
+			}
+			in, e.tokens[3] = was, token
+		}
+	}
+}
+
+func BenchmarkNAOStep(b *testing.B) {
+	s := naoShapes["seven"]
+	e := exampleNAO[float32](s, 100, 0.1)
+	l := newNAOLearner(s, e.packed, &naoAdam{rate: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, decay: 1e-4, clip: 5})
+	defer l.close()
+	m, err := l.of(100)
+	if err != nil {
+		b.Fatal(err)
+	}
+	copy(m.tokens, e.tokens)
+	copy(m.targets, e.targets)
+	copy(m.masks, e.masks)
+	for b.Loop() {
+		if _, err := l.step(m); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
