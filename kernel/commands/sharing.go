@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"slices"
@@ -145,5 +146,14 @@ func sharingBundle(s *nasapi.Search, t *tableView, final bool) (*kernel.Bundle, 
 	if s.Config.Shared.Data.Synthetic != nil {
 		t.note("SYNTHETIC images: these accuracies say nothing about real ones.")
 	}
-	return t.bundle(), final, nil
+	fig, err := liveRankings(s)
+	if err != nil || fig == nil {
+		return t.bundle(), final, err
+	}
+	svg, err := fig.SVG()
+	if err != nil {
+		return nil, false, err
+	}
+	markup := fmt.Sprintf(`%s<img alt="tau against steps" style="max-width:100%%" src="data:image/svg+xml;base64,%s">`, t.html(), base64.StdEncoding.EncodeToString(svg))
+	return htmlBundle(markup, t.text()+"\n"+fig.Description()), final, nil
 }

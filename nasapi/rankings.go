@@ -1,0 +1,285 @@
+package nasapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"evalnas/nasapi/jobs"
+	"evalnas/nasapi/objective"
+	"evalnas/nasapi/shared"
+	"evalnas/nasapi/space"
+	"evalnas/nasapi/stats"
+	"evalnas/nasapi/table"
+)
+
+// RankingSchema names the JSON form of a RankingEvaluation.
+const RankingSchema = "evalnas.ranking.v1"
+
+// RankingTruth says in words what rankings by shared weights are held against.
+const RankingTruth = "NASBench-101 test accuracy, 108 epochs, first repeat"
+
+// RankingEvaluation holds the rankings that searches made with shared weights against
+// what training alone gives, on a pool that all of them ranked.
+type RankingEvaluation struct {
+	Schema   string          `json:"schema"`
+	Version  string          `json:"version"`
+	Space    string          `json:"space"`
+	Truth    string          `json:"truth"`
+	Pool     string          `json:"pool"`      // of shared.Ranking
+	PoolSize int             `json:"pool_size"` // of the fixed pool
+	Policies []PolicyRanking `json:"policies"`
+	// Params and FLOPs are what the trivial scores reach on the fixed pool.
+	Params stats.Agreement `json:"params"`
+	FLOPs  stats.Agreement `json:"flops"`
+	// NoiseCeiling is what a second training of the truth would reach: not known, since
+	// the table inside has one repeat.
+	NoiseCeiling string `json:"noise_ceiling"`
+
+	hashes []string  // of the fixed pool
+	truth  []float64 // of its architectures
+}
+
+// PolicyRanking is one search of a RankingEvaluation.
+type PolicyRanking struct {
+	Policy    string           `json:"policy"`
+	Search    string           `json:"search"`
+	Objective string           `json:"objective"` // the protocol in words
+	Reduced   bool             `json:"reduced"`   // it is less than what was published
+	Seeds     []SeedRanking    `json:"seeds"`
+	Tau       *Summary         `json:"tau,omitempty"` // of the last rankings, over seeds
+	TauRange  *Difference      `json:"tau_interval,omitempty"`
+	Trend     stats.RiseReport `json:"trend"` // whether tau still rises at the end
+}
+
+// SeedRanking is one seed's rankings, in the order in which they were made.
+type SeedRanking struct {
+	Seed   int64          `json:"seed"`
+	State  jobs.State     `json:"state"`
+	Error  string         `json:"error,omitempty"`
+	Points []RankingPoint `json:"points"`
+}
+
+// RankingPoint is one ranking with what it says.
+type RankingPoint struct {
+	Epoch    int                  `json:"epoch"`
+	Steps    int                  `json:"steps"`
+	Images   int                  `json:"images"`
+	Accuracy []float64            `json:"accuracy"`
+	Hashes   []string             `json:"hashes,omitempty"` // of the policy's own pool
+	Report   *stats.RankingReport `json:"report"`
+}
+
+// Last is the last ranking, nil before the first.
+func (s *SeedRanking) Last() *RankingPoint {
+	if len(s.Points) == 0 {
+		return nil
+	}
+	return &s.Points[len(s.Points)-1]
+}
+
+// Hashes are the architectures of the fixed pool, TrueValues their accuracies under the
+// truth.
+func (e *RankingEvaluation) Hashes() []string      { return e.hashes }
+func (e *RankingEvaluation) TrueValues() []float64 { return e.truth }
+
+// JSON is the whole evaluation.
+func (e *RankingEvaluation) JSON() ([]byte, error) { return json.MarshalIndent(e, "", " ") }
+
+// EvaluateRankings reads what searches have ranked so far of a pool: shared.FixedPool,
+// shared.OwnPool or shared.FineTuned. They are of one NASBench-101 space, whose table has
+// the truth, and have one fixed pool.
+func EvaluateRankings(searches []*Search, pool string) (*RankingEvaluation, error) {
+	first, err := rankedSpace(searches)
+	if err != nil {
+		return nil, err
+	}
+	e := &RankingEvaluation{
+		Schema: RankingSchema, Version: Version, Space: first.Space.String(), Truth: RankingTruth, Pool: pool,
+		NoiseCeiling: "unknown: the table has one repeat",
+	}
+	ranking, err := truthRanking(first.Space)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.baselines(first, ranking); err != nil {
+		return nil, err
+	}
+	for _, s := range searches {
+		p, err := e.policy(s, ranking)
+		if err != nil {
+			return nil, err
+		}
+		e.Policies = append(e.Policies, p)
+	}
+	return e, nil
+}
+
+// rankedSpace checks that searches can be evaluated together and is the first.
+func rankedSpace(searches []*Search) (*Search, error) {
+	if len(searches) == 0 {
+		return nil, fmt.Errorf("there is no search: give some whose objective is shared_weights(...)")
+	}
+	first := searches[0]
+	for _, s := range searches {
+		switch {
+		case s.Config.Shared == nil:
+			return nil, fmt.Errorf("%s was guided by %s and has no rankings: give searches whose objective is shared_weights(...)", s.Config.Policy, s.Config.Objective)
+		case s.Space.Spec() != first.Space.Spec():
+			return nil, fmt.Errorf("%s searched %s and %s searched %s: rankings are evaluated in one space", first.Config.Policy, first.Space, s.Config.Policy, s.Space)
+		case s.Config.Shared.Protocol.Pool != first.Config.Shared.Protocol.Pool:
+			return nil, fmt.Errorf("%s ranked a pool of %d and %s one of %d: they are evaluated on one, so give them the same pool=",
+				first.Config.Policy, first.Config.Shared.Protocol.Pool, s.Config.Policy, s.Config.Shared.Protocol.Pool)
+		}
+	}
+	if _, ok := first.Space.(*space.NASBench); !ok {
+		return nil, fmt.Errorf("no table says what architectures of %s reach by training alone: rankings are evaluated in nasbench101(...)", first.Space)
+	}
+	return first, nil
+}
+
+// truthRanking is the order of a whole space under the truth.
+func truthRanking(sp space.Space) (*stats.Ranking, error) {
+	tab, err := table.NASBench101()
+	if err != nil {
+		return nil, err
+	}
+	metric, err := tab.Metric("test")
+	if err != nil {
+		return nil, err
+	}
+	values, err := objective.OfTable(tab, metric).Column(sp.(space.Finite))
+	if err != nil {
+		return nil, err
+	}
+	return stats.NewRanking(values, true)
+}
+
+// baselines fills in the fixed pool, and what its architectures' sizes say of it.
+func (e *RankingEvaluation) baselines(s *Search, ranking *stats.Ranking) error {
+	pool := shared.Pool(s.Space, s.Config.Shared.Protocol.Pool)
+	params, flops := make([]float64, len(pool)), make([]float64, len(pool))
+	for i, a := range pool {
+		e.hashes = append(e.hashes, a.Hash())
+		params[i], flops[i] = float64(a.Params()), float64(a.FLOPs())
+	}
+	e.PoolSize = len(pool)
+	var err error
+	if e.truth, err = TruthOf(s.Space, e.hashes); err != nil || len(pool) == 0 {
+		return err
+	}
+	if e.Params, err = stats.Agree(params, e.truth, ranking); err != nil {
+		return err
+	}
+	e.FLOPs, err = stats.Agree(flops, e.truth, ranking)
+	return err
+}
+
+// policy reads one search.
+func (e *RankingEvaluation) policy(s *Search, ranking *stats.Ranking) (PolicyRanking, error) {
+	p := PolicyRanking{Policy: s.Config.Policy, Search: s.ID(), Objective: s.Config.Shared.String(), Reduced: s.Config.Shared.Protocol.Reduced()}
+	var trend []stats.TauPoint
+	var last []float64
+	all := s.Jobs()
+	for i, run := range s.Runs() {
+		seed := SeedRanking{Seed: run.Seed, State: run.Status.State, Error: run.Status.Error}
+		report, err := s.SharedReport(run, all[i])
+		if err != nil {
+			return p, err
+		}
+		for _, r := range report.Rankings {
+			if r.Pool != e.Pool {
+				continue
+			}
+			point, err := e.point(s.Space, r, ranking)
+			if err != nil {
+				return p, fmt.Errorf("%s, seed %d: %w", p.Policy, run.Seed, err)
+			}
+			seed.Points = append(seed.Points, point)
+			trend = append(trend, stats.TauPoint{Seed: run.Seed, Step: float64(r.Steps), Tau: point.Report.Tau.OrNaN()})
+		}
+		if at := seed.Last(); at != nil && run.Status.State == jobs.Done && at.Report.Tau.Defined {
+			last = append(last, at.Report.Tau.Value)
+		}
+		p.Seeds = append(p.Seeds, seed)
+	}
+	var err error
+	if len(trend) > 0 {
+		if p.Trend, err = stats.StillRising(trend); err != nil {
+			return p, err
+		}
+	}
+	return p, p.summarise(last)
+}
+
+// summarise fills in the taus of the last rankings, with an interval from two seeds on.
+func (p *PolicyRanking) summarise(last []float64) error {
+	if len(last) == 0 {
+		return nil
+	}
+	var err error
+	if p.Tau, err = summarise(last); err != nil || len(last) < 2 {
+		return err
+	}
+	low, high := stats.MeanInterval(last, 0.95)
+	p.TauRange = &Difference{Mean: p.Tau.Mean, Low: low, High: high}
+	return nil
+}
+
+// point evaluates one ranking.
+func (e *RankingEvaluation) point(sp space.Space, r shared.Ranking, ranking *stats.Ranking) (RankingPoint, error) {
+	truth := e.truth
+	if r.Hashes != nil {
+		var err error
+		if truth, err = TruthOf(sp, r.Hashes); err != nil {
+			return RankingPoint{}, err
+		}
+	}
+	if len(truth) != len(r.Accuracy) {
+		return RankingPoint{}, fmt.Errorf("a ranking of %d architectures for a pool of %d", len(r.Accuracy), len(truth))
+	}
+	report, err := stats.RankPool(r.Accuracy, truth, ranking, 0)
+	return RankingPoint{Epoch: r.Epoch, Steps: r.Steps, Images: r.Images, Accuracy: r.Accuracy, Hashes: r.Hashes, Report: report}, err
+}
+
+// Positive says what the taus of a policy show: "above 0", "undetected" with what it was
+// looked for with, or that it rises still.
+func (p *PolicyRanking) Positive() string {
+	switch {
+	case p.Tau == nil:
+		return "no seed has finished"
+	case p.TauRange == nil:
+		return "one seed: no interval"
+	case p.TauRange.Low > 0:
+		return "above 0"
+	case p.TauRange.High < 0:
+		return "below 0"
+	case p.Trend.Inconclusive():
+		return "undetected, and inconclusive at this budget"
+	}
+	return "undetected"
+}
+
+// Steps is the most steps of the weights' optimiser that a seed's last ranking had.
+func (p *PolicyRanking) Steps() int {
+	most := 0
+	for i := range p.Seeds {
+		if at := p.Seeds[i].Last(); at != nil {
+			most = max(most, at.Steps)
+		}
+	}
+	return most
+}
+
+// NullSD is the deviation of tau without any association, of the last ranking that has
+// one; NaN where none has.
+func (e *RankingEvaluation) NullSD() float64 {
+	for _, p := range e.Policies {
+		for i := range p.Seeds {
+			if at := p.Seeds[i].Last(); at != nil && at.Report.NullSD.Defined {
+				return at.Report.NullSD.Value
+			}
+		}
+	}
+	return math.NaN()
+}
