@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"evalnas/nasapi/rng"
 	"evalnas/nasapi/space"
 )
 
@@ -106,6 +107,26 @@ func TestFairNASEvaluatesWhatItNames(t *testing.T) {
 		}
 		if !published && wrong != 0 {
 			t.Errorf("%d architectures run as others", wrong)
+		}
+	}
+}
+
+// As published, what was drawn runs as the last of the paths that were made of it.
+func TestFairNASWritesTheLastPermutation(t *testing.T) {
+	s := nasbench(t, 5)
+	from, err := regionOf(s, wholeSpace, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &fairnasRun{uniform: &uniform{from: from}, ops: s.Operations(), written: make(map[string]space.Arch)}
+	for seed := range int64(50) {
+		paths, err := r.draw(rng.New(seed, "paths"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		drawn := from.draw(rng.New(seed, "paths"))
+		if got, last := r.asWritten(drawn), paths[len(paths)-1]; got.Hash() != last.Hash() {
+			t.Errorf("%s runs as %s, the last of its paths is %s", drawn, got, last)
 		}
 	}
 }

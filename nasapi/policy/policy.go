@@ -14,6 +14,12 @@
 // ENAS takes several files: layout.go orders the choices of a space's encoding,
 // controller.go is the forward pass, controller_grad.go its gradient, op.go
 // both as Gorgonia operations, adam.go the solver and enas.go the search.
+//
+// Policies that train weights which architectures share speak to a supernet through
+// shared.go. uniform.go is what SPOS (spos.go, spos_evolution.go), FairNAS and random
+// search have in common, relaxation.go what DARTS and FBNet do; relaxed_nasbench.go and
+// relaxed_darts.go say what their logits stand for in either space. encoding.go has the
+// random baselines of policies that reach a part of a space only.
 // Traps: the arithmetic of a policy must give the same bits on every machine
 // (package detmath), and each purpose draws from a stream of its own
 // (Problem.Rand).

@@ -81,6 +81,48 @@ func TestChainAgainstFiniteDifferences(t *testing.T) {
 	}
 }
 
+// What the logits weigh, from the formula.
+func TestSoftmaxAtATemperature(t *testing.T) {
+	r := relaxationOf(t, "fbnet", Config{"noise": false}, nasbench(t, 3))
+	r.logits = [][]float64{{0, 2}, {1, 2, 3}}
+	got := r.softmax(2, nil)
+	sum := math.Exp(.5) + math.Exp(1) + math.Exp(1.5)
+	for i, want := range [][]float64{{1 / (1 + math.E), math.E / (1 + math.E)}, {math.Exp(.5) / sum, math.Exp(1) / sum, math.Exp(1.5) / sum}} {
+		for o, w := range want {
+			if math.Abs(got[i][o]-w) > 1e-15 {
+				t.Errorf("option %d of vector %d weighs %g, want %g", o, i, got[i][o], w)
+			}
+		}
+	}
+}
+
+// Without a slope the decay is all that moves the logits: by the learning rate towards
+// zero, because Adam's first step has the size of its rate.
+func TestDecayOfTheLogits(t *testing.T) {
+	s := nasbench(t, 4)
+	for _, decay := range []float64{0, .5} {
+		f := fresh(s)
+		f.epochs, f.steps = 1, 1
+		for _, v := range f.slope {
+			clear(v)
+		}
+		share(t, "darts", Config{"weight_decay": decay, "learning_rate": 0.25}, s, 1, f)
+		want := "[[0 10] [0 10 10] [0 0 0] [0 0 0]]"
+		if decay > 0 {
+			want = "[[0 9.75] [0 9.75 9.75] [0 0 0] [0 0 0]]"
+		}
+		logits := f.sharer.(*relaxation).logits
+		for _, v := range logits {
+			for o := range v {
+				v[o] = math.Round(v[o]*1e6) / 1e6
+			}
+		}
+		if got := fmt.Sprint(logits); got != want {
+			t.Errorf("decay %g: logits %s, want %s", decay, got, want)
+		}
+	}
+}
+
 // FBNet without noise at temperature 1 is DARTS, to the bit.
 func TestFBNetWithoutNoiseIsDARTS(t *testing.T) {
 	for _, s := range []space.Space{nasbench(t, 5), darts(t, 4)} {

@@ -190,6 +190,26 @@ func TestRefreshDropsTheWorst(t *testing.T) {
 	}
 }
 
+// Where only ten others are left, ten go, and those that go do not come back at once.
+func TestRefreshOfAlmostAll(t *testing.T) {
+	s := nasbench(t, 7)
+	f := fresh(s)
+	f.epochs = 8
+	share(t, "spos", Config{"refresh": 1, "subspace": "random", "subspace_size": 210}, s, 1268, f)
+	for epoch := 3; epoch < 7; epoch++ {
+		before, after := f.pools[epoch-1], f.pools[epoch]
+		left := 0
+		for _, h := range before {
+			if !slices.Contains(after, h) {
+				left++
+			}
+		}
+		if left != 10 || len(after) != 200 {
+			t.Errorf("epoch %d: %d of %d left, want 10 of 200", epoch, left, len(before))
+		}
+	}
+}
+
 func TestSubspaces(t *testing.T) {
 	for _, c := range []struct {
 		vertices int
@@ -319,6 +339,34 @@ func TestSPOSEvolution(t *testing.T) {
 	s := nasbench(t, 4)
 	if r := share(t, "spos", Config{"selection": "evolution"}, s, 3, fresh(s)); len(r.values) != 91 {
 		t.Errorf("%d evaluations of 91 cells", len(r.values))
+	}
+}
+
+// A mutation changes one edge at least, and each with probability 0.1: a change that is
+// undone or overwritten by a later one is rare.
+func TestMutationOfGenotypes(t *testing.T) {
+	s := darts(t, 4)
+	x := s.Sample(rng.New(1, "parent")).(*space.Genotype)
+	b := &brood{whole: &region{space: s}, mutator: s, s: rng.New(2, "mutation"), parents: []member{{x, 1}}}
+	changed, same := 0, 0
+	const n = 2000
+	for range n {
+		child := b.mutation().(*space.Genotype)
+		if child.Hash() == x.Hash() {
+			same++
+		}
+		for i := range 8 {
+			if child.Normal().Edges[i] != x.Normal().Edges[i] {
+				changed++
+			}
+			if child.Reduce().Edges[i] != x.Reduce().Edges[i] {
+				changed++
+			}
+		}
+	}
+	// 1.6 changes, and 1 instead of none in .9^16 = 18.5 % of the children.
+	if mean := float64(changed) / n; mean < 1.6 || mean > 1.85 || same > n/50 {
+		t.Errorf("%.3g edges change in the mean, %d of %d children are as before", mean, same, n)
 	}
 }
 
