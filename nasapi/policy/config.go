@@ -176,3 +176,4 @@ func show(v any) string {
 func (c Config) integer(name string) int    { return c[name].(int) }
 func (c Config) number(name string) float64 { return c[name].(float64) }
 func (c Config) text(name string) string    { return c[name].(string) }
+func (c Config) truth(name string) bool     { return c[name].(bool) }

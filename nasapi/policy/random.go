@@ -10,6 +10,7 @@ independent of the others and with replacement, until the budget is spent.
 With a budget of 1 it is the paper's baseline, one architecture a seed.`,
 	Source: "Yu, Sciuto, Jaggi, Musat, Salzmann, Evaluating the Search Phase of Neural Architecture Search, ICLR 2020",
 	Needs:  anySpace,
+	Shares: SharesMay,
 	build:  func(Config) Policy { return random{} },
 }
 

@@ -23,10 +23,30 @@ type Info struct {
 	// probabilities than uniform sampling: its fair random baseline draws from
 	// the encoding too (SampleSequence).
 	EncodingBaseline bool
+	// Shares says whether the policy searches with weights that architectures share:
+	// which objectives it takes.
+	Shares Sharing
 
 	round func(Config) int    // of Round; nil for 1
 	check func(Config) error  // relations between keywords
 	build func(Config) Policy // from a completed Config
+}
+
+// Sharing says what a policy makes of an objective of shared weights (Problem.Weights).
+type Sharing int
+
+const (
+	SharesNever Sharing = iota // it takes any objective but that
+	SharesMay                  // it takes any objective
+	SharesMust                 // it takes no other: it is about the training of the weights
+)
+
+// String is never, may or must.
+func (s Sharing) String() string {
+	if s < SharesNever || s > SharesMust {
+		return fmt.Sprintf("Sharing(%d)", int(s))
+	}
+	return [...]string{"never", "may", "must"}[s]
 }
 
 // New makes the policy; cfg is completed first.
@@ -49,7 +69,7 @@ func (i *Info) Round(cfg Config) int {
 }
 
 // infos is in the order of All: the baseline first.
-var infos = []*Info{randomInfo, evolutionInfo, localSearchInfo, enasInfo}
+var infos = []*Info{randomInfo, evolutionInfo, localSearchInfo, enasInfo, naoInfo}
 
 // All returns every policy, the baseline first. The entries must not be
 // changed.
