@@ -222,7 +222,7 @@ func (p *PolicyRanking) summarise(last []float64) error {
 		return err
 	}
 	low, high := stats.MeanInterval(last, 0.95)
-	p.TauRange = &Difference{Mean: p.Tau.Mean, Low: low, High: high}
+	p.TauRange = &Difference{Mean: p.Tau.Mean, Low: low, High: high, Level: 0.95, Method: "Student", Runs: len(last)}
 	return nil
 }
 

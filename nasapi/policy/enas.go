@@ -41,7 +41,20 @@ A sequence outside the space is drawn again and costs nothing; how often this
 happened is in the log. Ten thousand in a row are an error. A batch that the
 budget cuts short is evaluated but not learnt from. The logits are bounded
 (tanh_constant), so the controller prefers architectures but never collapses
-onto one.`,
+onto one.
+
+With shared weights (shared_weights): each batch of training images trains one
+architecture that the controller draws. After each epoch the controller makes
+controller_steps updates, each from the mean of controller_batch draws, each draw
+rewarded by its accuracy on one batch of validation images that is drawn too.
+Both are 0 for what the reference has in the space: 30 updates of 10 draws on
+NASBench-101, 300 of 1 draw where nodes have two inputs (the cells of DARTS).
+Baseline and controller stay for the whole run, as above. The pool is the last
+pool distinct sequences that were trained. After the last epoch final_samples
+draws of the controller and as many random sequences join it; where that is more
+than final_pool architectures, each is scored on one batch of validation images
+and the best final_pool stay; those are evaluated on all of them, and the best is
+chosen.`,
 	Source: "Pham, Guan, Zoph, Le, Dean, Efficient Neural Architecture Search via Parameter Sharing, ICML 2018; settings of Yu et al., ICLR 2020",
 	Params: []Param{
 		{Name: "hidden", Default: 64, Min: 1, Max: 1024, Doc: "size of the LSTM state and of the embeddings"},
@@ -54,9 +67,15 @@ onto one.`,
 		{Name: "tanh_constant", Default: 1.10, Min: 0, Max: 1e3, Doc: "bound of the index logits, after tanh"},
 		{Name: "op_tanh_constant", Default: 0.44, Min: 0, Max: 1e3, Doc: "bound of the operation logits, after tanh"},
 		{Name: "op_bias", Default: 0.25, Min: -1e3, Max: 1e3, Doc: "fixed: added to the first two operations' logits, taken from the others'; in the first cell"},
+		{Name: "controller_steps", Default: 0, Min: 0, Max: 1e6, Doc: "shared weights: updates an epoch; 0 means the space's, 30 or 300"},
+		{Name: "controller_batch", Default: 0, Min: 0, Max: 1e4, Doc: "shared weights: draws an update; 0 means the space's, 10 or 1"},
+		{Name: "pool", Default: 200, Min: 1, Max: 1e5, Doc: "shared weights: how many of the sequences that were trained are kept to choose from"},
+		{Name: "final_samples", Default: 10, Min: 0, Max: 1e5, Doc: "shared weights: draws, and as many random sequences, that join the pool at the end"},
+		{Name: "final_pool", Default: 200, Min: 1, Max: 1e5, Doc: "shared weights: architectures that are evaluated on all validation images at the end"},
 	},
 	Needs:    needsSequences,
 	Encoding: sequenceEncoding,
+	Shares:   May,
 	round:    func(c Config) int { return c.integer("batch") },
 	build: func(c Config) Policy {
 		return &enas{
@@ -72,6 +91,10 @@ onto one.`,
 			rewardScale:   c.number("reward_scale"),
 			entropyWeight: c.number("entropy_weight"),
 			baselineRate:  c.number("baseline_rate"),
+			sharing: enasSharing{
+				updates: c.integer("controller_steps"), batch: c.integer("controller_batch"), pool: c.integer("pool"),
+				samples: c.integer("final_samples"), final: c.integer("final_pool"),
+			},
 		}
 	},
 }
@@ -92,31 +115,41 @@ type enas struct {
 	rewardScale   float64
 	entropyWeight float64
 	baselineRate  float64
+	sharing       enasSharing
 }
 
 func (e *enas) Search(ctx context.Context, p *Problem) (err error) {
 	if err := needsSequences(p.Space); err != nil {
 		return err
 	}
-	r := &enasRun{
-		enas: e, p: p, space: p.Space.(space.Sequences), shape: e.shape,
-		samples:  p.Rand("enas", "sample"),
-		baseline: baseline{rate: e.baselineRate},
-		reward:   rewardScale{unit: p.Unit},
+	if p.Weights != nil {
+		return e.share(ctx, p)
 	}
-	if r.shape.layout, err = newLayout(r.space); err != nil {
-		return err
-	}
-	r.learner, err = newLearner(&r.shape, r.shape.initial(p.Rand("enas", "init")), e.batch, e.learningRate)
+	r, err := e.newRun(p, e.batch)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.learner.close()) }()
+	r.samples, r.reward.unit = p.Rand("enas", "sample"), p.Unit
+	r.value = func(ctx context.Context, a space.Arch) (float64, error) { return evaluate(ctx, p, a) }
 	for update := 1; ; update++ {
 		if err := r.update(ctx, update); err != nil {
 			return err
 		}
 	}
+}
+
+func (e *enas) newRun(p *Problem, batch int) (*enasRun, error) {
+	r := &enasRun{
+		enas: e, p: p, space: p.Space.(space.Sequences), shape: e.shape, batch: batch,
+		baseline: baseline{rate: e.baselineRate},
+	}
+	var err error
+	if r.shape.layout, err = newLayout(r.space); err != nil {
+		return nil, err
+	}
+	r.learner, err = newLearner(&r.shape, r.shape.initial(p.Rand("enas", "init")), batch, e.learningRate)
+	return r, err
 }
 
 // enasRun is the state of one search.
@@ -126,7 +159,9 @@ type enasRun struct {
 	space    space.Sequences
 	shape    controllerShape
 	learner  *learner
+	batch    int // draws an update
 	samples  *rng.Stream
+	value    func(context.Context, space.Arch) (float64, error)
 	baseline baseline
 	reward   rewardScale
 	outside  int // sequences so far that were outside the space
@@ -142,7 +177,7 @@ func (r *enasRun) update(ctx context.Context, number int) error {
 		if err != nil {
 			return err
 		}
-		v, err := evaluate(ctx, r.p, arch)
+		v, err := r.value(ctx, arch)
 		if err != nil {
 			return err
 		}

@@ -66,9 +66,13 @@ func inParallel(n int, f func(i int)) {
 	group.Wait()
 }
 
-// each sets the weights and sequences (rows x length) and calls f for every part.
-func (b *naoBatch[T]) each(packed []T, tokens []int, f func(i int, part *naoRows[T])) {
+// prepare sets the weights.
+func (b *naoBatch[T]) prepare(packed []T) {
 	prepareNAO(b.naoShape, cutNAO(b.naoShape, packed), &b.prepared)
+}
+
+// each sets the sequences (rows x length) and calls f for every part.
+func (b *naoBatch[T]) each(tokens []int, f func(i int, part *naoRows[T])) {
 	inParallel(len(b.parts), func(i int) {
 		p := b.parts[i]
 		copy(p.tokens, tokens[b.from[i]*b.length:b.from[i+1]*b.length])
@@ -79,7 +83,8 @@ func (b *naoBatch[T]) each(packed []T, tokens []int, f func(i int, part *naoRows
 // loss is the loss of a batch; masks (rows x maskSize) may be nil.
 func (b *naoBatch[T]) loss(packed []T, tokens []int, targets, masks []T) T {
 	sums := make([]float64, len(b.parts))
-	b.each(packed, tokens, func(i int, p *naoRows[T]) {
+	b.prepare(packed)
+	b.each(tokens, func(i int, p *naoRows[T]) {
 		p.masks = nil
 		if masks != nil {
 			p.masks = masks[b.from[i]*b.maskSize() : b.from[i+1]*b.maskSize()]

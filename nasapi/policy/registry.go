@@ -17,6 +17,9 @@ const (
 	Must                 // it needs such an objective
 )
 
+// String is never, may or must.
+func (s Sharing) String() string { return [...]string{"never", "may", "must"}[s] }
+
 // Info describes one policy: what help shows, what it takes, how it is made.
 type Info struct {
 	Name    string
@@ -57,7 +60,7 @@ func (i *Info) Round(cfg Config) int {
 }
 
 // infos is in the order of All: the baseline first.
-var infos = []*Info{randomInfo, evolutionInfo, localSearchInfo, enasInfo, sposInfo, fairnasInfo, dartsInfo, fbnetInfo}
+var infos = []*Info{randomInfo, evolutionInfo, localSearchInfo, enasInfo, sposInfo, fairnasInfo, dartsInfo, fbnetInfo, naoInfo}
 
 // All returns every policy, the baseline first. The entries must not be
 // changed.

@@ -43,6 +43,7 @@ func quick(info *Info) Config {
 	return nil
 }
 
+// eachPolicyAndSpace goes through the policies that search with any objective.
 func eachPolicyAndSpace(t *testing.T, f func(t *testing.T, info *Info, s space.Space)) {
 	spaces := []space.Space{fakeSpace{nodes: 4, ops: 3}, nasbench(t, 4), nasbench(t, 7), darts(t, 4)}
 	for _, info := range All() {
@@ -60,13 +61,13 @@ func TestSpacesThatPoliciesCanSearch(t *testing.T) {
 		s    space.Space
 		want string
 	}{
-		{nasbench(t, 4), "random evolution local_search enas spos fairnas darts fbnet"},
-		{nasbench(t, 5), "random evolution local_search enas spos fairnas darts fbnet"},
-		{nasbench(t, 6), "random evolution local_search enas spos fairnas darts fbnet"},
-		{nasbench(t, 7), "random evolution local_search enas spos fairnas darts fbnet"},
+		{nasbench(t, 4), "random evolution local_search enas spos fairnas darts fbnet nao"},
+		{nasbench(t, 5), "random evolution local_search enas spos fairnas darts fbnet nao"},
+		{nasbench(t, 6), "random evolution local_search enas spos fairnas darts fbnet nao"},
+		{nasbench(t, 7), "random evolution local_search enas spos fairnas darts fbnet nao"},
 		{nasbench(t, 2), "random evolution local_search spos fairnas"}, // one architecture: no choices
 		{darts(t, 4), "random evolution local_search spos fairnas darts fbnet"},
-		{darts(t, 5), "random evolution local_search enas spos fairnas"},
+		{darts(t, 5), "random evolution local_search enas spos fairnas nao"},
 	} {
 		var can []string
 		for _, info := range All() {

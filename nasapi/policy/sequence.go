@@ -18,6 +18,12 @@ const maxOutside = 100_000
 // over architectures: it is the random baseline of policies that emit
 // sequences (ENAS, NAO).
 func SampleSequence(s space.Sequences, r *rng.Stream) (space.Arch, error) {
+	_, a, err := drawSequence(s, r)
+	return a, err
+}
+
+// drawSequence returns the sequence too.
+func drawSequence(s space.Sequences, r *rng.Stream) ([]int, space.Arch, error) {
 	choices := s.Choices()
 	seq := make([]int, len(choices))
 	for range maxOutside {
@@ -26,11 +32,11 @@ func SampleSequence(s space.Sequences, r *rng.Stream) (space.Arch, error) {
 		}
 		a, err := s.Decode(seq)
 		if err == nil {
-			return a, nil
+			return seq, a, nil
 		}
 		if !errors.Is(err, space.ErrOutside) {
-			return nil, fmt.Errorf("sequence %v of %s: %w", seq, s, err)
+			return nil, nil, fmt.Errorf("sequence %v of %s: %w", seq, s, err)
 		}
 	}
-	return nil, fmt.Errorf("%d sequences in a row decode to nothing in %s; draw with measure=\"unique\"", maxOutside, s)
+	return nil, nil, fmt.Errorf("%d sequences in a row decode to nothing in %s; draw with measure=\"unique\"", maxOutside, s)
 }
