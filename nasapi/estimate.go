@@ -172,7 +172,7 @@ func estimateSharing(ctx context.Context, r SearchRequest, cfg SearchConfig) (_ 
 	if err != nil {
 		return c, err
 	}
-	shape, err := shapeOf(cfg.Shared.Data)
+	shape, err := ShapeOf(cfg.Shared.Data)
 	if err != nil {
 		return c, err
 	}
@@ -195,8 +195,8 @@ func estimateSharing(ctx context.Context, r SearchRequest, cfg SearchConfig) (_ 
 	return c.in(room), nil
 }
 
-// shapeOf finds the shape of a set without reading its images.
-func shapeOf(s data.Spec) (data.Shape, error) {
+// ShapeOf finds the shape of a set without reading its images.
+func ShapeOf(s data.Spec) (data.Shape, error) {
 	if s.Synthetic != nil {
 		set, err := data.Synthetic(*s.Synthetic)
 		if err != nil {

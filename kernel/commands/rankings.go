@@ -381,7 +381,7 @@ func summaryFigure(ev *nasapi.RankingEvaluation) (*plotting.Figure, error) {
 			Metric: "test accuracy alone (%), 108 epochs", SharedMetric: "validation accuracy with shared weights (%)", Scale: 100, Watermark: reducedText(ev), Place: i,
 		}
 		for k, hash := range ev.Hashes() {
-			data.Architectures = append(data.Architectures, plotting.SharedAccuracy{Name: shortHash(hash), True: ev.TrueValues()[k], TrueSD: math.NaN()})
+			data.Architectures = append(data.Architectures, plotting.SharedAccuracy{Name: shortHash(hash), True: ev.TrueValues()[k]})
 		}
 		some := false
 		for s := range ev.Policies[i].Seeds {

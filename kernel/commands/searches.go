@@ -372,6 +372,9 @@ func debugSearch(c *starlark.Call, req nasapi.SearchRequest) (lib.Value, error) 
 	if err := nasapi.CheckSeeds(req.Seeds); err != nil {
 		return nil, c.Errorf("%w", err)
 	}
+	if cfg.Shared != nil {
+		return debugSharing(c, cfg, req.Seeds[0])
+	}
 	text := fmt.Sprintf("debug: %s guided by %s, seed %d", cfg.Policy, cfg.Objective, req.Seeds[0])
 	if cfg.Budget > debugBudget {
 		text += fmt.Sprintf("; REDUCED: %d of %s evaluations", debugBudget, count(cfg.Budget))

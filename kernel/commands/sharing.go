@@ -157,3 +157,47 @@ func sharingBundle(s *nasapi.Search, t *tableView, final bool) (*kernel.Bundle, 
 	markup := fmt.Sprintf(`%s<img alt="tau against steps" style="max-width:100%%" src="data:image/svg+xml;base64,%s">`, t.html(), base64.StdEncoding.EncodeToString(svg))
 	return htmlBundle(markup, t.text()+"\n"+fig.Description()), final, nil
 }
+
+// debugSharing trains a few batches of one seed's supernet in the cell, and ranks a few
+// architectures.
+func debugSharing(c *starlark.Call, cfg nasapi.SearchConfig, seed int64) (lib.Value, error) {
+	p := &cfg.Shared.Protocol
+	p.Epochs, p.Pool, p.RankImages, p.FineTune = 1, min(p.Pool, debugBatches), 0, 0
+	shape, err := nasapi.ShapeOf(cfg.Shared.Data)
+	if err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	train, valid, err := p.Split.Counts(shape.TrainN)
+	if err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	p.Split.Share, p.Split.TrainN, p.Split.ValidN = 0, min(train, debugBatches*p.Batch), min(valid, 2*p.ValidBatch)
+	say(c, "debug: %s with shared weights, seed %d; REDUCED: %d batches, %d validation images", cfg.Policy, seed, p.Split.TrainN/p.Batch, p.Split.ValidN)
+	result, err := nasapi.RunSearch(c.Ctx, cfg, seed, &debugSteps{call: c})
+	if err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	return toValue(map[string]any{"selected": result.Selected, "hash": result.Hash, "value": result.Value, "evaluations": result.Evaluations})
+}
+
+// debugSteps writes every step of the weights, and what the policy tells, into the cell.
+type debugSteps struct {
+	call *starlark.Call
+	told int
+}
+
+func (d *debugSteps) Progress(done, total int, v map[string]any) {
+	if done == d.told { // what follows the steps is told in events
+		return
+	}
+	d.told = done
+	say(d.call, "step %d of %d: loss %.4f, accuracy %.4f, rate %.4g, %.1f images/s", done, total, v["loss"], v["accuracy"], v["rate"], v["images_per_second"])
+}
+
+func (d *debugSteps) Event(kind string, payload any) error {
+	if ranked, ok := payload.(nasapi.RankedPool); ok {
+		say(d.call, "ranked %d architectures of the %s pool", len(ranked.Accuracy), ranked.Pool)
+		return nil
+	}
+	return (&debugEvaluations{call: d.call}).Event(kind, payload)
+}

@@ -118,11 +118,19 @@ func (h *handed) Validate(a space.Arch, batch int) (policy.Accuracy, error) {
 
 // classify runs images through an architecture with the weights as they stand.
 func (t *Trainer) classify(a space.Arch, picked []int) (policy.Accuracy, error) {
-	pass, err := t.net.path(a, nn.Evaluate, len(picked))
+	pass, err := t.evaluation(a, len(picked))
 	if err != nil {
 		return policy.Accuracy{}, err
 	}
 	return t.classifyOn(pass, picked)
+}
+
+// evaluation is the graph of an architecture, or of what the policy evaluates instead.
+func (t *Trainer) evaluation(a space.Arch, batch int) (*net.Pass, error) {
+	if t.substitute != nil {
+		a = t.substitute(a)
+	}
+	return t.net.path(a, nn.Evaluate, batch)
 }
 
 func (t *Trainer) classifyOn(pass *net.Pass, picked []int) (policy.Accuracy, error) {
@@ -151,7 +159,7 @@ func (t *Trainer) Evaluate(ctx context.Context, a space.Arch, n int) (policy.Acc
 		picked := part.batch(i, t.Config.ValidBatch)
 		if pass == nil || pass.Batch() != len(picked) { // the last batch may be smaller
 			var err error
-			if pass, err = t.net.path(a, nn.Evaluate, len(picked)); err != nil {
+			if pass, err = t.evaluation(a, len(picked)); err != nil {
 				return all, err
 			}
 		}

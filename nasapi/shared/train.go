@@ -78,6 +78,9 @@ type Trainer struct {
 	valid *images
 	fixed []space.Arch // the pool
 
+	// substitute is the policy's, where it evaluates others than it names.
+	substitute func(space.Arch) space.Arch
+
 	state   state
 	saved   time.Time
 	started time.Time
@@ -119,6 +122,9 @@ func New(job Job) (*Trainer, error) {
 // Train runs the epochs that are left. A context that ends stops it after the step,
 // with a checkpoint, and is its error.
 func (t *Trainer) Train(ctx context.Context, s policy.Sharer) error {
+	if other, ok := s.(policy.Substituter); ok {
+		t.substitute = other.Substitute
+	}
 	if t.state.Policy != nil {
 		if err := s.Restore(t.state.Policy); err != nil {
 			return fmt.Errorf("the checkpoint: %s: %w", t.Job.Policy, err)

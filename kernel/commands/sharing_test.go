@@ -1,0 +1,109 @@
+package commands
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// tiny is a protocol of shared weights that takes a second.
+const tiny = `synthetic(train=160, test=32), epochs=2, batch=32, valid_batch=32, channels=8, cells=3, images=96, valid=64, pool=6, save_every=1`
+
+// Every policy trains its supernet in every space that it has one in.
+func TestSearchesWithSharedWeights(t *testing.T) {
+	n := newNotebook(t)
+	n.run(`space = nasbench101(max_vertices=4)`)
+	n.run(`truth = nasbench101_table()`)
+	n.run(`w = shared_weights(` + tiny + `)`)
+	_, out := n.run(`spos = search("spos", space, w, seeds=[1, 2])
+spos`)
+	for _, want := range []string{"2 seeds", "2 epochs of batch 32, 8 channels", "SYNTHETIC"} {
+		if !strings.Contains(out.text(), want) {
+			t.Errorf("the estimate does not say %q: %s", want, out.text())
+		}
+	}
+	n.run(`others = [search("fairnas", space, w, seeds=[1]), search("random", space, w, seeds=[1]), search("darts", space, w, seeds=[1]), search("fbnet", space, w, seeds=[1]),
+    search("enas", space, w, seeds=[1], controller_steps=2), search("nao", space, w, seeds=[1], pool=20, predictor_epochs=3)]`)
+	n.run(`cells = darts_space()`)
+	n.run(`others += [search("darts", cells, w, seeds=[1]), search("spos", cells, w, seeds=[1]), search("fbnet", cells, w, seeds=[1]), search("fairnas", cells, w, seeds=[1]), search("random", cells, w, seeds=[1])]`)
+	n.run(`five = darts_space(nodes=5)`)
+	n.run(`others += [search("enas", five, w, seeds=[1], controller_steps=2), search("nao", five, w, seeds=[1], pool=20, predictor_epochs=3), search("random", five, w, seeds=[1])]`)
+	n.run(`wait(spos, others)`)
+	if got := n.value(`[[s.policy, str(s.space), s.errors] for s in [spos] + others if s.errors]`); got != "[]" {
+		t.Fatal(got)
+	}
+	if got := n.value(`[len(s.selected) for s in [spos] + others]`); got != "[2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]" {
+		t.Errorf("selected %s", got)
+	}
+	if got := n.value(`spos.config["shared"]["protocol"]["rate"]`); got != "0.025" {
+		t.Errorf("the configuration has the rate %s", got)
+	}
+	if got := n.value(`query(spos.selected[0]).test > 0`); got != "True" {
+		t.Errorf("query gives %s", got)
+	}
+	_, out = n.run(`ranked = rankings(spos, others[0], others[1])
+ranked`)
+	for _, want := range []string{"spos", "fairnas", "number of parameters", "trivial baseline", "NASBench-101 test accuracy, 108 epochs, first repeat", "Noise ceiling"} {
+		if !strings.Contains(out.text(), want) {
+			t.Errorf("the rankings do not say %q: %s", want, out.text())
+		}
+	}
+	if got := n.value(`len(ranked.tau["spos"]), len(ranked.table), ranked.pool`); got != `(2, 4, "fixed")` {
+		t.Errorf("the rankings have %s", got)
+	}
+	n.run(`ranked.rank_change("spos", 1)`)
+	n.run(`ranked.save("ranked.csv")`)
+	raw, err := os.ReadFile(filepath.Join(n.env.Dir, "ranked.csv"))
+	if err != nil || strings.Count(string(raw), "\n") != 1+(2+1+1)*2*6 {
+		t.Errorf("the file has %d lines: %v", strings.Count(string(raw), "\n"), err)
+	}
+	n.run(`drawn = sample_random(space, seeds=[1, 2])`)
+	_, out = n.run(`compare(spos, others[0], others[1], drawn, by=truth.metric("test"))`)
+	if text := out.text(); !strings.Contains(text, "shared weights") || !strings.Contains(text, "SYNTHETIC") {
+		t.Errorf("the comparison does not say what guided: %s", text)
+	}
+	v, err := n.env.attachBatch(n.lastBatch())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := v.render(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSharedWeightsInTheForeground(t *testing.T) {
+	n := newNotebook(t)
+	_, out := n.run(`search("spos", nasbench101(max_vertices=4), shared_weights(` + tiny + `), seeds=[1], debug=True)`)
+	if text := out.text(); !strings.Contains(text, "REDUCED") || !strings.Contains(text, "step 2") {
+		t.Errorf("debug shows %s", text)
+	}
+}
+
+func TestSharedWeightsThatCannotBe(t *testing.T) {
+	n := newNotebook(t)
+	n.run(`s = nasbench101(max_vertices=4)`)
+	n.run(`w = shared_weights(` + tiny + `)`)
+	for code, want := range map[string]string{
+		`search("evolution", s, w, seeds=[1])`:                                                    "evolution",
+		`search("spos", s, params(), seeds=[1], budget=10)`:                                       "shared_weights",
+		`search("spos", s, w, seeds=[1], budget=10)`:                                              "leave it out",
+		`search("nao", darts_space(), w, seeds=[1])`:                                              "darts_space(nodes=5)",
+		`search("darts", darts_space(nodes=5), w, seeds=[1])`:                                     "darts_space(nodes=4)",
+		`search("spos", nasbench101(max_vertices=3), w, seeds=[1])`:                               "max_vertices=4",
+		`search("evolution", s, params(), seeds=[1])`:                                             "missing argument budget",
+		`shared_weights(synthetic(), preset="week")`:                                              `"minutes"`,
+		`shared_weights(synthetic(), epocs=3)`:                                                    `did you mean "epochs"`,
+		`search("spos", s, shared_weights(synthetic(), epochs=0), seeds=[1])`:                     "epochs is 0",
+		`search("spos", s, shared_weights(synthetic(train=100), valid=90, images=50), seeds=[1])`: "not in its 100",
+		`search("spos", s, shared_weights(synthetic(train=100), batch=4000), seeds=[1])`:          "larger than",
+		`search("spos", s, shared_weights(synthetic(), channels=1), seeds=[1])`:                   "channels",
+		`rankings(search("random", s, params(), seeds=[1], budget=2))`:                            "shared_weights",
+		`search("spos", s, w, seeds=[1], minimise=True)`:                                          "maximised",
+	} {
+		_, _, err := n.try(code)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v does not say %q", code, err, want)
+		}
+	}
+}
