@@ -17,7 +17,7 @@ import (
 	"evalnas/nasapi/space"
 )
 
-// The training steps of torch_nas.py, by our engine. `bench step WORK` serves them in a
+// The training steps of torch_nas.py and torch_paths.py, by our engine. `bench step WORK` serves them in a
 // process of its own, whose memory is then its own too, in the words of
 // torch_nas.py --serve.
 
@@ -74,7 +74,7 @@ func (t *trainer) build(work string, batch int) (*net.Network, error) {
 	case "nasbench-path":
 		arch, err = space.ParseArch("nasbench101", []byte(pathCell))
 	default:
-		return nil, fmt.Errorf("no step is %q; there are darts-supernet, derived and nasbench-path", work)
+		return nil, fmt.Errorf("no step is %q; there are darts-supernet, derived, nasbench-path, spos-step and rank-pool", work)
 	}
 	if err != nil {
 		return nil, err
@@ -93,22 +93,28 @@ func (t *trainer) build(work string, batch int) (*net.Network, error) {
 
 // load gives the pass its images and labels.
 func (t *trainer) load() error {
+	pixels, labels := randomBatch(t.pass)
+	if err := t.pass.Graph.SetInput(t.pass.Input, pixels); err != nil {
+		return err
+	}
+	return t.pass.SetLabels(labels)
+}
+
+// randomBatch is images and labels for a pass.
+func randomBatch(p *net.Pass) (pixels []float32, labels []int32) {
 	s := rng.New(0, "bench")
-	in := t.pass.Input.Values
-	pixels := make([]float32, in.N*in.Image())
+	in := p.Input.Values
+	pixels = make([]float32, in.N*in.Image())
 	for i := range pixels {
 		if i%in.Pix < in.Channels.Count() {
 			pixels[i] = float32(2*s.Float64() - 1)
 		}
 	}
-	if err := t.pass.Graph.SetInput(t.pass.Input, pixels); err != nil {
-		return err
-	}
-	labels := make([]int32, t.pass.Batch())
+	labels = make([]int32, p.Batch())
 	for i := range labels {
 		labels[i] = int32(s.IntN(10))
 	}
-	return t.pass.SetLabels(labels)
+	return pixels, labels
 }
 
 func (t *trainer) step() (seconds float64, err error) {
@@ -129,25 +135,48 @@ func (t *trainer) step() (seconds float64, err error) {
 // warmUp is as many steps as torch_nas.py takes before it is ready.
 const warmUp = 2
 
+// warm makes the process ready and says what it is.
+func (t *trainer) warm() (map[string]any, error) {
+	for range warmUp {
+		if _, err := t.step(); err != nil {
+			return nil, err
+		}
+	}
+	return map[string]any{"params": t.params, "device": t.dev.Name(), "planned_mb": t.pass.Graph.Bytes() >> 20}, nil
+}
+
+// steps is what is served.
+type steps interface {
+	warm() (map[string]any, error)
+	step() (seconds float64, err error)
+}
+
+func newSteps(work string, threads, batch int) (steps, error) {
+	if pathWorks[work] > 0 {
+		return newPaths(work, threads)
+	}
+	return newTrainer(work, threads, batch)
+}
+
 // serveSteps is `bench step`.
 func serveSteps(args []string, in io.Reader, out io.Writer) error {
 	flags := flag.NewFlagSet("step", flag.ContinueOnError)
 	threads := flags.Int("threads", 2, "threads")
-	batch := flags.Int("batch", 16, "images of a batch")
+	batch := flags.Int("batch", 16, "images of a batch, but of spos-step and rank-pool")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	t, err := newTrainer(flags.Arg(0), *threads, *batch)
+	t, err := newSteps(flags.Arg(0), *threads, *batch)
 	if err != nil {
 		return err
 	}
-	for range warmUp {
-		if _, err := t.step(); err != nil {
-			return err
-		}
+	about, err := t.warm()
+	if err != nil {
+		return err
 	}
+	about["ready"] = true
 	say := json.NewEncoder(out)
-	if err := say.Encode(map[string]any{"ready": true, "params": t.params, "device": t.dev.Name(), "planned_mb": t.pass.Graph.Bytes() >> 20}); err != nil {
+	if err := say.Encode(about); err != nil {
 		return err
 	}
 	steps := 0

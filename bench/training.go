@@ -44,6 +44,7 @@ func torch(ctx context.Context) (string, error) {
 type stepper struct {
 	*peer
 	layout string
+	losses []float64 // before the first step, where it tells them
 }
 
 func startStepper(ctx context.Context, layout, exe string, args ...string) (*stepper, error) {
@@ -51,14 +52,17 @@ func startStepper(ctx context.Context, layout, exe string, args ...string) (*ste
 	if err != nil {
 		return nil, err
 	}
-	var ready struct{ Ready bool }
+	var ready struct {
+		Ready  bool
+		Losses []float64
+	}
 	if err := p.answer(&ready); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	if !ready.Ready {
 		return nil, errors.Join(fmt.Errorf("%s did not get ready", filepath.Base(exe)), p.close())
 	}
-	return &stepper{p, layout}, nil
+	return &stepper{p, layout, ready.Losses}, nil
 }
 
 // ours is this program as a stepper.
@@ -94,10 +98,14 @@ func startTorch(ctx context.Context, work, layout string) (*stepper, error) {
 
 // fasterTorch is PyTorch in the layout whose step is the faster one of two.
 func fasterTorch(ctx context.Context, work string) (*stepper, error) {
+	return fasterOf(func(layout string) (*stepper, error) { return startTorch(ctx, work, layout) })
+}
+
+func fasterOf(start func(layout string) (*stepper, error)) (*stepper, error) {
 	var best *stepper
 	least := 0.0
 	for _, layout := range []string{contiguous, channelsLast} {
-		s, err := startTorch(ctx, work, layout)
+		s, err := start(layout)
 		if err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package net
 
 import (
 	"fmt"
+	"slices"
 
 	"evalnas/nasapi/nn"
 	"evalnas/nasapi/space"
@@ -85,6 +86,9 @@ type module struct {
 	// after a convolution, so that is one projection. Without interior vertices there
 	// is one piece.
 	output []block
+	// parts, unless it is nil, is the widths of the output's parts, one for every vertex
+	// that there could be: those that do not feed the output leave zeros.
+	parts []int
 }
 
 // vertex is an interior vertex.
@@ -143,11 +147,16 @@ func (o ownConvolutions) output(widths []int) []block {
 
 // newModule wires a module of the given output width as a cell says.
 func newModule(c *space.Cell, out int, convs convolutions) *module {
-	matrix, ops, widths := c.Matrix(), c.Ops(), c.VertexChannels(out)
+	return wire(c, out, c.VertexChannels(out)[1:], convs)
+}
+
+// wire is newModule with the interior vertices' widths given.
+func wire(c *space.Cell, out int, widths []int, convs convolutions) *module {
+	matrix, ops := c.Matrix(), c.Ops()
 	last := len(ops) - 1
 	made := &module{}
 	for v := 1; v < last; v++ {
-		x := vertex{width: widths[v], toOutput: matrix[v][last] == 1}
+		x := vertex{width: widths[v-1], toOutput: matrix[v][last] == 1}
 		if matrix[0][v] == 1 {
 			b := convs.project(v, x.width)
 			x.project = &b
@@ -262,6 +271,9 @@ func (v vertex) operate(g *nn.Graph, x *nn.Var) (nn.Op, *nn.Var) {
 // join makes the module's output of its vertices and the projections to the output.
 func (b *module) join(p *Pass, values, output []*nn.Var) *nn.Var {
 	g := p.Graph
+	if b.parts != nil {
+		return b.joinParts(g, values, output)
+	}
 	var joined []*nn.Var
 	var widths []int
 	for i, v := range b.vertices {
@@ -289,6 +301,25 @@ func (b *module) join(p *Pass, values, output []*nn.Var) *nn.Var {
 			sources = append(sources, output[i])
 		}
 		group = append(group, g.Sum(nn.Sum{Sources: sources, Out: parts[i]}))
+	}
+	g.Add(group...)
+	return whole
+}
+
+// joinParts is join where vertices that are not there have parts, too.
+func (b *module) joinParts(g *nn.Graph, values, output []*nn.Var) *nn.Var {
+	x := slices.Concat(values, output)[0].Values
+	whole, parts := g.Concat(x.N, x.H, x.W, b.parts)
+	var group []nn.Op
+	for i, part := range parts {
+		var sources []*nn.Var
+		if i < len(values) && b.vertices[i].toOutput {
+			sources = append(sources, values[i])
+		}
+		if output != nil {
+			sources = append(sources, output[i])
+		}
+		group = append(group, g.Sum(nn.Sum{Sources: sources, Out: part}))
 	}
 	g.Add(group...)
 	return whole

@@ -28,10 +28,10 @@ var nasbenchOperations = []string{"conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool
 
 // mixtureModule is the blocks of a module, by vertex.
 type mixtureModule struct {
-	widths   []int
-	project  []block
-	convolve []map[string]block
-	join     []block // pieces of the projection to the output
+	widths  []int
+	input   []block
+	windows []map[int]block // by the side of the window
+	join    []block         // pieces of the projection to the output
 }
 
 // NewNASBenchMixture makes the weights, zero, like NewNASBenchSupernet.
@@ -58,15 +58,15 @@ func (m *maker) mixtureModule(own ownConvolutions, interior int) *mixtureModule 
 			width++
 		}
 		made.widths = append(made.widths, width)
-		made.project = append(made.project, own.project(v, width))
-		convolve := map[string]block{}
+		made.input = append(made.input, own.project(v, width))
+		windows := map[int]block{}
 		for _, op := range nasbenchOperations {
 			if k := nasbenchKernels[op]; k > 0 {
 				name := fmt.Sprintf("%s.vertices.%d.conv%dx%d", own.name, v, k, k)
-				convolve[op] = m.convNormReLU(name, "", 0, square(k, 1, 1), width, width)
+				windows[k] = m.convNormReLU(name, "", 0, square(k, 1, 1), width, width)
 			}
 		}
-		made.convolve = append(made.convolve, convolve)
+		made.windows = append(made.windows, windows)
 	}
 	made.join = own.output(made.widths)
 	return made
@@ -156,7 +156,7 @@ func (s *NASBenchMixture) Build(mode nn.Mode, batch int) (*MixturePass, error) {
 	p := newMixturePass(s.interior)
 	var err error
 	p.Pass, err = s.build(mode, batch, func(pass *Pass) *nn.Var {
-		return pass.inModules(s.stem, len(s.modules), func(i int, x *nn.Var) *nn.Var { return s.modules[i].on(p, pass.Graph, x) })
+		return pass.inModules(s.stem, len(s.modules), func(i int, x *nn.Var) *nn.Var { return s.modules[i].mix(p, pass.Graph, x) })
 	})
 	if err != nil {
 		return nil, err
@@ -176,9 +176,39 @@ func (s *NASBenchMixture) Build(mode nn.Mode, batch int) (*MixturePass, error) {
 	return p, p.Graph.PlanIn(s.arena)
 }
 
-// on adds the module's operators: all projections as one group, then the vertices in
+// Path is the graph of one architecture, planned: what the mixture with its Masks gives,
+// at the cost of what the architecture has. Its widths are the mixture's, so it is not
+// the architecture's own network.
+func (s *NASBenchMixture) Path(c *space.Cell, mode nn.Mode, batch int) (*Pass, error) {
+	if err := fitsInterior(c, s.interior); err != nil {
+		return nil, err
+	}
+	p, err := s.build(mode, batch, func(p *Pass) *nn.Var {
+		return p.inModules(s.stem, len(s.modules), func(i int, x *nn.Var) *nn.Var {
+			b := s.modules[i]
+			m := wire(c, 0, b.widths, b)
+			m.parts = b.widths
+			return m.on(p, x)
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, p.Graph.PlanIn(s.arena)
+}
+
+// A module's blocks are the convolutions of any cell in it.
+var _ convolutions = (*mixtureModule)(nil)
+
+func (b *mixtureModule) project(v, _ int) block { return b.input[v-1] }
+
+func (b *mixtureModule) convolve(v, k, _ int) block { return b.windows[v-1][k] }
+
+func (b *mixtureModule) output([]int) []block { return b.join }
+
+// mix adds the module's operators: all projections as one group, then the vertices in
 // order, then the output.
-func (b *mixtureModule) on(p *MixturePass, g *nn.Graph, x *nn.Var) *nn.Var {
+func (b *mixtureModule) mix(p *MixturePass, g *nn.Graph, x *nn.Var) *nn.Var {
 	projected, joined := b.projections(g, x)
 	var values []*nn.Var
 	for v, width := range b.widths {
@@ -203,7 +233,7 @@ func (b *mixtureModule) projections(g *nn.Graph, x *nn.Var) (vertices, output []
 	for _, all := range []struct {
 		blocks []block
 		to     *[]*nn.Var
-	}{{b.project, &vertices}, {b.join, &output}} {
+	}{{b.input, &vertices}, {b.join, &output}} {
 		for _, block := range all.blocks {
 			op := block.on(g, x)
 			group = append(group, op)
@@ -219,7 +249,7 @@ func (b *mixtureModule) vertex(p *MixturePass, g *nn.Graph, v int, x *nn.Var) *n
 	var group []nn.Op
 	var results []*nn.Var
 	for _, name := range nasbenchOperations {
-		if conv, ok := b.convolve[v][name]; ok {
+		if conv, ok := b.windows[v][nasbenchKernels[name]]; ok {
 			op := conv.on(g, x)
 			group, results = append(group, op), append(results, op.Out)
 			continue

@@ -146,12 +146,12 @@ func TestMasksOfAChain(t *testing.T) {
 		add := func(op *nn.Conv) *nn.Var { g.Add(op); return op.Out }
 		return p.inModules(s.stem, 3, func(i int, x *nn.Var) *nn.Var {
 			b := s.modules[i]
-			first := g.Pool(nn.Pool{X: add(b.project[0].on(g, x)), Max: true, Window: square(3, 1, 1)}, nil)
+			first := g.Pool(nn.Pool{X: add(b.input[0].on(g, x)), Max: true, Window: square(3, 1, 1)}, nil)
 			g.Add(first)
 			h, w := x.Values.H, x.Values.W
 			narrow := g.Sum(nn.Sum{Sources: []*nn.Var{first.Out}, Out: g.Value(5, h, w, b.widths[1])})
 			g.Add(narrow)
-			second := add(b.convolve[1][conv3x3].on(g, narrow.Out))
+			second := add(b.windows[1][3].on(g, narrow.Out))
 			whole, parts := g.Concat(5, h, w, b.widths)
 			g.Add(g.Sum(nn.Sum{Sources: []*nn.Var{first.Out}, Weights: []float32{0}, Out: parts[0]}))
 			g.Add(g.Sum(nn.Sum{Sources: []*nn.Var{second}, Out: parts[1]}))
@@ -171,6 +171,61 @@ func TestMasksOfAChain(t *testing.T) {
 	}
 	if _, err := s.Masks(residual(t)); err == nil || !strings.Contains(err.Error(), "supernet of 2") {
 		t.Errorf("masks of a larger cell: %v", err)
+	}
+}
+
+// A path has the loss of its masks, and their gradients of the weights that it has.
+func TestPathsOfAMixtureAreItsMasks(t *testing.T) {
+	dev := openCPU(t, 2)
+	for interior := 2; interior <= 5; interior++ {
+		s := smallMixture(t, dev, interior)
+		whole := mustMix(t, s, nn.Train, 5)
+		grads := func(p *Pass) map[string][]float32 {
+			all := map[string][]float32{}
+			loadNoise(t, p, 1)
+			mustRun(t, p)
+			for _, q := range s.Params() {
+				if q.Touched {
+					all[q.Name] = readMemory(dev, q.Grad)
+				}
+				dev.Zero(q.Grad, 0, q.Len())
+				q.Touched = false
+			}
+			return all
+		}
+		for _, c := range pathCells(t, interior) {
+			masks, err := s.Masks(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := whole.SetMixture(masks); err != nil {
+				t.Fatal(err)
+			}
+			want := grads(whole.Pass)
+			p, err := s.Path(c, nn.Train, 5)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := grads(p)
+			if math.Abs(p.Loss.Loss-whole.Loss.Loss) > 1e-6 {
+				t.Errorf("%v: the path's loss is %v, that of its masks %v", c, p.Loss.Loss, whole.Loss.Loss)
+			}
+			for name, all := range want {
+				for i, x := range all {
+					y := float32(0)
+					if got[name] != nil {
+						y = got[name][i]
+					}
+					if math.Abs(float64(x-y)) > 1e-5 {
+						t.Errorf("%v: gradient %d of %s is %v, of the masks %v", c, i, name, y, x)
+						break
+					}
+				}
+			}
+			if p.Graph.MultAdds() >= whole.Graph.MultAdds() {
+				t.Errorf("%v: a path costs as much as the mixture", c)
+			}
+		}
 	}
 }
 

@@ -53,9 +53,13 @@ func (g *Graph) Pool(p Pool, bn *BatchNorm) *Pool {
 	return &p
 }
 
-// Sum completes s; Out is like the first source unless given.
+// Sum completes s; Out is like the first source unless given. A sum of nothing, which
+// needs an Out, is zeros.
 func (g *Graph) Sum(s Sum) *Sum {
-	must(len(s.Sources) > 0, "sum of nothing")
+	if len(s.Sources) == 0 {
+		must(s.Out != nil && s.Weights == nil && !s.Add, "a sum of nothing sets an output that is given")
+		return &s
+	}
 	first := s.Sources[0].Values
 	s.Out = g.output(s.Out, first.N, first.H, first.W, first.Channels)
 	out := s.Out.Values

@@ -103,7 +103,7 @@ type Pool struct {
 
 // Sum writes, or with Add adds to Out, the sum of Weights[i] * Keep[i][n] * Sources[i]
 // over its sources in order; nil Weights are ones, nil Keep[i] are ones. A source of
-// more channels than Out gives its first ones.
+// more channels than Out gives its first ones. Without sources it is zeros.
 type Sum struct {
 	Sources  []*Var
 	Weights  []float32

@@ -57,8 +57,12 @@ func (j *sumJob) image(w *worker, chunk, image int) {
 			j.addGrad(w, i, image)
 		}
 	}
-	if !j.backward && j.narrow {
-		clearPadding(j.op.Out.Values, image)
+	switch t := j.op.Out.Values; {
+	case j.backward:
+	case len(j.op.Sources) == 0:
+		clearChannels(t, image, 0)
+	case j.narrow:
+		clearChannels(t, image, t.Channels.Count())
 	}
 }
 
@@ -131,12 +135,13 @@ func shared(o *nn.Sum, v *nn.Var) int {
 	return min(o.Out.Values.Channels.Padded(), v.Values.Channels.Padded())
 }
 
-func clearPadding(t *nn.Tensor, image int) {
+// clearChannels clears the channels of an image from one on, padding included.
+func clearChannels(t *nn.Tensor, image, first int) {
 	p := plane(t, image)
-	used, padded := t.Channels.Count(), t.Channels.Padded()
+	padded := t.Channels.Padded()
 	for r := range t.H {
 		for c := range t.W {
-			clear(p.Data[r*p.Row+c*p.Pix+used : r*p.Row+c*p.Pix+padded])
+			clear(p.Data[r*p.Row+c*p.Pix+first : r*p.Row+c*p.Pix+padded])
 		}
 	}
 }

@@ -339,4 +339,13 @@ func partCases(add func(string, func(*builder))) {
 		b.norms, bn.Mean, bn.Var = b.norms[:len(b.norms)-1], nil, nil
 		b.head(b.conv(withX(dense(b, square(1, 1, 0, 1), 5, 5), b.variable(3, 3, 3, 5), false), bn, true))
 	})
+	add("a concatenation with a part of zeros", func(b *builder) {
+		x := b.variable(3, 3, 4, 6)
+		whole, parts := b.g.Concat(3, 3, 4, []int{6, 5, 6})
+		b.parts[whole] = parts
+		b.sum(nn.Sum{Sources: []*nn.Var{x}, Out: parts[0]})
+		b.sum(nn.Sum{Out: parts[1]})
+		b.sum(nn.Sum{Sources: []*nn.Var{x}, Out: parts[2]})
+		b.head(b.conv(withX(dense(b, square(1, 1, 0, 1), 17, 8), whole, true), b.norm(8, false), false))
+	})
 }
