@@ -74,7 +74,7 @@ func (t *trainer) build(work string, batch int) (*net.Network, error) {
 	case "nasbench-path":
 		arch, err = space.ParseArch("nasbench101", []byte(pathCell))
 	default:
-		return nil, fmt.Errorf("no step is %q; there are darts-supernet, derived and nasbench-path", work)
+		return nil, fmt.Errorf("no step is %q; there are darts-supernet, derived, nasbench-path, enas-controller and nao-round", work)
 	}
 	if err != nil {
 		return nil, err
@@ -126,6 +126,23 @@ func (t *trainer) step() (seconds float64, err error) {
 	return time.Since(began).Seconds(), nil
 }
 
+func (t *trainer) about() map[string]any {
+	return map[string]any{"params": t.params, "device": t.dev.Name(), "planned_mb": t.pass.Graph.Bytes() >> 20}
+}
+
+// stepping is what serveSteps serves: steps, each with its seconds.
+type stepping interface {
+	step() (float64, error)
+	about() map[string]any
+}
+
+func newStepping(work string, threads, batch int) (stepping, error) {
+	if policyOf[work] != "" {
+		return newUpdater(work, threads)
+	}
+	return newTrainer(work, threads, batch)
+}
+
 // warmUp is as many steps as torch_nas.py takes before it is ready.
 const warmUp = 2
 
@@ -137,7 +154,7 @@ func serveSteps(args []string, in io.Reader, out io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	t, err := newTrainer(flags.Arg(0), *threads, *batch)
+	t, err := newStepping(flags.Arg(0), *threads, *batch)
 	if err != nil {
 		return err
 	}
@@ -147,7 +164,9 @@ func serveSteps(args []string, in io.Reader, out io.Writer) error {
 		}
 	}
 	say := json.NewEncoder(out)
-	if err := say.Encode(map[string]any{"ready": true, "params": t.params, "device": t.dev.Name(), "planned_mb": t.pass.Graph.Bytes() >> 20}); err != nil {
+	ready := t.about()
+	ready["ready"] = true
+	if err := say.Encode(ready); err != nil {
 		return err
 	}
 	steps := 0
