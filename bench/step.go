@@ -74,7 +74,7 @@ func (t *trainer) build(work string, batch int) (*net.Network, error) {
 	case "nasbench-path":
 		arch, err = space.ParseArch("nasbench101", []byte(pathCell))
 	default:
-		return nil, fmt.Errorf("no step is %q; there are darts-supernet, derived, nasbench-path, spos-step and rank-pool", work)
+		return nil, fmt.Errorf("no step is %q; there are darts-supernet, derived, nasbench-path, spos-step, rank-pool, enas-controller and nao-round", work)
 	}
 	if err != nil {
 		return nil, err
@@ -154,6 +154,9 @@ type steps interface {
 func newSteps(work string, threads, batch int) (steps, error) {
 	if pathWorks[work] > 0 {
 		return newPaths(work, threads)
+	}
+	if policyOf[work] != "" {
+		return newUpdater(work, threads)
 	}
 	return newTrainer(work, threads, batch)
 }

@@ -259,7 +259,7 @@ func TestNAOLearns(t *testing.T) {
 	l := newNAOLearner(shape, shape.initial(r), &naoAdam{rate: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, decay: 1e-4, clip: 5})
 	defer l.close()
 	var last map[string]float64
-	training := naoTraining{epochs: 150, batch: 100, copies: 4}
+	training := naoTraining{epochs: 60, batch: 100, copies: 4}
 	if err := l.train(context.Background(), form, training, e, r, func(v map[string]float64) { last = v }); err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +285,7 @@ func TestNAOLearns(t *testing.T) {
 func TestNAORounds(t *testing.T) {
 	s := fakeSpace{nodes: 5, ops: 3}
 	pools := func(cfg Config, epochs int) []int {
-		full := Config{"pool": 40, "proposals": 20, "random": 5, "hidden": 12, "predictor_epochs": 1, "expand": 1, "max_step": 10000}
+		full := Config{"pool": 40, "proposals": 4, "random": 5, "hidden": 12, "predictor_epochs": 150, "expand": 1}
 		for k, v := range cfg {
 			full[k] = v
 		}
@@ -304,12 +304,12 @@ func TestNAORounds(t *testing.T) {
 		epochs int
 		want   string
 	}{
-		{nil, 8, "[40 65 65 90 90 115 115 115]"},
-		{Config{"round_every": 3}, 6, "[40 40 65 65 65 65]"},
-		{nil, 3, "[65 90 90]"},
+		{nil, 8, "[40 49 49 58 58 67 67 67]"}, // rounds after epochs 2, 4 and 6
+		{Config{"round_every": 3}, 6, "[40 40 49 49 49 49]"},
+		{nil, 3, "[49 58 58]"},
 		{nil, 1, "[40]"},
 		{Config{"pool_update": "replace"}, 4, "[40 40 40 40]"},
-		{Config{"pool": 120, "pool_update": "discard"}, 4, "[125 125 125 125]"},
+		{Config{"pool": 120, "pool_update": "discard"}, 4, "[109 109 109 109]"},
 		{Config{"proposals": 0}, 4, "[45 50 55 55]"},
 	} {
 		if got := fmt.Sprint(pools(c.cfg, c.epochs)); got != c.want {
