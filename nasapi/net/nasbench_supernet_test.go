@@ -238,10 +238,7 @@ func TestPathsAreTheirCellsNetworks(t *testing.T) {
 	for interior := 2; interior <= 5; interior++ {
 		s := smallPaths(t, dev, interior)
 		for _, c := range pathCells(t, interior) {
-			for _, p := range s.Params() {
-				dev.Zero(p.Grad, 0, p.Len())
-				p.Touched = false
-			}
+			nn.ClearGradients(dev, s.Params())
 			path := mustPath(t, s, c, nn.Train, batch)
 			loadNoise(t, path, 1)
 			mustRun(t, path)
@@ -334,8 +331,8 @@ func TestGradientsOfPathsAdd(t *testing.T) {
 			for i, x := range readMemory(dev, p.Grad) {
 				want[p][i] += float64(x)
 			}
-			dev.Zero(p.Grad, 0, p.Len())
 		}
+		nn.ClearGradients(dev, s.Params())
 	}
 	for _, c := range cells {
 		run(c)

@@ -20,11 +20,16 @@
 // PyTorch, [ToPyTorch] the same network as a Python module that takes them;
 // [Network.State] and [Network.Restore] are for checkpoints.
 //
+// Three networks are for searches, whose architectures share their weights:
+// [NewNASBenchSupernet] runs one cell of NASBench-101 at a time, [NewNASBenchMixture]
+// all of them at once, weighed by a mixture, and [NewSupernet] all genotypes of DARTS.
+// Graphs that take turns may share their memory: nn.Arena.
+//
 // Only what reaches a loss is computed: an edge whose node nobody concatenates or
 // reads has its weights, but no operator, and is never trained (nor is it in PyTorch,
 // whose gradients of it are None).
 //
-// Start reading at darts.go and nasbench.go; layer.go has the blocks that they are
+// Start reading at darts.go and nasbench.go, and at mixing.go for mixtures; layer.go has the blocks that they are
 // made of.
 package net
 
