@@ -18,7 +18,8 @@ type Mixing interface {
 	// whatever it mixes by.
 	SetMixture(m [][]float64) error
 	// MixtureGrad is the loss's gradient with respect to the weights, after a backward
-	// pass.
+	// pass; a graph for evaluation has none. The pass has added to the gradients of the
+	// network's parameters, too: nn.ClearGradients drops those.
 	MixtureGrad() [][]float64
 }
 
@@ -104,8 +105,9 @@ func (m *mixer) MixtureGrad() [][]float64 {
 	grad := newMixture(m.shape)
 	for _, s := range m.shared {
 		for _, sum := range s.sums {
-			for i, p := range s.places {
-				grad[p.vector][p.at] += float64(sum.DWeights[i])
+			for i, d := range sum.DWeights {
+				p := s.places[i]
+				grad[p.vector][p.at] += float64(d)
 			}
 		}
 	}

@@ -87,9 +87,7 @@ func TestMasksMakeTheMixtureACell(t *testing.T) {
 		if err := p.SetMixture(masks); err != nil {
 			t.Fatal(err)
 		}
-		for _, q := range s.Params() {
-			dev.Zero(q.Grad, 0, q.Len())
-		}
+		nn.ClearGradients(dev, s.Params())
 		loadNoise(t, p.Pass, 1)
 		mustRun(t, p.Pass)
 		own := mustNew(t, dev, c, s.cfg)
@@ -188,9 +186,8 @@ func TestPathsOfAMixtureAreItsMasks(t *testing.T) {
 				if q.Touched {
 					all[q.Name] = readMemory(dev, q.Grad)
 				}
-				dev.Zero(q.Grad, 0, q.Len())
-				q.Touched = false
 			}
+			nn.ClearGradients(dev, s.Params())
 			return all
 		}
 		for _, c := range pathCells(t, interior) {

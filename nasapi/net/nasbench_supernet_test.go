@@ -238,10 +238,7 @@ func TestPathsAreTheirCellsNetworks(t *testing.T) {
 	for interior := 2; interior <= 5; interior++ {
 		s := smallPaths(t, dev, interior)
 		for _, c := range pathCells(t, interior) {
-			for _, p := range s.Params() {
-				dev.Zero(p.Grad, 0, p.Len())
-				p.Touched = false
-			}
+			nn.ClearGradients(dev, s.Params())
 			path := mustPath(t, s, c, nn.Train, batch)
 			loadNoise(t, path, 1)
 			mustRun(t, path)
@@ -334,8 +331,8 @@ func TestGradientsOfPathsAdd(t *testing.T) {
 			for i, x := range readMemory(dev, p.Grad) {
 				want[p][i] += float64(x)
 			}
-			dev.Zero(p.Grad, 0, p.Len())
 		}
+		nn.ClearGradients(dev, s.Params())
 	}
 	for _, c := range cells {
 		run(c)
@@ -523,4 +520,36 @@ func TestMemoryOfPathsIsBounded(t *testing.T) {
 		t.Errorf("the heap grew from %.0f to %.0f bytes in the second hundred paths", before, after)
 	}
 	runtime.KeepAlive(s)
+}
+
+// A state of weights alone, and the weights as a file, bring a supernet back.
+func TestSupernetsComeBack(t *testing.T) {
+	dev := openCPU(t, 1)
+	s := smallPaths(t, dev, 2)
+	loss := func(s *NASBenchSupernet) float64 {
+		p := mustPath(t, s, cellOf(t, "01 02 03 13 23", conv3x3, conv1x1), nn.Evaluate, 3)
+		loadNoise(t, p, 1)
+		mustRun(t, p)
+		return p.Loss.Loss
+	}
+	want := loss(s)
+	for name, bring := range map[string]func(to *NASBenchSupernet) error{
+		"state":   func(to *NASBenchSupernet) error { return to.Restore(s.State()) },
+		"weights": func(to *NASBenchSupernet) error { return to.SetWeights(s.Weights()) },
+	} {
+		other := smallPaths(t, dev, 2)
+		other.Initialise(12)
+		if loss(other) == want {
+			t.Fatal("another seed has the same loss")
+		}
+		if err := bring(other); err != nil {
+			t.Fatal(err)
+		}
+		if got := loss(other); got != want {
+			t.Errorf("%s: the loss is %v, was %v", name, got, want)
+		}
+	}
+	if err := smallPaths(t, dev, 3).Restore(s.State()); err == nil {
+		t.Error("the state of a supernet of other cells is taken")
+	}
 }

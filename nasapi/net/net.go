@@ -20,16 +20,18 @@
 // PyTorch, [ToPyTorch] the same network as a Python module that takes them;
 // [Network.State] and [Network.Restore] are for checkpoints.
 //
+// Four networks are for searches, whose architectures share their weights:
+// [NewNASBenchSupernet] runs one cell of NASBench-101 at a time, [NewNASBenchMixture]
+// all of them at once, weighed by a mixture, [NewSupernet] the genotypes of DARTS in
+// either way, and a [Child] those of ENAS and NAO one at a time. Path is the graph of one
+// architecture. Graphs that take turns may share their memory: nn.Arena.
+//
 // Only what reaches a loss is computed: an edge whose node nobody concatenates or
 // reads has its weights, but no operator, and is never trained (nor is it in PyTorch,
 // whose gradients of it are None).
 //
-// Networks whose weights many architectures share are [Supernet], of all operations of
-// the DARTS space at once or of a single path, and [Child], those of ENAS and NAO: their
-// Path is the Pass of one architecture.
-//
-// Start reading at darts.go and nasbench.go; layer.go has the blocks that they are
-// made of.
+// Start reading at darts.go and nasbench.go, and at mixing.go for mixtures; layer.go has
+// the blocks that they are made of.
 package net
 
 import (

@@ -42,7 +42,7 @@ func (g *Graph) claim() error {
 		return nil
 	}
 	a := g.plan.shared
-	if a.holder != nil {
+	if a.holder != nil && a.holder.plan.shared == a {
 		a.holder.place(nil) // so that memory that is too small can be collected
 	}
 	a.holder = nil

@@ -51,6 +51,16 @@ func TestGraphsTakeTurnsInAnArena(t *testing.T) {
 			t.Fatal("a value has no place")
 		}
 	}
+	// With memory of its own a graph takes no turn.
+	if err := small.Plan(); err != nil {
+		t.Fatal(err)
+	}
+	if err := large.claim(); err != nil {
+		t.Fatal(err)
+	}
+	if small.mustHoldArena() != nil || small.vars[0].Values.Mem == nil {
+		t.Error("a graph has lost its own memory")
+	}
 }
 
 func TestArenasRefuse(t *testing.T) {

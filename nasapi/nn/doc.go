@@ -22,6 +22,9 @@
 // it, so they cost no pass over memory; what lies between a block's input and its
 // stored output is recomputed in the backward pass.
 //
+// Graphs that run one after another, such as the paths of a supernet, may be planned in
+// one [Arena].
+//
 // # Determinism
 //
 // The same graph, weights and inputs give the same bits on any number of threads and

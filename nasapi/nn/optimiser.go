@@ -71,13 +71,19 @@ func (o *Optimiser) Step(dev Device, rate float64) (StepReport, error) {
 	}
 	dev.Update(o.Rule, updates)
 	o.steps = steps
-	for _, p := range moved {
+	ClearGradients(dev, moved)
+	return StepReport{norm}, nil
+}
+
+// ClearGradients drops what backward passes added since the last step, as a step does
+// itself: after a pass that was made for a mixture's gradient alone.
+func ClearGradients(dev Device, params []*Param) {
+	for _, p := range params {
 		if p.Touched {
 			dev.Zero(p.Grad, 0, p.Len())
 			p.Touched = false
 		}
 	}
-	return StepReport{norm}, nil
 }
 
 // power is b^n by squaring, with the same roundings everywhere.

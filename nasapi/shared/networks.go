@@ -104,8 +104,7 @@ func (n *dartsNet) mix(mode nn.Mode, batch int) (net.Mixing, error) {
 	})
 }
 
-// nasbenchMixture is the mixture of DARTS and FBNet over NASBench-101's cells. One
-// architecture of it is the mixture whose weights are 1 for what it has, and 0.
+// nasbenchMixture is the mixture of DARTS and FBNet over NASBench-101's cells.
 type nasbenchMixture struct {
 	*net.NASBenchMixture
 	mixed mixtures
@@ -116,15 +115,7 @@ func (n *nasbenchMixture) path(a space.Arch, mode nn.Mode, batch int) (*net.Pass
 	if !ok {
 		return nil, refusePath(a, "cells of NASBench-101")
 	}
-	masks, err := n.Masks(cell)
-	if err != nil {
-		return nil, err
-	}
-	m, err := n.mix(mode, batch)
-	if err != nil {
-		return nil, err
-	}
-	return m.Base(), m.SetMixture(masks)
+	return n.Path(cell, mode, batch)
 }
 
 func (n *nasbenchMixture) mix(mode nn.Mode, batch int) (net.Mixing, error) {

@@ -15,9 +15,7 @@ const PaperPreset = "paper"
 
 // preset is how much smaller than published a protocol is made.
 type preset struct {
-	name  string
-	takes string // on a core like that of a current server, NASBench-101 with 4 vertices
-
+	name               string
 	epochs             int
 	nasbench, cells    int // channels of a NASBench-101 stem; of cells of the DARTS family
 	batch              int // at most
@@ -25,12 +23,13 @@ type preset struct {
 	rankImages, points int // validation images of a ranking; rankings in all
 }
 
-// presets are in the order of their cost. The names say about how long a seed takes on
-// one core; what it really takes is measured before anything is submitted.
+// presets are in the order of their cost. The names say about how long a seed of SPOS
+// takes on one core in NASBench-101 with 4 vertices (4 minutes measured); what a search
+// really takes is measured before it is submitted.
 var presets = []preset{
-	{name: "minutes", takes: "about ten minutes", epochs: 12, nasbench: 16, cells: 8, batch: 64, trainN: 20_000, validN: 5_000, rankImages: 1_000, points: 6},
-	{name: "hour", takes: "about an hour", epochs: 50, nasbench: 16, cells: 12, batch: 64, rankImages: 2_000, points: 10},
-	{name: "day", takes: "about a day", epochs: 150, nasbench: 48, cells: 16, batch: 96, rankImages: 5_000, points: 15},
+	{name: "minutes", epochs: 16, nasbench: 16, cells: 8, batch: 32, trainN: 5_000, validN: 2_000, rankImages: 300, points: 8},
+	{name: "hour", epochs: 50, nasbench: 16, cells: 12, batch: 64, rankImages: 1_000, points: 10},
+	{name: "day", epochs: 150, nasbench: 32, cells: 16, batch: 96, rankImages: 5_000, points: 15},
 }
 
 // Presets lists the names, the published protocol first.

@@ -57,6 +57,7 @@ func Pool(sp space.Space, n int) []space.Arch {
 // rank is the rankings of a save point.
 func (t *Trainer) rank(ctx context.Context, s policy.Sharer, at policy.Moment) ([]Ranking, error) {
 	var all []Ranking
+	known := map[string]policy.Accuracy{} // of this moment, by hash: pools overlap
 	add := func(pool string, archs []space.Arch, of func(space.Arch) (policy.Accuracy, error)) error {
 		if len(archs) < 2 {
 			return nil
@@ -79,7 +80,15 @@ func (t *Trainer) rank(ctx context.Context, s policy.Sharer, at policy.Moment) (
 		}
 		return t.Ranked(r)
 	}
-	plain := func(a space.Arch) (policy.Accuracy, error) { return t.Evaluate(ctx, a, t.Config.RankImages) }
+	plain := func(a space.Arch) (policy.Accuracy, error) {
+		hash := a.Hash()
+		if got, ok := known[hash]; ok {
+			return got, nil
+		}
+		got, err := t.Evaluate(ctx, a, t.Config.RankImages)
+		known[hash] = got
+		return got, err
+	}
 	if err := add(FixedPool, t.fixed, plain); err != nil {
 		return nil, err
 	}

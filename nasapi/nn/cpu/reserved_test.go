@@ -33,6 +33,29 @@ func TestReservedMemoryIsEnough(t *testing.T) {
 			}
 			return built(net.New(d, arch, net.Config{Channels: 16}))
 		},
+		"path of a supernet": func(d *Device) (*net.Network, *net.Pass, error) {
+			arch, err := space.ParseArch("nasbench101", cell)
+			if err != nil {
+				return nil, nil, err
+			}
+			s, err := net.NewNASBenchSupernet(d, 5, net.Config{Channels: 16})
+			if err != nil {
+				return nil, nil, err
+			}
+			p, err := s.Path(arch.(*space.Cell), nn.Train, 6)
+			return s.Network, p, err
+		},
+		"mixture of NASBench-101": func(d *Device) (*net.Network, *net.Pass, error) {
+			s, err := net.NewNASBenchMixture(d, 5, net.Config{Channels: 16})
+			if err != nil {
+				return nil, nil, err
+			}
+			p, err := s.Build(nn.Train, 6)
+			if err != nil {
+				return nil, nil, err
+			}
+			return s.Network, p.Pass, nil
+		},
 		"search network": func(d *Device) (*net.Network, *net.Pass, error) {
 			s, err := net.NewSupernet(d, net.Config{Channels: 8, Cells: 4})
 			if err != nil {
@@ -57,6 +80,10 @@ func TestReservedMemoryIsEnough(t *testing.T) {
 			}
 			n.Initialise(1)
 			if err := pass.Graph.Plan(); err != nil {
+				t.Fatal(err)
+			}
+			in := pass.Input.Values
+			if err := pass.Graph.SetInput(pass.Input, make([]float32, in.N*in.Image())); err != nil {
 				t.Fatal(err)
 			}
 			if err := pass.SetLabels(make([]int32, pass.Batch())); err != nil {
