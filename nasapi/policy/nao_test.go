@@ -360,3 +360,14 @@ func TestNAODrawsByParameters(t *testing.T) {
 		}
 	}
 }
+
+// The form of the cells of DARTS: pairs are read together, copies are swapped.
+func TestNAOWithTwoInputsANode(t *testing.T) {
+	s := twoCells{pairSpace{fakeSpace{nodes: 2, ops: 3}}}
+	best := fakeArch{0, 1, 1, 0, 2, 1, 0, 2, 1, 1, 0, 0, 2, 2, 1, 0}
+	f := &fakeWeights{epochs: 4, steps: 2, batches: 2, accuracy: matches(best)}
+	r := shareSearch(t, "nao", Config{"pool": 60, "proposals": 20, "random": 10, "predictor_epochs": 20, "expand": 3, "final": 10, "hidden": 24}, s, f)
+	if r.err != nil || len(r.hashes) != 10 || len(r.events) != 6 {
+		t.Errorf("%d evaluated, events %v, %v", len(r.hashes), r.events, r.err)
+	}
+}
