@@ -11,8 +11,12 @@
 // Errors against the exact result are below 1 ulp for Exp and Log and below
 // 3 ulp for Tanh and Sigmoid. Special values are those of package math.
 //
-// Callers that sum products must wrap each product themselves, or use Dot and
-// Axpy, which fix the order of the sum too.
+// Callers that sum products must wrap each product themselves, or use Dot,
+// Axpy and AddProduct, which fix the order of the sum too.
+//
+// For networks there is single precision: Tanh32 and Sigmoid32, Tanhs and
+// Sigmoids of many numbers at once, and matrix products. Those have AVX2 twins
+// of the same bits (asm writes them; go generate).
 package detmath
 
 import "math"

@@ -164,7 +164,7 @@ var smallShare = map[string]Config{
 func TestSharersFindTheBestArchitecture(t *testing.T) {
 	best := fakeArch{0, 1, 1, 0, 0, 1, 2, 0} // of the operations that ENAS is biased to
 	for name, cfg := range map[string]Config{
-		"nao":  {"pool": 150, "proposals": 30, "random": 0, "predictor_epochs": 100, "expand": 4, "hidden": 24},
+		"nao":  {"pool": 150, "proposals": 30, "random": 0, "predictor_epochs": 60, "expand": 4, "hidden": 16},
 		"enas": {"controller_steps": 400, "hidden": 16, "final_samples": 50, "pool": 50},
 	} {
 		s := fakeSpace{nodes: 4, ops: 3}

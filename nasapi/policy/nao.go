@@ -44,7 +44,9 @@ on all: the best of those is chosen.
 
 as_published turns the operations of proposals back with the published code's
 offset, which is one too large: every proposal has its operations rotated, the
-first becomes the last.`,
+first becomes the last. What that costs, with NASBench-101's test accuracies as
+scores (seven vertices, seed 1268, 300 epochs of the predictor): the pool's mean is
+.905, that of a round's proposals .930, and as published .910.`,
 	Source: "Luo, Tian, Qin, Chen, Liu, Neural Architecture Optimization, NeurIPS 2018; settings of Yu et al., ICLR 2020",
 	Params: []Param{
 		{Name: "pool", Default: 600, Min: 2, Max: 1e5, Doc: "random sequences to begin with"},

@@ -105,7 +105,7 @@ func (s *naoShape) initial(r *rng.Stream) []float32 {
 		bound := 1 / math.Sqrt(float64(inputs))
 		for _, x := range lists {
 			for i := range x {
-				x[i] = float32(float64((2*r.Float64() - 1) * bound))
+				x[i] = float32(float64((float64(2*r.Float64()) - 1) * bound))
 			}
 		}
 	}
@@ -127,7 +127,7 @@ func (s *naoShape) initial(r *rng.Stream) []float32 {
 // normal draws from the normal distribution, by Marsaglia's polar method.
 func normal(r *rng.Stream) float64 {
 	for {
-		x, y := 2*r.Float64()-1, 2*r.Float64()-1
+		x, y := float64(2*r.Float64())-1, float64(2*r.Float64())-1
 		if q := float64(x*x) + float64(y*y); q > 0 && q < 1 {
 			return x * math.Sqrt(float64(-2*detmath.Log(q))/q)
 		}

@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"testing"
@@ -281,39 +282,52 @@ func TestNAOLearns(t *testing.T) {
 	}
 }
 
-// Rounds, pools and what is evaluated.
+// Rounds come after the epochs that they should, and the pool becomes what pool_update
+// says; how many proposals are new is in the log.
 func TestNAORounds(t *testing.T) {
-	s := fakeSpace{nodes: 5, ops: 3}
-	pools := func(cfg Config, epochs int) []int {
-		full := Config{"pool": 40, "proposals": 4, "random": 5, "hidden": 12, "predictor_epochs": 150, "expand": 1}
-		for k, v := range cfg {
-			full[k] = v
-		}
-		f := &fakeWeights{epochs: epochs, steps: 1, batches: 4, accuracy: matches(fakeArch{0, 2, 1, 0, 0, 1, 2, 2, 0, 1})}
-		r := shareSearch(t, "nao", full, s, f)
-		if r.err != nil {
-			t.Fatal(r.err)
-		}
-		if want := min(100, f.pools[len(f.pools)-1]); len(r.hashes) != want {
-			t.Errorf("%v: %d architectures evaluated, want %d", cfg, len(r.hashes), want)
-		}
-		return f.pools
-	}
+	const pool, random = 40, 5
+	keep := func(before, new int) int { return before + new + random }
 	for _, c := range []struct {
 		cfg    Config
 		epochs int
-		want   string
+		rounds []int // epochs before each
+		after  func(before, new int) int
 	}{
-		{nil, 8, "[40 49 49 58 58 67 67 67]"}, // rounds after epochs 2, 4 and 6
-		{Config{"round_every": 3}, 6, "[40 40 49 49 49 49]"},
-		{nil, 3, "[49 58 58]"},
-		{nil, 1, "[40]"},
-		{Config{"pool_update": "replace"}, 4, "[40 40 40 40]"},
-		{Config{"pool": 120, "pool_update": "discard"}, 4, "[109 109 109 109]"},
-		{Config{"proposals": 0}, 4, "[45 50 55 55]"},
+		{nil, 8, []int{2, 4, 6}, keep},
+		{Config{"round_every": 3}, 6, []int{3}, keep},
+		{nil, 3, []int{1, 2}, keep}, // three quarters are 2 too
+		{nil, 1, nil, keep},
+		{Config{"pool_update": "replace"}, 4, []int{1, 2, 3}, func(before, new int) int { return before }},
+		{Config{"pool": 120, "pool_update": "discard"}, 4, []int{1, 2, 3}, func(before, new int) int { return naoBest + new + random }},
+		{Config{"proposals": 0}, 4, []int{1, 2, 3}, func(before, new int) int { return before + random }},
 	} {
-		if got := fmt.Sprint(pools(c.cfg, c.epochs)); got != c.want {
-			t.Errorf("%v over %d epochs: pools %s, want %s", c.cfg, c.epochs, got, c.want)
+		cfg := Config{"pool": pool, "proposals": 4, "random": random, "hidden": 12, "predictor_epochs": 20, "expand": 1}
+		maps.Copy(cfg, c.cfg)
+		f := &fakeWeights{epochs: c.epochs, steps: 1, batches: 4, accuracy: matches(fakeArch{0, 2, 1, 0, 0, 1, 2, 2, 0, 1})}
+		r := shareSearch(t, "nao", cfg, fakeSpace{nodes: 5, ops: 3}, f)
+		if r.err != nil {
+			t.Fatal(r.err)
+		}
+		var fresh []int
+		for _, e := range r.events {
+			var best, n float64
+			if _, err := fmt.Sscanf(e, "proposalsmap[best:%f new:%f", &best, &n); err == nil {
+				fresh = append(fresh, int(n))
+			}
+		}
+		var want []int
+		size := cfg["pool"].(int)
+		for epoch := 1; epoch <= c.epochs; epoch++ {
+			if i := slices.Index(c.rounds, epoch); i >= 0 && i < len(fresh) {
+				size = c.after(size, fresh[i])
+			}
+			want = append(want, size)
+		}
+		if len(fresh) != len(c.rounds) || !slices.Equal(f.pools, want) {
+			t.Errorf("%v over %d epochs: pools %v, want %v with %v proposals", c.cfg, c.epochs, f.pools, want, fresh)
+		}
+		if len(r.hashes) != min(100, size) {
+			t.Errorf("%v: %d architectures evaluated, want %d", c.cfg, len(r.hashes), min(100, size))
 		}
 	}
 }
@@ -344,5 +358,16 @@ func TestNAODrawsByParameters(t *testing.T) {
 		if math.Abs(counts[hash]/n-want) > 0.02 {
 			t.Errorf("%s was drawn in %v of all, want %v", hash, counts[hash]/n, want)
 		}
+	}
+}
+
+// The form of the cells of DARTS: pairs are read together, copies are swapped.
+func TestNAOWithTwoInputsANode(t *testing.T) {
+	s := twoCells{pairSpace{fakeSpace{nodes: 2, ops: 3}}}
+	best := fakeArch{0, 1, 1, 0, 2, 1, 0, 2, 1, 1, 0, 0, 2, 2, 1, 0}
+	f := &fakeWeights{epochs: 4, steps: 2, batches: 2, accuracy: matches(best)}
+	r := shareSearch(t, "nao", Config{"pool": 60, "proposals": 20, "random": 10, "predictor_epochs": 20, "expand": 3, "final": 10, "hidden": 24}, s, f)
+	if r.err != nil || len(r.hashes) != 10 || len(r.events) != 6 {
+		t.Errorf("%d evaluated, events %v, %v", len(r.hashes), r.events, r.err)
 	}
 }

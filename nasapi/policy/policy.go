@@ -13,7 +13,12 @@
 //
 // ENAS takes several files: layout.go orders the choices of a space's encoding,
 // controller.go is the forward pass, controller_grad.go its gradient, op.go
-// both as Gorgonia operations, adam.go the solver and enas.go the search.
+// both as Gorgonia operations, adam.go the solver and enas.go the search;
+// enas_shared.go is the search with shared weights. NAO likewise: nao_form.go
+// makes tokens of sequences, nao_model.go and nao_grad.go are the passes over
+// some rows and nao_batch.go over a batch, nao_op.go and nao_learner.go
+// Gorgonia's side, nao_train.go the training, nao_decode.go the way to new
+// sequences and nao.go the search.
 //
 // Policies that train weights which architectures share speak to a supernet through
 // shared.go. uniform.go is what SPOS (spos.go, spos_evolution.go), FairNAS and random
