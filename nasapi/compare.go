@@ -258,6 +258,7 @@ func (c *Comparison) value(a space.Arch) (float64, error) {
 }
 
 func (c *Comparison) checkBudgets() error {
+	c.noteTraining()
 	var first *Group
 	for i := range c.groups {
 		g := &c.groups[i]
@@ -276,6 +277,20 @@ func (c *Comparison) checkBudgets() error {
 		}
 	}
 	return nil
+}
+
+// noteTraining says where searches with shared weights were not trained alike: policies
+// have protocols of their own, so this is no error.
+func (c *Comparison) noteTraining() {
+	protocols := map[string]bool{}
+	for _, g := range c.groups {
+		if g.Objective != nil && g.Objective.Kind == objective.SharedWeights {
+			protocols[g.Objective.Protocol] = true
+		}
+	}
+	if len(protocols) > 1 {
+		c.note("UNEQUAL TRAINING: the searches trained their shared weights by different protocols, which each group's line has.")
+	}
 }
 
 func (c *Comparison) note(text string) {

@@ -552,13 +552,21 @@ the same pool. It answers as things stand: seeds that are running have what they
 				}
 				searches = append(searches, s.search)
 			}
-			ev, err := nasapi.EvaluateRankings(searches, pool)
+			v, err := newRankings(e, searches, pool)
 			if err != nil {
 				return nil, c.Errorf("%w", err)
 			}
-			return &rankingsValue{unhashable: unhashable{"rankings"}, env: e, ev: ev}, nil
+			return v, nil
 		},
 	}}
+}
+
+func newRankings(e *Env, searches []*nasapi.Search, pool string) (*rankingsValue, error) {
+	ev, err := nasapi.EvaluateRankings(searches, pool)
+	if err != nil {
+		return nil, err
+	}
+	return &rankingsValue{unhashable: unhashable{"rankings"}, env: e, ev: ev}, nil
 }
 
 func poolNames() []string { return []string{shared.FixedPool, shared.OwnPool, shared.FineTuned} }

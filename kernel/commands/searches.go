@@ -17,6 +17,7 @@ import (
 	"evalnas/nasapi"
 	"evalnas/nasapi/jobs"
 	"evalnas/nasapi/policy"
+	"evalnas/nasapi/shared"
 	"evalnas/nasapi/space"
 )
 
@@ -86,6 +87,9 @@ var searchAttrs = attrTable[*searchValue]{
 	{"values", "dict of seed to the objective's value of the selected architecture, in seed order; an error while seeds are unfinished", (*searchValue).values},
 	{"traces", "dict of seed to the list of (evaluations, value) at which the incumbent changed; an error while seeds are unfinished", (*searchValue).traces},
 	{"errors", "dict of seed to what failed, empty if nothing did", (*searchValue).errors},
+	{"rankings", "with shared weights: what rankings(...) says of this search alone", func(s *searchValue) (lib.Value, error) {
+		return newRankings(s.env, []*nasapi.Search{s.search}, shared.FixedPool)
+	}},
 	{"provenance", provenanceDoc, func(s *searchValue) (lib.Value, error) { return provenance(s.search.Jobs()) }},
 	{"jobs", "list of the ids of its jobs, in seed order", func(s *searchValue) (lib.Value, error) {
 		var ids []string
