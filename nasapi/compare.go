@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"evalnas/nasapi/jobs"
 	"evalnas/nasapi/objective"
@@ -277,6 +278,18 @@ func (c *Comparison) checkBudgets() error {
 		}
 	}
 	return nil
+}
+
+// Reduced says which groups were searched with less than a published protocol, "" where
+// none was.
+func (c *Comparison) Reduced() string {
+	var texts []string
+	for _, g := range c.groups {
+		if g.Reduced != "" && !slices.Contains(texts, g.Reduced) {
+			texts = append(texts, g.Reduced)
+		}
+	}
+	return strings.Join(texts, "; ")
 }
 
 // noteTraining says where searches with shared weights were not trained alike: policies

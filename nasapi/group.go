@@ -34,6 +34,9 @@ type Group struct {
 	Oracle    bool            // guided by a test column
 	Space     space.Space     // nil if not known
 	Runs      []GroupRun
+	// Reduced says what of the protocol of shared weights is less than what was
+	// published; "" where nothing is.
+	Reduced string
 
 	guide   string // what guided it, in words, where Objective is not known
 	ofSpace bool   // Space was searched or drawn from; else it only has the architectures
@@ -75,6 +78,12 @@ func GroupOfSearch(s *Search) Group {
 			{"budget", fmt.Sprint(cfg.Budget)},
 			{"space", s.Space.String()},
 		},
+	}
+	if cfg.Shared != nil {
+		g.details = append(g.details, detail{"protocol", cfg.Shared.Protocol.String()})
+		if cfg.Shared.Protocol.Reduced() {
+			g.Reduced = cfg.Shared.String()
+		}
 	}
 	for _, k := range sortedKeys(cfg.Params) {
 		g.details = append(g.details, detail{k, fmt.Sprint(cfg.Params[k])})

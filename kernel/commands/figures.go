@@ -162,6 +162,7 @@ func versusFigure(c *nasapi.Comparison) (*plotting.Figure, error) {
 	if coincide(c) {
 		data.Caption = "Seeds with equal results share a point"
 	}
+	data.Caption = withReduced(c, data.Caption)
 	if c.Oracle {
 		data.Watermark = oracleWatermark
 	}
@@ -224,10 +225,23 @@ func anytimeFigure(c *nasapi.Comparison) (*plotting.Figure, error) {
 			data.Caption = "The incumbent is the best so far by the search's own objective, its value that of the final evaluation: so a curve may fall"
 		}
 	}
+	data.Caption = withReduced(c, data.Caption)
 	if c.Oracle {
 		data.Watermark = oracleWatermark
 	}
 	return plotting.Anytime(data)
+}
+
+// withReduced adds to a caption which protocols were smaller than published.
+func withReduced(c *nasapi.Comparison, caption string) string {
+	reduced := c.Reduced()
+	switch {
+	case reduced == "":
+		return caption
+	case caption == "":
+		return "Shared weights: " + reduced
+	}
+	return caption + ". Shared weights: " + reduced
 }
 
 func metricLabel(metric, unit string) string {

@@ -19,6 +19,10 @@ import (
 // refresh is how often live tables look for news: at most four times a second.
 const refresh = 250 * time.Millisecond
 
+// displayRate is how many bytes a second one display sends at most: servers cut off more
+// than a megabyte from all.
+const displayRate = 100 << 10
+
 // work is what a cell starts and what goes on outside the kernel: a search or a
 // training.
 type work interface {
@@ -121,6 +125,9 @@ func (t *liveTable) send(always bool) error {
 		return err
 	}
 	text := b.Data["text/html"].(string)
+	if due := began.Add(time.Duration(len(text)) * time.Second / displayRate); due.After(t.due) {
+		t.due = due
+	}
 	if always || text != t.last {
 		t.out.UpdateDisplay(b, t.id)
 		t.last = text

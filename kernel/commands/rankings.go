@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"encoding/base64"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -571,12 +572,64 @@ func newRankings(e *Env, searches []*nasapi.Search, pool string) (*rankingsValue
 
 func poolNames() []string { return []string{shared.FixedPool, shared.OwnPool, shared.FineTuned} }
 
-// liveRankings is what a search's table shows below it while it runs: tau against steps,
-// or nothing where there is no truth or nothing was ranked.
-func liveRankings(s *nasapi.Search) (*plotting.Figure, error) {
+// liveRankings is what a search's table shows below it, also while it runs: tau against
+// steps, and folded away the other figures of its last rankings. It is nothing where there
+// is no truth or nothing was ranked.
+func liveRankings(s *nasapi.Search) (markup, text string, err error) {
 	ev, err := nasapi.EvaluateRankings([]*nasapi.Search{s}, shared.FixedPool)
 	if err != nil || ev.PoolSize == 0 {
-		return nil, nil // a space without a table, which rankings(...) says
+		return "", "", nil // a space without a table, which rankings(...) says
 	}
-	return tauFigure(ev)
+	tau, err := tauFigure(ev)
+	if err != nil || tau == nil {
+		return "", "", err
+	}
+	open, err := imageOf("tau against steps", tau)
+	if err != nil {
+		return "", "", err
+	}
+	var folded strings.Builder
+	for _, f := range []struct {
+		name string
+		make func() (*plotting.Figure, error)
+	}{
+		{"rank change", func() (*plotting.Figure, error) { return firstRankChange(ev) }},
+		{"ranking disorder", func() (*plotting.Figure, error) { return disorderFigure(ev) }},
+		{"weight sharing summary", func() (*plotting.Figure, error) { return summaryFigure(ev) }},
+	} {
+		fig, err := f.make()
+		if err != nil {
+			return "", "", err
+		}
+		if fig == nil {
+			continue
+		}
+		image, err := imageOf(f.name, fig)
+		if err != nil {
+			return "", "", err
+		}
+		folded.WriteString(image)
+	}
+	return open + "<details><summary>Ranks at each save point, against the truth, and accuracies</summary>" + folded.String() + "</details>", "\n" + tau.Description(), nil
+}
+
+// imageOf is a figure as an image of a page: two SVG documents in one would share their ids.
+func imageOf(name string, fig *plotting.Figure) (string, error) {
+	svg, err := fig.SVG()
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf(`<img alt="%s" style="max-width:100%%" src="data:image/svg+xml;base64,%s">`, name, base64.StdEncoding.EncodeToString(svg)), nil
+}
+
+// firstRankChange is that of the first seed that has rankings.
+func firstRankChange(ev *nasapi.RankingEvaluation) (*plotting.Figure, error) {
+	for i, name := range policyLabels(ev) {
+		for k := range ev.Policies[i].Seeds {
+			if s := &ev.Policies[i].Seeds[k]; len(s.Points) > 0 {
+				return rankChangeFigure(ev, name, s)
+			}
+		}
+	}
+	return nil, nil
 }

@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"encoding/base64"
 	"fmt"
 	"maps"
 	"slices"
@@ -146,16 +145,11 @@ func sharingBundle(s *nasapi.Search, t *tableView, final bool) (*kernel.Bundle, 
 	if s.Config.Shared.Data.Synthetic != nil {
 		t.note("SYNTHETIC images: these accuracies say nothing about real ones.")
 	}
-	fig, err := liveRankings(s)
-	if err != nil || fig == nil {
-		return t.bundle(), final, err
-	}
-	svg, err := fig.SVG()
+	figures, words, err := liveRankings(s)
 	if err != nil {
 		return nil, false, err
 	}
-	markup := fmt.Sprintf(`%s<img alt="tau against steps" style="max-width:100%%" src="data:image/svg+xml;base64,%s">`, t.html(), base64.StdEncoding.EncodeToString(svg))
-	return htmlBundle(markup, t.text()+"\n"+fig.Description()), final, nil
+	return htmlBundle(t.html()+figures, t.text()+words), final, nil
 }
 
 // debugSharing trains a few batches of one seed's supernet in the cell, and ranks a few

@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -170,12 +169,11 @@ func (t *trainingValue) render() (*kernel.Bundle, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	svg, err := fig.SVG()
+	image, err := imageOf("training curves", fig)
 	if err != nil {
 		return nil, false, err
 	}
-	markup := fmt.Sprintf(`%s<img alt="training curves" style="max-width:100%%" src="data:image/svg+xml;base64,%s">`, view.html(), base64.StdEncoding.EncodeToString(svg))
-	return htmlBundle(markup, view.text()+"\n"+fig.Description()), final, nil
+	return htmlBundle(view.html()+image, view.text()+"\n"+fig.Description()), final, nil
 }
 
 func trainingTable(t *trainingValue, runs []nasapi.TrainedRun, statuses []jobs.Status, final bool) *tableView {
