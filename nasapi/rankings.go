@@ -36,8 +36,10 @@ type RankingEvaluation struct {
 	// the table inside has one repeat.
 	NoiseCeiling string `json:"noise_ceiling"`
 
-	hashes []string  // of the fixed pool
-	truth  []float64 // of its architectures
+	// Hashes are the architectures of the fixed pool, in the order of the accuracies,
+	// TrueValues what they reach by training alone.
+	Hashes     []string  `json:"hashes"`
+	TrueValues []float64 `json:"true_values"`
 }
 
 // PolicyRanking is one search of a RankingEvaluation.
@@ -77,11 +79,6 @@ func (s *SeedRanking) Last() *RankingPoint {
 	}
 	return &s.Points[len(s.Points)-1]
 }
-
-// Hashes are the architectures of the fixed pool, TrueValues their accuracies under the
-// truth.
-func (e *RankingEvaluation) Hashes() []string      { return e.hashes }
-func (e *RankingEvaluation) TrueValues() []float64 { return e.truth }
 
 // JSON is the whole evaluation.
 func (e *RankingEvaluation) JSON() ([]byte, error) { return json.MarshalIndent(e, "", " ") }
@@ -160,18 +157,18 @@ func (e *RankingEvaluation) baselines(s *Search, ranking *stats.Ranking) error {
 	pool := shared.Pool(s.Space, s.Config.Shared.Protocol.Pool)
 	params, flops := make([]float64, len(pool)), make([]float64, len(pool))
 	for i, a := range pool {
-		e.hashes = append(e.hashes, a.Hash())
+		e.Hashes = append(e.Hashes, a.Hash())
 		params[i], flops[i] = float64(a.Params()), float64(a.FLOPs())
 	}
 	e.PoolSize = len(pool)
 	var err error
-	if e.truth, err = TruthOf(s.Space, e.hashes); err != nil || len(pool) == 0 {
+	if e.TrueValues, err = TruthOf(s.Space, e.Hashes); err != nil || len(pool) == 0 {
 		return err
 	}
-	if e.Params, err = stats.Agree(params, e.truth, ranking); err != nil {
+	if e.Params, err = stats.Agree(params, e.TrueValues, ranking); err != nil {
 		return err
 	}
-	e.FLOPs, err = stats.Agree(flops, e.truth, ranking)
+	e.FLOPs, err = stats.Agree(flops, e.TrueValues, ranking)
 	return err
 }
 
@@ -228,7 +225,7 @@ func (p *PolicyRanking) summarise(last []float64) error {
 
 // point evaluates one ranking.
 func (e *RankingEvaluation) point(sp space.Space, r shared.Ranking, ranking *stats.Ranking) (RankingPoint, error) {
-	truth := e.truth
+	truth := e.TrueValues
 	if r.Hashes != nil {
 		var err error
 		if truth, err = TruthOf(sp, r.Hashes); err != nil {

@@ -361,7 +361,7 @@ func disorderFigure(ev *nasapi.RankingEvaluation) (*plotting.Figure, error) {
 			if at == nil || at.Hashes != nil || len(data.Panels) == mostPanels {
 				continue
 			}
-			d, err := stats.RankDisorder(at.Accuracy, ev.TrueValues())
+			d, err := stats.RankDisorder(at.Accuracy, ev.TrueValues)
 			if err != nil {
 				return nil, err
 			}
@@ -381,8 +381,8 @@ func summaryFigure(ev *nasapi.RankingEvaluation) (*plotting.Figure, error) {
 			Title: "True accuracy and accuracy with shared weights", Subtitle: fmt.Sprintf("%s on %s, fixed pool, mean and spread over seeds", name, ev.Space),
 			Metric: "test accuracy alone (%), 108 epochs", SharedMetric: "validation accuracy with shared weights (%)", Scale: 100, Watermark: reducedText(ev), Place: i,
 		}
-		for k, hash := range ev.Hashes() {
-			data.Architectures = append(data.Architectures, plotting.SharedAccuracy{Name: shortHash(hash), True: ev.TrueValues()[k]})
+		for k, hash := range ev.Hashes {
+			data.Architectures = append(data.Architectures, plotting.SharedAccuracy{Name: shortHash(hash), True: ev.TrueValues[k]})
 		}
 		some := false
 		for s := range ev.Policies[i].Seeds {
@@ -440,11 +440,11 @@ func rankChangeFigure(ev *nasapi.RankingEvaluation, name string, s *nasapi.SeedR
 	if err != nil {
 		return nil, err
 	}
-	d, err := stats.RankDisorder(scores[len(scores)-1], ev.TrueValues())
+	d, err := stats.RankDisorder(scores[len(scores)-1], ev.TrueValues)
 	if err != nil {
 		return nil, err
 	}
-	for k, hash := range ev.Hashes() {
+	for k, hash := range ev.Hashes {
 		line := plotting.RankLine{Name: shortHash(hash), Truth: d.Truth[k]}
 		for _, ranks := range moves.Ranks {
 			line.Ranks = append(line.Ranks, ranks[k])
@@ -505,7 +505,7 @@ func rankingLines(ev *nasapi.RankingEvaluation) [][]string {
 			for _, at := range s.Points {
 				hashes := at.Hashes
 				if hashes == nil {
-					hashes = ev.Hashes()
+					hashes = ev.Hashes
 				}
 				for k, v := range at.Accuracy {
 					lines = append(lines, []string{name, fmt.Sprint(s.Seed), ev.Pool, fmt.Sprint(at.Epoch), fmt.Sprint(at.Steps), hashes[k], fmt.Sprint(v), fmt.Sprint(at.Images)})
