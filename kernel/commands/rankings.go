@@ -313,12 +313,13 @@ func seedRankingsTable(ev *nasapi.RankingEvaluation) *tableView {
 // reducedText is the watermark of what was made with less than the published protocol, or
 // on images that are made up.
 func reducedText(ev *nasapi.RankingEvaluation) string {
+	said := strings.NewReplacer(", REDUCED (preset ", " (preset ", " (SYNTHETIC)", "")
 	for _, p := range ev.Policies {
-		if p.Synthetic {
-			return "SYNTHETIC images: " + p.Objective
-		}
-		if p.Reduced {
-			return "REDUCED: " + p.Objective
+		switch {
+		case p.Synthetic:
+			return "SYNTHETIC images: " + said.Replace(p.Objective)
+		case p.Reduced:
+			return "REDUCED: " + said.Replace(p.Objective)
 		}
 	}
 	return ""

@@ -136,6 +136,7 @@ A preset makes the protocol smaller; whatever was made with one says so.
 
     w = shared_weights(cifar10(), preset="minutes")
     found = search("spos", nasbench101(max_vertices=4), w, seeds=range(1268, 1273))
+    wait(found)
     rankings(found)
 
 The keywords of a protocol:
