@@ -46,8 +46,9 @@ type RankingEvaluation struct {
 type PolicyRanking struct {
 	Policy    string           `json:"policy"`
 	Search    string           `json:"search"`
-	Objective string           `json:"objective"` // the protocol in words
-	Reduced   bool             `json:"reduced"`   // it is less than what was published
+	Objective string           `json:"objective"`           // the protocol in words
+	Reduced   bool             `json:"reduced"`             // it is less than what was published
+	Synthetic bool             `json:"synthetic,omitempty"` // the images are made up
 	Seeds     []SeedRanking    `json:"seeds"`
 	Tau       *Summary         `json:"tau,omitempty"` // of the last rankings, over seeds
 	TauRange  *Difference      `json:"tau_interval,omitempty"`
@@ -95,6 +96,11 @@ func EvaluateRankings(searches []*Search, pool string) (*RankingEvaluation, erro
 		Schema: RankingSchema, Version: Version, Space: first.Space.String(), Truth: RankingTruth, Pool: pool,
 		NoiseCeiling: "unknown: the table has one repeat",
 	}
+	for _, s := range searches {
+		if err := ranksPool(s, pool); err != nil {
+			return nil, err
+		}
+	}
 	ranking, err := truthRanking(first.Space)
 	if err != nil {
 		return nil, err
@@ -133,6 +139,18 @@ func rankedSpace(searches []*Search) (*Search, error) {
 		return nil, fmt.Errorf("no table says what architectures of %s reach by training alone: rankings are evaluated in nasbench101(...)", first.Space)
 	}
 	return first, nil
+}
+
+// ranksPool says what a search lacks to rank a pool.
+func ranksPool(s *Search, pool string) error {
+	p := s.Config.Shared.Protocol
+	switch {
+	case p.Pool == 0 && pool != shared.OwnPool:
+		return fmt.Errorf("%s ranked no fixed pool (pool=0): search again with shared_weights(..., pool=200)", s.Config.Policy)
+	case p.FineTune == 0 && pool == shared.FineTuned:
+		return fmt.Errorf("%s ranked nothing after fine-tuning: search again with shared_weights(..., fine_tune=20), the number of batches", s.Config.Policy)
+	}
+	return nil
 }
 
 // truthRanking is the order of a whole space under the truth.
@@ -174,7 +192,7 @@ func (e *RankingEvaluation) baselines(s *Search, ranking *stats.Ranking) error {
 
 // policy reads one search.
 func (e *RankingEvaluation) policy(s *Search, ranking *stats.Ranking) (PolicyRanking, error) {
-	p := PolicyRanking{Policy: s.Config.Policy, Search: s.ID(), Objective: s.Config.Shared.String(), Reduced: s.Config.Shared.Protocol.Reduced()}
+	p := PolicyRanking{Policy: s.Config.Policy, Search: s.ID(), Objective: s.Config.Shared.String(), Reduced: s.Config.Shared.Protocol.Reduced(), Synthetic: s.Config.Shared.Data.Synthetic != nil}
 	var trend []stats.TauPoint
 	var last []float64
 	all := s.Jobs()
@@ -244,7 +262,7 @@ func (e *RankingEvaluation) point(sp space.Space, r shared.Ranking, ranking *sta
 func (p *PolicyRanking) Positive() string {
 	switch {
 	case p.Tau == nil:
-		return "no seed has finished"
+		return "no tau of a seed that is done"
 	case p.TauRange == nil:
 		return "one seed: no interval"
 	case p.TauRange.Low > 0:

@@ -69,10 +69,10 @@ var rankingsAttrs = attrTable[*rankingsValue]{
 	{"trends", `dict of policy to "rising", "not rising" or "unknown": whether tau still rises at the end`, func(r *rankingsValue) (lib.Value, error) {
 		return r.perPolicy(func(p *nasapi.PolicyRanking) (lib.Value, error) { return lib.String(p.Trend.Verdict), nil })
 	}},
-	{"verdicts", "dict of policy to what its taus show, as the table has it", func(r *rankingsValue) (lib.Value, error) {
+	{"verdicts", `dict of policy to what its taus show: "above 0", "below 0" or "undetected", and why not`, func(r *rankingsValue) (lib.Value, error) {
 		return r.perPolicy(func(p *nasapi.PolicyRanking) (lib.Value, error) { return lib.String(p.Positive()), nil })
 	}},
-	{"baselines", "dict of params and flops to the tau of these numbers with the truth, on the same pool", func(r *rankingsValue) (lib.Value, error) {
+	{"baselines", "dict of params and flops to the tau of these numbers with the truth, on the fixed pool", func(r *rankingsValue) (lib.Value, error) {
 		return dict("params", number2(r.ev.Params.Tau), "flops", number2(r.ev.FLOPs.Tau)), nil
 	}},
 	{"truth", "what rankings are held against, in words", func(r *rankingsValue) (lib.Value, error) { return lib.String(r.ev.Truth), nil }},
@@ -178,7 +178,7 @@ func tauText(n stats.Number) string {
 
 // rankingsTable has a line for each policy, and one for each trivial score.
 func rankingsTable(ev *nasapi.RankingEvaluation) *tableView {
-	t := newTable(fmt.Sprintf("Shared weights as a ranking of %s, %s pool", ev.Space, ev.Pool),
+	t := newTable(fmt.Sprintf("Shared weights as a ranking of %s, %s", ev.Space, poolWords[ev.Pool]),
 		column{"policy", left}, column{"seeds", right}, column{"epochs", right}, column{"steps", right},
 		column{"tau-b", right}, column{"95 % interval", left}, column{"shows", left}, column{"still rising?", left},
 		column{"Spearman", right}, column{"sparse tau", right}, column{"top 5, percentile", right}, column{"overlap of 10", right})
@@ -225,21 +225,41 @@ func rankingsTable(ev *nasapi.RankingEvaluation) *tableView {
 		name string
 		stats.Agreement
 	}{{"number of parameters", ev.Params}, {"FLOPs", ev.FLOPs}} {
-		t.add(b.name, "", "", "", tauText(b.Tau), "", "trivial baseline", "", tauText(b.Spearman))
+		what := "trivial baseline"
+		if ev.Pool == shared.OwnPool {
+			what += ", fixed pool"
+		}
+		t.add(b.name, "", "", "", tauText(b.Tau), "", what, "", tauText(b.Spearman))
 		t.rows[len(t.rows)-1] = append(t.rows[len(t.rows)-1], tableCell{}, tableCell{}, tableCell{})
 	}
-	t.note("Kendall's tau-b between accuracy with shared weights (validation images) and the truth, %s: mean ± deviation over the seeds that are done, Student's interval of the mean. Pool of %d architectures. Spearman, sparse tau (truth in bins of 0.1 points), median percentile in the space of the best five and the share of the true best ten among the best ten are means over seeds. Noise ceiling: %s.", ev.Truth, ev.PoolSize, ev.NoiseCeiling)
+	t.note("Kendall's tau-b between accuracy with shared weights (validation images) and the truth, %s: mean ± deviation over the seeds that are done, Student's interval of the mean. %s. Spearman, sparse tau (truth in bins of 0.1 points), median percentile in the space of the best five and the share of the true best ten among the best ten are means over seeds. Noise ceiling: %s.", ev.Truth, poolText(ev), ev.NoiseCeiling)
 	var texts []string
 	for text := range protocols {
 		texts = append(texts, text)
 	}
 	slices.Sort(texts)
 	t.note("Protocols: %s.", strings.Join(texts, "; "))
+	for i, name := range policyLabels(ev) {
+		if trend := ev.Policies[i].Trend; trend.Verdict == stats.TrendUnknown {
+			t.note("Unknown whether it still rises, %s: %s.", name, trend.Why)
+		}
+	}
 	if slices.ContainsFunc(ev.Policies, func(p nasapi.PolicyRanking) bool { return p.Trend.Verdict == stats.Rising }) {
 		t.note("Where tau still rises, its value is inconclusive at this budget: more training would change it.")
 	}
 	t.dropEmptyColumns("95 % interval", "Spearman", "sparse tau", "top 5, percentile", "overlap of 10", "epochs", "steps", "tau-b")
 	return t
+}
+
+// poolWords are what the pools are called in titles.
+var poolWords = map[string]string{shared.FixedPool: "fixed pool", shared.OwnPool: "each policy's own pool", shared.FineTuned: "fixed pool, fine-tuned"}
+
+// poolText says how large the pool is, or that each has its own.
+func poolText(ev *nasapi.RankingEvaluation) string {
+	if ev.Pool == shared.OwnPool {
+		return "Each policy ranks what it would choose among, so these taus are of different architectures"
+	}
+	return fmt.Sprintf("Pool of %d architectures", ev.PoolSize)
 }
 
 func collect(to []float64, n stats.Number) []float64 {
@@ -291,21 +311,34 @@ func seedRankingsTable(ev *nasapi.RankingEvaluation) *tableView {
 	return t
 }
 
-// reducedText is the watermark of what was made with less than the published protocol.
+// reducedText is the watermark of what was made with less than the published protocol, or
+// on images that are made up.
 func reducedText(ev *nasapi.RankingEvaluation) string {
+	said := strings.NewReplacer(", REDUCED (preset ", " (preset ", " (SYNTHETIC)", "")
 	for _, p := range ev.Policies {
-		if p.Reduced {
-			return "REDUCED: " + p.Objective
+		switch {
+		case p.Synthetic:
+			return "SYNTHETIC images: " + said.Replace(p.Objective)
+		case p.Reduced:
+			return "REDUCED: " + said.Replace(p.Objective)
 		}
 	}
 	return ""
+}
+
+// sizedPool is the pool in a figure's subtitle.
+func sizedPool(ev *nasapi.RankingEvaluation) string {
+	if ev.Pool == shared.OwnPool {
+		return poolWords[ev.Pool]
+	}
+	return fmt.Sprintf("%s of %d", poolWords[ev.Pool], ev.PoolSize)
 }
 
 // tauFigure is nil where nothing has been ranked.
 func tauFigure(ev *nasapi.RankingEvaluation) (*plotting.Figure, error) {
 	data := plotting.TauAgainstStepsData{
 		Title:     "Do shared weights rank architectures as training alone does?",
-		Subtitle:  fmt.Sprintf("%s, %s pool of %d, tau-b with %s", ev.Space, ev.Pool, ev.PoolSize, ev.Truth),
+		Subtitle:  fmt.Sprintf("%s, %s, tau-b with %s", ev.Space, sizedPool(ev), ev.Truth),
 		XLabel:    "steps of the weights' optimiser",
 		Watermark: reducedText(ev),
 	}
@@ -351,7 +384,7 @@ const mostPanels = 10
 func disorderFigure(ev *nasapi.RankingEvaluation) (*plotting.Figure, error) {
 	data := plotting.RankingDisorderData{
 		Title:    "Rank with shared weights against true rank",
-		Subtitle: fmt.Sprintf("%s, %s pool, last ranking of each seed; the truth is %s", ev.Space, ev.Pool, ev.Truth), Watermark: reducedText(ev),
+		Subtitle: fmt.Sprintf("%s, %s, last ranking of each seed; the truth is %s", ev.Space, poolWords[ev.Pool], ev.Truth), Watermark: reducedText(ev),
 	}
 	each := max(1, mostPanels/max(1, len(ev.Policies)))
 	for i, name := range policyLabels(ev) {
@@ -378,7 +411,7 @@ func disorderFigure(ev *nasapi.RankingEvaluation) (*plotting.Figure, error) {
 func summaryFigure(ev *nasapi.RankingEvaluation) (*plotting.Figure, error) {
 	for i, name := range policyLabels(ev) {
 		data := plotting.WeightSharingSummaryData{
-			Title: "True accuracy and accuracy with shared weights", Subtitle: fmt.Sprintf("%s on %s, fixed pool, mean and spread over seeds", name, ev.Space),
+			Title: "True accuracy and accuracy with shared weights", Subtitle: fmt.Sprintf("%s on %s, %s, mean and deviation over seeds", name, ev.Space, poolWords[ev.Pool]),
 			Metric: "test accuracy alone (%), 108 epochs", SharedMetric: "validation accuracy with shared weights (%)", Scale: 100, Watermark: reducedText(ev), Place: i,
 		}
 		for k, hash := range ev.Hashes {
@@ -417,7 +450,11 @@ func (r *rankingsValue) rankChange() (lib.Value, error) {
 		p := &r.ev.Policies[i]
 		k := slices.IndexFunc(p.Seeds, func(s nasapi.SeedRanking) bool { return s.Seed == seed })
 		if k < 0 {
-			return nil, fmt.Errorf("rank_change: %s has no seed %d", name, seed)
+			var seeds []int64
+			for _, s := range p.Seeds {
+				seeds = append(seeds, s.Seed)
+			}
+			return nil, fmt.Errorf("rank_change: %s has no seed %d; its seeds are %s", name, seed, seedsText(seeds))
 		}
 		return figureOf(rankChangeFigure(r.ev, name, &p.Seeds[k]))
 	})
@@ -430,7 +467,7 @@ func rankChangeFigure(ev *nasapi.RankingEvaluation, name string, s *nasapi.SeedR
 	var scores [][]float64
 	data := plotting.RankChangeData{
 		Title: "Ranks as the weights train, and by the truth", Subtitle: fmt.Sprintf("%s, seed %d, %s, fixed pool of %d", name, s.Seed, ev.Space, ev.PoolSize),
-		XLabel: "epoch", TruthLabel: "alone", Watermark: reducedText(ev),
+		XLabel: "epoch", TruthLabel: "truth", Watermark: reducedText(ev),
 	}
 	for _, at := range s.Points {
 		data.SavePoints = append(data.SavePoints, fmt.Sprint(at.Epoch))
@@ -531,7 +568,7 @@ with the weights as they stood. This says how well their order agrees with NASBe
 accuracies: Kendall's tau-b for every seed with an interval over seeds, Spearman's, sparse tau, where
 the best five lie in the space, and whether tau still rises at the end (then its value is
 inconclusive at this budget). Beside them is the tau of the plain number of parameters and of FLOPs on
-the same pool. It answers as things stand: seeds that are running have what they ranked so far.
+the fixed pool. It answers as things stand: seeds that are running have what they ranked so far.
 
     r = rankings(spos, fairnas)
     r.tau["spos"]

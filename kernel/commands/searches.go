@@ -78,7 +78,12 @@ var searchAttrs = attrTable[*searchValue]{
 	{"policy", "name of the policy", func(s *searchValue) (lib.Value, error) { return lib.String(s.search.Config.Policy), nil }},
 	{"space", "the searched space", func(s *searchValue) (lib.Value, error) { return newSpaceValue(s.search.Space), nil }},
 	{"seeds", "list of the seeds", func(s *searchValue) (lib.Value, error) { return toValue(s.search.Seeds) }},
-	{"budget", "evaluations of the objective for each seed", func(s *searchValue) (lib.Value, error) { return lib.MakeInt(s.search.Config.Budget), nil }},
+	{"budget", "evaluations of the objective for each seed, None with shared weights", func(s *searchValue) (lib.Value, error) {
+		if s.search.Config.Shared != nil {
+			return lib.None, nil
+		}
+		return lib.MakeInt(s.search.Config.Budget), nil
+	}},
 	{"config", "the complete configuration as a dict, defaults filled in", func(s *searchValue) (lib.Value, error) { return toValue(s.search.Config) }},
 	{"states", "dict of seed to state: pending, running, checkpointed, preempted, done, failed, cancelled or lost", (*searchValue).states},
 	{"finished", "True when no seed is waiting or running", func(s *searchValue) (lib.Value, error) {
@@ -232,8 +237,11 @@ func (e *Env) searchCommands() []*starlark.Command {
 		},
 		{
 			Name: "policies",
-			Doc:  "List the search policies with their parameters, defaults and sources.\n\n    policies()",
-			Run:  runPolicies,
+			Params: []starlark.Param{
+				{Name: "name", Default: lib.None, Type: "str", Values: policyNames, Doc: "the policy to describe; None lists all"},
+			},
+			Doc: "List the search policies, or describe one: what it does step by step, and its parameters.\n\n    policies()\n    policies(\"spos\")",
+			Run: runPolicies,
 		},
 		{
 			Name: "wait",
@@ -267,12 +275,18 @@ every evaluation.
     found = search("evolution", space, params(), seeds=range(1268, 1278), budget=1000)
     found
 
+Guided by shared_weights(...), the policy trains one set of weights for all architectures of the
+space, and a search has no budget: it is as long as the epochs of its protocol.
+
+    found = search("spos", space, shared_weights(cifar10(), preset="minutes"), seeds=range(3))
+
 Policies:
 
 `)
 	for _, p := range policy.All() {
 		fmt.Fprintf(&b, "- `%q`: %s\n", p.Name, p.Summary)
 	}
+	b.WriteString("\n`policies(name)` describes one, and says where it shares weights.\n")
 	return b.String()
 }
 
@@ -327,8 +341,10 @@ func searchRequest(c *starlark.Call) (nasapi.SearchRequest, error) {
 	if req.Fresh, err = c.Bool("fresh"); err != nil {
 		return req, err
 	}
-	req.Params, err = policyParams(c, "params")
-	return req, err
+	if req.Params, err = policyParams(c, "params"); err != nil || req.Shared == nil {
+		return req, err
+	}
+	return req, checkPolicyParams(c, req)
 }
 
 // guide reads what guides the search, and for how long.
@@ -460,19 +476,81 @@ func policyParams(c *starlark.Call, rest string) (policy.Config, error) {
 type policyTable struct{ *lib.List }
 
 func (policyTable) Bundle() (*kernel.Bundle, error) {
-	t := newTable("", column{"policy", left}, column{"what it does", left}, column{"parameters", left}, column{"source", left})
+	t := newTable("", column{"policy", left}, column{"what it does", left}, column{"shared weights", left}, column{"parameters", left}, column{"source", left})
 	for _, p := range policy.All() {
 		var params []string
 		for _, q := range p.Params {
 			params = append(params, fmt.Sprintf("%s=%v", q.Name, q.Default))
 		}
-		t.add(p.Name, p.Summary, strings.Join(params, ", "), p.Source)
+		t.add(p.Name, p.Summary, sharingWords[p.Shares], strings.Join(params, ", "), p.Source)
 	}
+	t.note("policies(name) describes one policy and its parameters.")
 	return t.bundle(), nil
 }
 
-func runPolicies(*starlark.Call) (lib.Value, error) {
-	return policyTable{stringList(policyNames())}, nil
+// sharingWords say what a policy has to do with shared weights.
+var sharingWords = map[policy.Sharing]string{policy.Never: "no", policy.May: "too", policy.Must: "only"}
+
+// policyPage is what policies(name) shows.
+type policyPage struct {
+	immutable
+	text string
+}
+
+func (p *policyPage) String() string        { return p.text }
+func (p *policyPage) Type() string          { return "text" }
+func (p *policyPage) Hash() (uint32, error) { return hashString(p.text), nil }
+func (p *policyPage) Bundle() (*kernel.Bundle, error) {
+	return &kernel.Bundle{Data: map[string]any{"text/plain": p.text, "text/markdown": p.text}}, nil
+}
+
+func runPolicies(c *starlark.Call) (lib.Value, error) {
+	if c.IsNone("name") {
+		return policyTable{stringList(policyNames())}, nil
+	}
+	name, err := c.String("name")
+	if err != nil {
+		return nil, err
+	}
+	p, err := policy.Lookup(name)
+	if err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	return &policyPage{text: describePolicy(p)}, nil
+}
+
+// describePolicy is all that is known of a policy, as Markdown.
+func describePolicy(p *policy.Info) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "**%s**: %s\n\n%s\n\nSource: %s.\n", p.Name, p.Summary, p.Doc, p.Source)
+	if in := shared.Spaces(p.Name); p.Shares != policy.Never {
+		fmt.Fprintf(&b, "\nShares weights in %s.\n", in)
+	}
+	if len(p.Params) > 0 {
+		b.WriteString("\nParameters, given to search(...):\n\n")
+	}
+	for _, q := range p.Params {
+		fmt.Fprintf(&b, "- `%s=%s`: %s%s\n", q.Name, literal(q.Default), q.Doc, allowedOf(q))
+	}
+	return b.String()
+}
+
+// literal writes a default as a cell would.
+func literal(v any) string {
+	switch v := v.(type) {
+	case bool:
+		return lib.Bool(v).String()
+	case string:
+		return fmt.Sprintf("%q", v)
+	}
+	return fmt.Sprint(v)
+}
+
+func allowedOf(q policy.Param) string {
+	if len(q.Options) > 0 {
+		return "; one of " + strings.Join(q.Options, ", ")
+	}
+	return ""
 }
 
 // worksOf flattens searches, trainings and lists of them.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	lib "go.starlark.net/starlark"
@@ -29,7 +30,7 @@ type sharedValue struct {
 }
 
 func (s *sharedValue) String() string {
-	parts := []string{s.entry.Name + "()"}
+	parts := []string{s.images()}
 	for _, name := range slices.Sorted(maps.Keys(s.numbers)) {
 		parts = append(parts, fmt.Sprintf("%s=%v", name, s.numbers[name]))
 	}
@@ -38,10 +39,53 @@ func (s *sharedValue) String() string {
 	}
 	return "shared_weights(" + strings.Join(parts, ", ") + ")"
 }
+
+// images is what the set is called in a cell: its command, or its name, which is taken
+// in its place.
+func (s *sharedValue) images() string {
+	name := strings.ReplaceAll(s.entry.Name, "-", "_")
+	public := slices.ContainsFunc(data.KnownSets(), func(k data.Known) bool { return k.Name == s.entry.Name })
+	if public || s.entry.Synthetic {
+		return name + "()"
+	}
+	return strconv.Quote(s.entry.Name)
+}
+
 func (s *sharedValue) Type() string          { return "objective" }
 func (s *sharedValue) Hash() (uint32, error) { return hashString(s.String()), nil }
+
+var sharedAttrs = attrTable[*sharedValue]{
+	{"preset", "name of the preset that makes the protocol smaller, \"paper\" for the published one", func(s *sharedValue) (lib.Value, error) { return lib.String(s.preset), nil }},
+	{"protocol", "`.protocol(policy, space)` is the protocol that a policy would have in a space, as a dict", (*sharedValue).protocol},
+}
+
+func (s *sharedValue) Attr(name string) (lib.Value, error) { return sharedAttrs.get(s, name) }
+func (s *sharedValue) AttrNames() []string                 { return sharedAttrs.names() }
+func (s *sharedValue) AttrDoc(name string) string          { return sharedAttrs.doc(name) }
 func (s *sharedValue) Doc() string {
-	return s.String() + ": accuracy on validation images with weights that all architectures of the space share, which the policy trains."
+	return "Accuracy on validation images with weights that all architectures of the space share, which the policy trains.\n\n" + sharedAttrs.list()
+}
+
+func (s *sharedValue) protocol() (lib.Value, error) {
+	return method("protocol", func(args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
+		var name string
+		var where lib.Value
+		if err := lib.UnpackArgs("protocol", args, kwargs, "policy", &name, "space", &where); err != nil {
+			return nil, starlark.Named("TypeError", err)
+		}
+		sp, ok := asSpace(where)
+		if !ok {
+			return nil, starlark.Named("TypeError", fmt.Errorf("protocol: space is %s: give a space, such as nasbench101(max_vertices=4)", where.Type()))
+		}
+		if _, err := policy.Lookup(name); err != nil {
+			return nil, fmt.Errorf("protocol: %w", err)
+		}
+		_, cfg, err := s.config(name, sp)
+		if err != nil {
+			return nil, fmt.Errorf("protocol: %w", err)
+		}
+		return toValue(cfg.Protocol)
+	})
 }
 
 // config is the objective for a policy in a space.
@@ -51,6 +95,24 @@ func (s *sharedValue) config(policyName string, sp space.Space) (objective.Spec,
 }
 
 func presetNames() []string { return shared.Presets() }
+
+// protocolDocs says what the keywords of a protocol mean, by what they are about.
+var protocolDocs = []struct{ names, about string }{
+	{"epochs, batch, images, valid, split", "how long, images a step, images to train on, images to validate on, or a split by name"},
+	{"valid_batch", "validation images at a time; accuracies depend on it, since norms take these images' statistics"},
+	{"channels, cells, as_published", "size of the supernet; NASBench-101 with twice the widths, as the published code has it"},
+	{"rate, rate_min, restarts, momentum, decay, clip, skip_untouched", "the optimiser; epochs of the first cosine where it restarts; leave weights alone that a step does not use"},
+	{"drop_path, dropout, pad, flip, cutout", "regularisation and augmentation while training"},
+	{"save_every, pool, rank_images, fine_tune", "epochs between rankings; size of the fixed pool; validation images that rank it, 0 for all; batches that each architecture is trained on by itself before one more ranking"},
+}
+
+func protocolDoc() string {
+	var b strings.Builder
+	for _, d := range protocolDocs {
+		fmt.Fprintf(&b, "- `%s`: %s\n", strings.ReplaceAll(d.names, ", ", "`, `"), d.about)
+	}
+	return b.String()
+}
 
 func sharingCommands() []*starlark.Command {
 	return []*starlark.Command{{
@@ -63,17 +125,22 @@ func sharingCommands() []*starlark.Command {
 		Doc: `Weights that all architectures of the space share, as an objective: the policy trains them.
 
 Each seed trains one supernet, by the published protocol of its policy in its space: which images,
-how many epochs, which rates; found.config shows all of it, and each number is a keyword. The policy
-learns from, and chooses by, validation images that are neither augmented nor trained on; test images
-are never looked at. While it trains, a fixed pool of architectures and the policy's own are ranked,
-and on NASBench-101 the ranking is held against what training alone gives.
+how many epochs, which rates. Each number is a keyword of shared_weights, parameters of the policy
+are keywords of search, and ` + "`.protocol(policy, space)`" + ` shows what comes of it. The policy learns from,
+and chooses by, validation images that are neither augmented nor trained on; test images are never
+looked at. While it trains, a fixed pool of architectures and the policy's own are ranked, and on
+NASBench-101 rankings(...) holds them against what training alone gives.
 
 A preset makes the protocol smaller; whatever was made with one says so.
 
-    found = search("spos", nasbench101(max_vertices=4), shared_weights(cifar10(), preset="minutes"), seeds=range(3))
-    found.rankings
+    w = shared_weights(cifar10(), preset="minutes")
+    found = search("spos", nasbench101(max_vertices=4), w, seeds=range(1268, 1273))
+    wait(found)
+    rankings(found)
 
-The keywords of a protocol: ` + strings.Join(shared.Keywords(), ", ") + `.`,
+The keywords of a protocol:
+
+` + protocolDoc(),
 		Run: func(c *starlark.Call) (lib.Value, error) {
 			v := &sharedValue{}
 			var err error
@@ -91,13 +158,44 @@ The keywords of a protocol: ` + strings.Join(shared.Keywords(), ", ") + `.`,
 			}
 			known := shared.Keywords()
 			for _, name := range slices.Sorted(maps.Keys(v.numbers)) {
-				if !slices.Contains(known, name) {
-					return nil, c.Errorf("%w", unknown("number of a protocol", name, known))
+				if slices.Contains(known, name) {
+					continue
 				}
+				if of := policiesWith(name); of != "" {
+					return nil, c.Errorf("%s is a parameter of %s and not of the protocol: give it to search(...)", name, of)
+				}
+				return nil, c.Errorf("%w", unknown("number of a protocol", name, known))
 			}
 			return v, nil
 		},
 	}}
+}
+
+// policiesWith names the policies that share weights and have a parameter, "" for none.
+func policiesWith(name string) string {
+	var of []string
+	for _, p := range policy.All() {
+		if p.Shares != policy.Never && slices.ContainsFunc(p.Params, func(q policy.Param) bool { return q.Name == name }) {
+			of = append(of, p.Name)
+		}
+	}
+	return strings.Join(of, ", ")
+}
+
+// checkPolicyParams refuses a number of the protocol among the keywords of search.
+func checkPolicyParams(c *starlark.Call, req nasapi.SearchRequest) error {
+	info, err := policy.Lookup(req.Policy)
+	if err != nil {
+		return c.Errorf("%w", err)
+	}
+	protocol := append(shared.Keywords(), "preset")
+	for _, name := range slices.Sorted(maps.Keys(req.Params)) {
+		own := slices.ContainsFunc(info.Params, func(q policy.Param) bool { return q.Name == name })
+		if !own && slices.Contains(protocol, name) {
+			return c.Errorf("%s belongs to the protocol of the weights: shared_weights(..., %s=...)", name, name)
+		}
+	}
+	return nil
 }
 
 // sharingColumns are what a table of shared weights has between progress and pace.
@@ -138,9 +236,15 @@ func sharingCells(s *nasapi.Search, st jobs.Status) []tableCell {
 // sharingBundle adds to a table what shared weights need said.
 func sharingBundle(s *nasapi.Search, t *tableView, final bool) (*kernel.Bundle, bool, error) {
 	p := s.Config.Shared.Protocol
-	t.note("Loss and training accuracy are means over the epoch and the paths that it trained. Tau: Kendall's tau-b between accuracy with shared weights and NASBench-101's test accuracy (108 epochs, first repeat) on a fixed pool.")
+	t.note("Loss and training accuracy are means over the epoch and the paths that it trained.")
+	if _, cells := s.Space.(*space.NASBench); cells && p.Pool > 0 {
+		t.note("Tau: Kendall's tau-b, on a fixed pool, between accuracy with shared weights and NASBench-101's test accuracy (108 epochs, first repeat).")
+	}
 	if p.Reduced() {
 		t.note("REDUCED: preset %q, not the published protocol.", p.Preset)
+	}
+	if text := strings.Join(p.Departures(s.Config.Policy, s.Space), ", "); text != "" {
+		t.note("Published are %s.", text)
 	}
 	if s.Config.Shared.Data.Synthetic != nil {
 		t.note("SYNTHETIC images: these accuracies say nothing about real ones.")

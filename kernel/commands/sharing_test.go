@@ -3,8 +3,11 @@ package commands
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"evalnas/nasapi/shared"
 )
 
 // tiny is a protocol of shared weights that takes a second.
@@ -53,6 +56,21 @@ ranked`)
 		t.Errorf("the rankings have %s", got)
 	}
 	n.run(`ranked.rank_change("spos", 1)`)
+	_, out = n.run(`rankings(spos, pool="own")`)
+	if text := out.text(); !strings.Contains(text, "each policy's own pool") || !strings.Contains(text, "trivial baseline, fixed pool") {
+		t.Errorf("the rankings of own pools do not say what they are of: %s", text)
+	}
+	for code, want := range map[string]string{
+		`rankings(spos, pool="fine_tuned")`: "fine_tune=20",
+		`ranked.rank_change("spos", 4)`:     "range(1, 3)",
+	} {
+		if _, _, err := n.try(code); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v does not say %q", code, err, want)
+		}
+	}
+	if got := n.value(`spos.budget == None`); got != "True" {
+		t.Errorf("the budget is %s", got)
+	}
 	n.run(`ranked.save("ranked.csv")`)
 	raw, err := os.ReadFile(filepath.Join(n.env.Dir, "ranked.csv"))
 	if err != nil || strings.Count(string(raw), "\n") != 1+(2+1+1)*2*6 {
@@ -69,6 +87,35 @@ ranked`)
 	}
 	if _, _, err := v.render(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What is known before a search: the protocol, the policies' pages, the values' help.
+func TestSharedWeightsExplainThemselves(t *testing.T) {
+	n := newNotebook(t)
+	n.run(`w = shared_weights(` + tiny + `)`)
+	if got := n.value(`[w.protocol(p, darts_space(nodes=5))["decay"] for p in ["enas", "nao"]]`); got != "[0.0001, 0.0003]" {
+		t.Errorf("the protocols have the decays %s", got)
+	}
+	if got := n.value(`w.protocol("spos", nasbench101(max_vertices=4))["epochs"], w.preset`); got != `(2, "paper")` {
+		t.Errorf("the protocol has %s", got)
+	}
+	n.run(`help(w)`)
+	if got := n.value(`"Parameters" in str(policies("spos")) and "refresh=20" in str(policies("spos")) and "darts_space(nodes=4)" in str(policies("fairnas"))`); got != "True" {
+		t.Errorf("a policy's page: %s", n.value(`str(policies("spos"))`))
+	}
+	for _, name := range policyNames() {
+		n.run(`policies("` + name + `")`)
+	}
+	if got := n.value(`str(shared_weights(synthetic(), preset="hour", epochs=3))`); got != `"shared_weights(synthetic(), epochs=3, preset=\"hour\")"` {
+		t.Errorf("it is written %s", got)
+	}
+	var all []string
+	for _, d := range protocolDocs {
+		all = append(all, strings.Split(d.names, ", ")...)
+	}
+	if slices.Sort(all); !slices.Equal(all, shared.Keywords()) {
+		t.Errorf("help names the keywords %v, there are %v", all, shared.Keywords())
 	}
 }
 
@@ -99,6 +146,13 @@ func TestSharedWeightsThatCannotBe(t *testing.T) {
 		`search("spos", s, shared_weights(synthetic(train=100), batch=4000), seeds=[1])`:          "larger than",
 		`search("spos", s, shared_weights(synthetic(), channels=1), seeds=[1])`:                   "channels",
 		`rankings(search("random", s, params(), seeds=[1], budget=2))`:                            "shared_weights",
+		`search("spos", s, w, seeds=[1], epochs=3)`:                                               "shared_weights(..., epochs=...)",
+		`search("spos", s, w, seeds=[1], preset="hour")`:                                          "shared_weights(..., preset=...)",
+		`shared_weights(synthetic(), subspace="linear")`:                                          "give it to search",
+		`search("spos", s, shared_weights(synthetic(), epochs="many"), seeds=[1])`:                "epochs is many: give a whole number",
+		`search("spos", s, shared_weights(synthetic(), as_published=3), seeds=[1])`:               "as_published is 3: give True or False",
+		`w.protocol("nao", darts_space())`:                                                        "darts_space(nodes=5)",
+		`policies("spoos")`:                                                                       `did you mean "spos"`,
 		`search("spos", s, w, seeds=[1], minimise=True)`:                                          "maximised",
 	} {
 		_, _, err := n.try(code)

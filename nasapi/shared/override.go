@@ -3,9 +3,12 @@ package shared
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
+	"strings"
 
 	"evalnas/nasapi/data"
+	"evalnas/nasapi/space"
 	"evalnas/nasapi/train"
 )
 
@@ -52,4 +55,38 @@ func (c Config) Override(values map[string]any, set data.Shape) (Config, error) 
 	}
 	changed.Split.TrainN, changed.Split.ValidN, changed.Split.Share = images, valid, 0
 	return changed, nil
+}
+
+// Departures are the numbers of c that differ from the published ones of a policy in a
+// space, as "batch 256 (here 32)", in alphabetical order. Augmentation, which hangs on the
+// images, is left out.
+func (c Config) Departures(policyName string, sp space.Space) []string {
+	published, err := Default(policyName, sp, &data.Set{})
+	if err != nil {
+		return nil
+	}
+	was, is := reflect.ValueOf(published), reflect.ValueOf(c)
+	var out []string
+	for i := range was.NumField() {
+		name, _, _ := strings.Cut(was.Type().Field(i).Tag.Get("json"), ",")
+		if slices.Contains(hidden, name) || was.Field(i).Equal(is.Field(i)) {
+			continue
+		}
+		out = append(out, fmt.Sprintf("%s %v (here %v)", name, was.Field(i), is.Field(i)))
+	}
+	if c.Split != published.Split {
+		out = append(out, fmt.Sprintf("split %s (here %s)", splitText(published.Split), splitText(c.Split)))
+	}
+	slices.Sort(out)
+	return out
+}
+
+func splitText(s data.Split) string {
+	if s.Share > 0 {
+		return fmt.Sprintf("with %g %% to validate on", 100*s.Share)
+	}
+	if s.TrainN > 0 {
+		return fmt.Sprintf("of %d and %d images", s.TrainN, s.ValidN)
+	}
+	return fmt.Sprintf("with %d to validate on", s.ValidN)
 }

@@ -85,7 +85,11 @@ func numbersOf(policyName string, sp space.Space) (numbers, error) {
 	}
 	n, ok := table[policyName]
 	if !ok {
-		return n, fmt.Errorf("%s does not train shared weights in %s; there %s do, and %s does in %s", policyName, sp, strings.Join(sortedNames(table), ", "), policyName, spacesOf(policyName))
+		only := "it does in " + Spaces(policyName)
+		if Spaces(policyName) == nowhere {
+			only = policyName + " trains none anywhere, it looks architectures up"
+		}
+		return n, fmt.Errorf("%s does not train shared weights in %s, where %s do; %s", policyName, sp, strings.Join(sortedNames(table), ", "), only)
 	}
 	return n, nil
 }
@@ -99,8 +103,10 @@ func sortedNames(table map[string]numbers) []string {
 	return names
 }
 
-// spacesOf says in which spaces a policy shares weights.
-func spacesOf(policyName string) string {
+const nowhere = "no space"
+
+// Spaces says in words in which spaces a policy shares weights, "no space" where in none.
+func Spaces(policyName string) string {
 	var in []string
 	for _, s := range []struct {
 		table map[string]numbers
@@ -111,7 +117,7 @@ func spacesOf(policyName string) string {
 		}
 	}
 	if len(in) == 0 {
-		return "no space"
+		return nowhere
 	}
 	return strings.Join(in, " and ")
 }

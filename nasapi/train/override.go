@@ -2,6 +2,7 @@ package train
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -110,10 +111,27 @@ func replace(target any, fields map[string]any) error {
 			return fmt.Errorf("%s is %v: %w", name, v, err)
 		}
 		if err := json.Unmarshal(raw, target); err != nil {
-			return fmt.Errorf("%s is %v, which is not what it can be: %w", name, v, err)
+			return fmt.Errorf("%s is %v: %w", name, v, wrongKind(err))
 		}
 	}
 	return nil
+}
+
+// wrongKind says in words what a number of a protocol can be.
+func wrongKind(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	switch wrong.Type.Kind() {
+	case reflect.Int, reflect.Int64:
+		return errors.New("give a whole number")
+	case reflect.Float64, reflect.Float32:
+		return errors.New("give a number")
+	case reflect.Bool:
+		return errors.New("give True or False")
+	}
+	return fmt.Errorf("give a %s", wrong.Type)
 }
 
 // String says the protocol in a line.
