@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"sync"
 
 	"evalnas/nasapi/jobs"
@@ -91,6 +93,9 @@ func (e *RankingEvaluation) JSON() ([]byte, error) { return json.MarshalIndent(e
 // shared.OwnPool or shared.FineTuned. They are of one NASBench-101 space, whose table has
 // the truth, and have one fixed pool.
 func EvaluateRankings(searches []*Search, pool string) (*RankingEvaluation, error) {
+	if pools := []string{shared.FixedPool, shared.OwnPool, shared.FineTuned}; !slices.Contains(pools, pool) {
+		return nil, fmt.Errorf("there are no rankings of %q; allowed are %s", pool, strings.Join(pools, ", "))
+	}
 	first, err := rankedSpace(searches)
 	if err != nil {
 		return nil, err
