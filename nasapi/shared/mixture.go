@@ -25,7 +25,6 @@ func (h *handed) MixtureShape() []int {
 	}
 	g, err := m.mix(nn.Train, h.t.Config.Batch)
 	if err != nil {
-		h.unmixed = err
 		return nil
 	}
 	return g.Shape()

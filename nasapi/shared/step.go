@@ -23,7 +23,6 @@ type handed struct {
 	at      policy.Moment
 	batch   *data.Batch // nil between epochs
 	trained int
-	unmixed error // why MixtureShape had none, of a supernet that mixes
 }
 
 var _ policy.Supernet = (*handed)(nil)

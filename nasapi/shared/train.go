@@ -183,9 +183,6 @@ func (t *Trainer) step(ctx context.Context, s policy.Sharer, batch *data.Batch) 
 	began := time.Now()
 	h := &handed{t: t, ctx: ctx, batch: batch, at: t.moment(batch.Epoch, batch.Batch)}
 	if err := s.Step(ctx, h, h.at); err != nil {
-		if h.unmixed != nil { // the policy knows no more than that there was no shape
-			return h.unmixed
-		}
 		return err
 	}
 	if h.trained != 1 {
