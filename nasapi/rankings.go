@@ -233,7 +233,7 @@ func (e *RankingEvaluation) seed(s *Search, run Run, j *jobs.Job, ranking *stats
 		if r.Pool != e.Pool {
 			continue
 		}
-		point, err := e.point(s.Space, r, ranking)
+		point, err := s.point(r, j.ID, func() (RankingPoint, error) { return e.point(s.Space, r, ranking) })
 		if err != nil {
 			seed.State, seed.Error, seed.Points = jobs.Failed, err.Error(), []RankingPoint{}
 			return seed
@@ -241,6 +241,28 @@ func (e *RankingEvaluation) seed(s *Search, run Run, j *jobs.Job, ranking *stats
 		seed.Points = append(seed.Points, point)
 	}
 	return seed
+}
+
+// pointKey names a ranking of a search.
+type pointKey struct {
+	job, pool string
+	epoch     int
+}
+
+// point is what a ranking says, worked out once: a live table asks at every look.
+func (s *Search) point(r shared.Ranking, job string, evaluate func() (RankingPoint, error)) (RankingPoint, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := pointKey{job, r.Pool, r.Epoch}
+	// A job that was begun anew ranks anew, if under another program.
+	if known, ok := s.points[key]; ok && slices.Equal(known.Accuracy, r.Accuracy) && slices.Equal(known.Hashes, r.Hashes) {
+		return known, nil
+	}
+	point, err := evaluate()
+	if err == nil {
+		s.points[key] = point
+	}
+	return point, err
 }
 
 // summarise fills in the taus of the last rankings, with an interval from two seeds on.

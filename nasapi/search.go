@@ -93,8 +93,9 @@ type Search struct {
 
 	batch *jobs.BatchHandle
 
-	mu   sync.Mutex
-	told map[string]*toldRankings // of jobs that have not ended, by id
+	mu     sync.Mutex
+	told   map[string]*toldRankings // of jobs that have not ended, by id
+	points map[pointKey]RankingPoint
 }
 
 // SearchRequest is what StartSearch starts.
@@ -179,7 +180,7 @@ func openSearch(cfg SearchConfig, seeds []int64, batch *jobs.BatchHandle) (*Sear
 	if err != nil {
 		return nil, err
 	}
-	return &Search{Config: cfg, Space: sp, Seeds: slices.Clone(seeds), batch: batch, told: map[string]*toldRankings{}}, nil
+	return &Search{Config: cfg, Space: sp, Seeds: slices.Clone(seeds), batch: batch, told: map[string]*toldRankings{}, points: map[pointKey]RankingPoint{}}, nil
 }
 
 // CheckSeeds refuses an empty list, repeated seeds and lists that are too long.
