@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"evalnas/nasapi"
 	"evalnas/nasapi/jobs"
 	"evalnas/nasapi/jobs/slurm/slurmtest"
 )
@@ -42,6 +43,7 @@ var works = []work{
 	{name: "evolution", seeds: 4, call: `search("evolution", nasbench101(), params(), seeds=range(1268, 1272), budget=60000)`},
 	{name: "enas", seeds: 3, call: `search("enas", nasbench101(), params(), seeds=range(1268, 1271), budget=300)`},
 	{name: "train", seeds: 3, timed: true, call: `train(genotype("DARTS_V2"), synthetic(train=256, test=64), seeds=range(1, 4), epochs=4, batch=16, channels=4, cells=3, auxiliary=False)`},
+	{name: "shared weights", seeds: 2, timed: true, call: `search("spos", nasbench101(max_vertices=4), shared_weights(synthetic(train=192, test=32, side=8), epochs=8, batch=16, valid_batch=32, channels=8, cells=3, images=160, valid=32, pool=12, save_every=2, pad=1), seeds=range(1, 3), refresh=2)`},
 }
 
 // places are what on= may be.
@@ -65,8 +67,8 @@ type point struct {
 	spread time.Duration
 	// sets are those that are killed here; nil means all.
 	sets []string
-	// only, if set, is the work or place that has this point.
-	only string
+	// only, if set, are the works or the place that have this point.
+	only []string
 }
 
 // sets are the processes that are killed.
@@ -84,10 +86,11 @@ var allSets = []string{theKernel, theRunner, aWorker, allWorkers, runnerWorkers,
 var points = []point{
 	{name: "submitting", spread: 10 * time.Millisecond, sets: []string{theKernel, everything}, reached: anyFile("jobs/*/job.json")},
 	{name: "queued", spread: 80 * time.Millisecond, reached: anyFile("queue.log")},
-	{name: "array", only: onSlurm, spread: 60 * time.Millisecond, sets: []string{theKernel, theRunner, everything}, reached: anyFile("slurm/*/job.sh")},
+	{name: "array", only: []string{onSlurm}, spread: 60 * time.Millisecond, sets: []string{theKernel, theRunner, everything}, reached: anyFile("slurm/*/job.sh")},
 	{name: "started", spread: 50 * time.Millisecond, reached: anyJob(func(s jobs.Status) bool { return s.Attempt > 0 })},
 	{name: "middle", spread: 300 * time.Millisecond, reached: anyJob(func(s jobs.Status) bool { return 3*s.Done >= s.Total && s.Done < s.Total })},
-	{name: "checkpoint", only: "train", spread: 150 * time.Millisecond, reached: anyFile("jobs/*/checkpoint")},
+	{name: "checkpoint", only: []string{"train", "shared weights"}, spread: 150 * time.Millisecond, reached: anyFile("jobs/*/checkpoint")},
+	{name: "ranking", only: []string{"shared weights"}, spread: 30 * time.Millisecond, reached: anyEvent(nasapi.RankingEvent)},
 	{name: "ending", spread: 8 * time.Millisecond, reached: lastStep},
 	{name: "result", brink: nearEnd, reached: anyFile("jobs/*/result.json")},
 	{name: "half", spread: 500 * time.Millisecond, reached: halfDone},
@@ -186,7 +189,7 @@ func killTable(place string, kernels int) []row {
 	var rows []row
 	for _, w := range works {
 		for _, p := range points {
-			if p.only != "" && p.only != w.name && p.only != place {
+			if p.only != nil && !slices.Contains(p.only, w.name) && !slices.Contains(p.only, place) {
 				continue
 			}
 			for _, set := range allSets {

@@ -176,6 +176,9 @@ func estimateSharing(ctx context.Context, r SearchRequest, cfg SearchConfig) (_ 
 	if err != nil {
 		return c, err
 	}
+	if err := cfg.FitsMemory(shape, room.Memory, "a job"); err != nil {
+		return c, err
+	}
 	run, err := newSearchRun(cfg, r.Seeds[0], nil)
 	if err != nil {
 		return c, err

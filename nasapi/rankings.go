@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
+	"sync"
 
 	"evalnas/nasapi/jobs"
 	"evalnas/nasapi/objective"
@@ -88,6 +91,9 @@ func (e *RankingEvaluation) JSON() ([]byte, error) { return json.MarshalIndent(e
 // shared.OwnPool or shared.FineTuned. They are of one NASBench-101 space, whose table has
 // the truth, and have one fixed pool.
 func EvaluateRankings(searches []*Search, pool string) (*RankingEvaluation, error) {
+	if pools := []string{shared.FixedPool, shared.OwnPool, shared.FineTuned}; !slices.Contains(pools, pool) {
+		return nil, fmt.Errorf("there are no rankings of %q; allowed are %s", pool, strings.Join(pools, ", "))
+	}
 	first, err := rankedSpace(searches)
 	if err != nil {
 		return nil, err
@@ -153,8 +159,15 @@ func ranksPool(s *Search, pool string) error {
 	return nil
 }
 
+// truthRankings has what truthRanking has worked out, a *stats.Ranking by space.Spec: a live
+// table asks at every look.
+var truthRankings sync.Map
+
 // truthRanking is the order of a whole space under the truth.
 func truthRanking(sp space.Space) (*stats.Ranking, error) {
+	if known, ok := truthRankings.Load(sp.Spec()); ok {
+		return known.(*stats.Ranking), nil
+	}
 	tab, err := table.NASBench101()
 	if err != nil {
 		return nil, err
@@ -167,7 +180,11 @@ func truthRanking(sp space.Space) (*stats.Ranking, error) {
 	if err != nil {
 		return nil, err
 	}
-	return stats.NewRanking(values, true)
+	ranking, err := stats.NewRanking(values, true)
+	if err == nil {
+		truthRankings.Store(sp.Spec(), ranking)
+	}
+	return ranking, err
 }
 
 // baselines fills in the fixed pool, and what its architectures' sizes say of it.
@@ -190,30 +207,19 @@ func (e *RankingEvaluation) baselines(s *Search, ranking *stats.Ranking) error {
 	return err
 }
 
-// policy reads one search.
+// policy reads one search. What cannot be read of a seed is that seed's error, never that of
+// the others.
 func (e *RankingEvaluation) policy(s *Search, ranking *stats.Ranking) (PolicyRanking, error) {
 	p := PolicyRanking{Policy: s.Config.Policy, Search: s.ID(), Objective: s.Config.Shared.String(), Reduced: s.Config.Shared.Protocol.Reduced(), Synthetic: s.Config.Shared.Data.Synthetic != nil}
 	var trend []stats.TauPoint
 	var last []float64
 	all := s.Jobs()
 	for i, run := range s.Runs() {
-		seed := SeedRanking{Seed: run.Seed, State: run.Status.State, Error: run.Status.Error}
-		report, err := s.SharedReport(run, all[i])
-		if err != nil {
-			return p, err
+		seed := e.seed(s, run, all[i], ranking)
+		for _, at := range seed.Points {
+			trend = append(trend, stats.TauPoint{Seed: run.Seed, Step: float64(at.Steps), Tau: at.Report.Tau.OrNaN()})
 		}
-		for _, r := range report.Rankings {
-			if r.Pool != e.Pool {
-				continue
-			}
-			point, err := e.point(s.Space, r, ranking)
-			if err != nil {
-				return p, fmt.Errorf("%s, seed %d: %w", p.Policy, run.Seed, err)
-			}
-			seed.Points = append(seed.Points, point)
-			trend = append(trend, stats.TauPoint{Seed: run.Seed, Step: float64(r.Steps), Tau: point.Report.Tau.OrNaN()})
-		}
-		if at := seed.Last(); at != nil && run.Status.State == jobs.Done && at.Report.Tau.Defined {
+		if at := seed.Last(); at != nil && seed.State == jobs.Done && at.Report.Tau.Defined {
 			last = append(last, at.Report.Tau.Value)
 		}
 		p.Seeds = append(p.Seeds, seed)
@@ -225,6 +231,53 @@ func (e *RankingEvaluation) policy(s *Search, ranking *stats.Ranking) (PolicyRan
 		}
 	}
 	return p, p.summarise(last)
+}
+
+// seed reads the rankings of one seed.
+func (e *RankingEvaluation) seed(s *Search, run Run, j *jobs.Job, ranking *stats.Ranking) SeedRanking {
+	seed := SeedRanking{Seed: run.Seed, State: run.Status.State, Error: run.Status.Error, Points: []RankingPoint{}}
+	report, err := s.SharedReport(run, j)
+	if err == nil && report == nil {
+		err = fmt.Errorf("result of job %s is damaged: it has no report of shared weights", j.ID)
+	}
+	if err != nil {
+		seed.State, seed.Error = jobs.Failed, err.Error()
+		return seed
+	}
+	for _, r := range report.Rankings {
+		if r.Pool != e.Pool {
+			continue
+		}
+		point, err := s.point(r, j.ID, func() (RankingPoint, error) { return e.point(s.Space, r, ranking) })
+		if err != nil {
+			seed.State, seed.Error, seed.Points = jobs.Failed, err.Error(), []RankingPoint{}
+			return seed
+		}
+		seed.Points = append(seed.Points, point)
+	}
+	return seed
+}
+
+// pointKey names a ranking of a search.
+type pointKey struct {
+	job, pool string
+	epoch     int
+}
+
+// point is what a ranking says, worked out once: a live table asks at every look.
+func (s *Search) point(r shared.Ranking, job string, evaluate func() (RankingPoint, error)) (RankingPoint, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := pointKey{job, r.Pool, r.Epoch}
+	// A job that was begun anew ranks anew, if under another program.
+	if known, ok := s.points[key]; ok && slices.Equal(known.Accuracy, r.Accuracy) && slices.Equal(known.Hashes, r.Hashes) {
+		return known, nil
+	}
+	point, err := evaluate()
+	if err == nil {
+		s.points[key] = point
+	}
+	return point, err
 }
 
 // summarise fills in the taus of the last rankings, with an interval from two seeds on.

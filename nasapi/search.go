@@ -8,6 +8,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"sync"
 
 	"evalnas/nasapi/jobs"
 	"evalnas/nasapi/objective"
@@ -91,6 +92,10 @@ type Search struct {
 	Seeds  []int64
 
 	batch *jobs.BatchHandle
+
+	mu     sync.Mutex
+	told   map[string]*toldRankings // of jobs that have not ended, by id
+	points map[pointKey]RankingPoint
 }
 
 // SearchRequest is what StartSearch starts.
@@ -175,7 +180,7 @@ func openSearch(cfg SearchConfig, seeds []int64, batch *jobs.BatchHandle) (*Sear
 	if err != nil {
 		return nil, err
 	}
-	return &Search{Config: cfg, Space: sp, Seeds: slices.Clone(seeds), batch: batch}, nil
+	return &Search{Config: cfg, Space: sp, Seeds: slices.Clone(seeds), batch: batch, told: map[string]*toldRankings{}, points: map[pointKey]RankingPoint{}}, nil
 }
 
 // CheckSeeds refuses an empty list, repeated seeds and lists that are too long.

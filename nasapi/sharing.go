@@ -115,6 +115,24 @@ func ProtocolOfSharing(policyName string, sp space.Space, set *data.Set, preset 
 	return c, c.Fits(set.Shape)
 }
 
+// FitsMemory says why shared weights on a set of a shape do not fit in so many bytes (0: not
+// known) that who, such as "a job", may have.
+func (c SearchConfig) FitsMemory(shape data.Shape, bytes int64, who string) error {
+	sp, err := space.FromSpec(c.Space)
+	if err != nil {
+		return err
+	}
+	protocol := c.Shared.Protocol
+	need, err := shared.MemoryOf(c.Policy, sp, protocol, shape)
+	if err != nil || bytes == 0 || need.Sum() <= bytes {
+		return err
+	}
+	return fmt.Errorf("the supernet of %s in %s needs at least %s of memory (%s for weights, gradients and momentum, %s for a batch of %d, %s to save them, %s for the images), and %s may have %s: "+
+		"lower channels=%d or batch=%d, or give more, such as mem=\"%dG\"",
+		c.Policy, sp, jobs.SizeText(need.Sum()), jobs.SizeText(need.Weights), jobs.SizeText(need.Graph), protocol.Batch, jobs.SizeText(need.Checkpoint), jobs.SizeText(need.Images),
+		who, jobs.SizeText(bytes), protocol.Channels, protocol.Batch, need.Sum()>>30+1)
+}
+
 // numerics is the version of what a search's results hang on.
 func (c SearchConfig) numerics() int {
 	if c.Objective.Kind == objective.SharedWeights {
@@ -142,6 +160,9 @@ func (r *searchRun) openShared(ctx context.Context) (err error) {
 	set, err := data.Open(ctx, r.cfg.Shared.Data)
 	if err != nil {
 		return err
+	}
+	if err := r.cfg.Shared.Protocol.Fits(set.Shape); err != nil {
+		return jobs.Config(err)
 	}
 	dev, err := device.Open(0)
 	if err != nil {
@@ -174,6 +195,11 @@ func (r *searchRun) openShared(ctx context.Context) (err error) {
 		return err
 	}
 	r.sharing = s
+	for _, ranked := range s.trainer.Result().Rankings { // of earlier attempts
+		if _, err := r.tauOf(ranked); err != nil {
+			return err
+		}
+	}
 	r.obj = objective.OfSharedWeights(r.cfg.Objective, func(a space.Arch) (float64, error) {
 		got, err := s.trainer.Evaluate(ctx, a, 0)
 		return got.Share(), err
@@ -206,18 +232,28 @@ type RankedPool struct {
 
 // tellRanking writes a ranking into the job's events.
 func (r *searchRun) tellRanking(ranked shared.Ranking) error {
-	pool := RankedPool{Ranking: ranked}
-	if truth, err := r.truthOf(ranked); err != nil {
+	tau, err := r.tauOf(ranked)
+	if err != nil {
 		return err
-	} else if truth != nil {
-		if tau, err := stats.KendallTau(ranked.Accuracy, truth); err == nil {
-			pool.Tau = &tau
-			if ranked.Pool == shared.FixedPool {
-				r.sharing.told.values["tau"] = tau
-			}
-		}
 	}
-	return r.report.Event(RankingEvent, pool)
+	return r.report.Event(RankingEvent, RankedPool{Ranking: ranked, Tau: tau})
+}
+
+// tauOf is what a ranking says, nil for nothing. That of the fixed pool is shown from then
+// on.
+func (r *searchRun) tauOf(ranked shared.Ranking) (*float64, error) {
+	truth, err := r.truthOf(ranked)
+	if err != nil || truth == nil {
+		return nil, err
+	}
+	tau, err := stats.KendallTau(ranked.Accuracy, truth)
+	if err != nil {
+		return nil, nil // one of the two does not vary
+	}
+	if ranked.Pool == shared.FixedPool {
+		r.sharing.told.values["tau"] = tau
+	}
+	return &tau, nil
 }
 
 // truthOf are the test accuracies of a ranking's architectures, nil without a table.
@@ -263,22 +299,48 @@ func (s *Search) SharedReport(r Run, j *jobs.Job) (*shared.Report, error) {
 	if r.Result != nil {
 		return r.Result.Shared, nil
 	}
-	events, _, err := j.Events(0)
-	if err != nil {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	told := s.told[j.ID]
+	if told == nil {
+		told = &toldRankings{}
+		s.told[j.ID] = told
+	}
+	if err := told.read(j); err != nil {
 		return nil, err
 	}
-	report := &shared.Report{Config: s.Config.Shared.Protocol}
+	report := &shared.Report{Config: s.Config.Shared.Protocol, Rankings: slices.Clone(told.Rankings)}
 	for _, a := range shared.Pool(s.Space, report.Config.Pool) {
 		report.Pool = append(report.Pool, a.Hash())
 	}
+	slices.SortStableFunc(report.Rankings, func(a, b shared.Ranking) int { return a.Epoch - b.Epoch })
+	return report, nil
+}
+
+// toldRankings is what was read of a job's rankings so far. An attempt that went on from a
+// checkpoint writes some of them again, with the same values.
+type toldRankings struct {
+	after int64 // bytes of its events
+	shared.Report
+}
+
+// read takes in what came since it was last called.
+func (t *toldRankings) read(j *jobs.Job) error {
+	events, after, err := j.Events(t.after)
+	if err != nil {
+		return err
+	}
+	if after < t.after { // the job was begun anew
+		t.Rankings = nil
+	}
+	t.after = after
 	for _, e := range events {
 		var ranked RankedPool
 		if e.Kind == RankingEvent && json.Unmarshal(e.Data, &ranked) == nil {
-			report.Add(ranked.Ranking)
+			t.Add(ranked.Ranking)
 		}
 	}
-	slices.SortStableFunc(report.Rankings, func(a, b shared.Ranking) int { return a.Epoch - b.Epoch })
-	return report, nil
+	return nil
 }
 
 // failsAgain says that a second attempt at a run would end the same way.

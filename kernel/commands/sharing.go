@@ -13,6 +13,7 @@ import (
 	"evalnas/kernel/starlark"
 	"evalnas/nasapi"
 	"evalnas/nasapi/data"
+	"evalnas/nasapi/host"
 	"evalnas/nasapi/jobs"
 	"evalnas/nasapi/objective"
 	"evalnas/nasapi/policy"
@@ -270,6 +271,11 @@ func debugSharing(c *starlark.Call, cfg nasapi.SearchConfig, seed int64) (lib.Va
 		return nil, c.Errorf("%w", err)
 	}
 	p.Split.Share, p.Split.TrainN, p.Split.ValidN = 0, min(train, debugBatches*p.Batch), min(valid, 2*p.ValidBatch)
+	if free, known := host.FreeMemory(); known {
+		if err := cfg.FitsMemory(shape, free, "this kernel"); err != nil {
+			return nil, c.Errorf("%w", err)
+		}
+	}
 	say(c, "debug: %s with shared weights, seed %d; REDUCED: %d batches, %d validation images", cfg.Policy, seed, p.Split.TrainN/p.Batch, p.Split.ValidN)
 	result, err := nasapi.RunSearch(c.Ctx, cfg, seed, &debugSteps{call: c})
 	if err != nil {

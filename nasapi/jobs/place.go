@@ -75,12 +75,16 @@ type Room struct {
 	Threads int // to compute with
 	Slots   int // of this machine
 	AtATime int // such jobs that run on this machine together, were it free
+	// Memory is what a job may have at most, in bytes; 0: nobody says.
+	Memory int64
 }
 
 // Room is what each job has there.
 func (p Place) Room() (Room, error) {
 	if p.Slurm != nil {
-		return Room{Threads: max(1, p.Slurm.CPUs)}, nil
+		// SLURM knows more forms than this.
+		bytes, _ := parseMemory(p.Slurm.Memory)
+		return Room{Threads: max(1, p.Slurm.CPUs), Memory: bytes}, nil
 	}
 	host, err := HostSlots()
 	if err != nil {
@@ -90,7 +94,8 @@ func (p Place) Room() (Room, error) {
 	if err != nil {
 		return Room{}, err
 	}
-	return Room{Threads: n * host.Threads(), Slots: n, AtATime: host.N / n}, nil
+	bytes, err := p.Local.limit(int64(n) * host.Memory())
+	return Room{Threads: n * host.Threads(), Slots: n, AtATime: host.N / n, Memory: bytes}, err
 }
 
 // Check says what this machine will never have.
@@ -127,6 +132,22 @@ func offered(ctx context.Context, n int) ([]gpu.GPU, error) {
 }
 
 var memoryForm = regexp.MustCompile(`^([1-9]\d{0,8})([MGT])B?$`)
+
+// limit is how much memory a job may have that holds a share of the machine's; 0: as much as
+// there is.
+func (l Local) limit(share int64) (int64, error) {
+	limit, err := parseMemory(l.Memory)
+	if err != nil {
+		return 0, err
+	}
+	if limit == 0 {
+		limit = share
+	}
+	if limit < leastMemory { // a smaller share is no limit that anything could keep to
+		return 0, nil
+	}
+	return limit, nil
+}
 
 // leastMemory is what a worker takes before it does anything.
 const leastMemory = 256 << 20

@@ -235,14 +235,11 @@ func (j *Job) whileWanted(ctx context.Context) (_ context.Context, stop func()) 
 
 // bind keeps this process to its share of the machine.
 func (s *Share) bind(l Local) error {
-	limit, err := parseMemory(l.Memory)
+	limit, err := l.limit(s.Memory())
 	if err != nil {
 		return err
 	}
-	if limit == 0 {
-		limit = s.Memory()
-	}
-	if limit >= leastMemory { // a smaller share is no limit that anything could keep to
+	if limit > 0 {
 		if err := host.LimitMemory(limit); err != nil {
 			return err
 		}

@@ -35,6 +35,10 @@ func Measure(arch space.Arch, cfg Config) (Cost, error) {
 // nothing, and cannot compute.
 type paper struct{ nn.Device }
 
+// Paper is a device on which a network can be made and its graphs planned, to count what
+// they need, and which cannot compute.
+func Paper() nn.Device { return paper{} }
+
 type blank int
 
 func (b blank) Len() int { return int(b) }

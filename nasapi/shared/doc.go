@@ -8,10 +8,10 @@
 // architectures and the policy's own by their accuracy with the weights as they stand
 // (ranking.go).
 //
-//	cfg, err := shared.Default("spos", sp, set.Shape)
+//	cfg, err := shared.Default("spos", sp, set)
 //	t, err := shared.New(shared.Job{Device: dev, Space: sp, Policy: "spos", Data: set, Config: cfg, Seed: 1268})
 //	err = pol.Search(ctx, &policy.Problem{Weights: t, Evaluate: ..., ...})
-//	report := t.Report()
+//	report := t.Result()
 //
 // # What is validated on
 //

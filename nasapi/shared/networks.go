@@ -38,11 +38,11 @@ func openSupernet(job Job) (supernet, error) {
 // openChild makes the child network of the five-node form: NAO's for NAO, ENAS's for all
 // others.
 func openChild(job Job, cfg net.Config, arena *nn.Arena) (supernet, error) {
-	make := net.NewENASChild
+	open := net.NewENASChild
 	if job.Policy == "nao" {
-		make = net.NewNAOChild
+		open = net.NewNAOChild
 	}
-	c, err := make(job.Device, cfg)
+	c, err := open(job.Device, cfg)
 	return &childNet{c, arena}, err
 }
 

@@ -2,6 +2,7 @@ package shared
 
 import (
 	"context"
+	"errors"
 
 	"evalnas/nasapi/data"
 	"evalnas/nasapi/policy"
@@ -123,7 +124,9 @@ func (t *Trainer) fineTuned(ctx context.Context, at policy.Moment, do func(func(
 		}
 		return t.opt.Restore(t.Device, optimiser)
 	}
-	return do(func(a space.Arch) (policy.Accuracy, error) {
+	return do(func(a space.Arch) (_ policy.Accuracy, err error) {
+		// Also where it is interrupted: the checkpoint that follows is of the weights before.
+		defer func() { err = errors.Join(err, back()) }()
 		loader, err := data.NewLoader(ctx, t.Data, data.LoaderConfig{
 			Images: t.parts.Train, Batch: t.Config.Batch, Augment: t.Config.Augment, Shuffle: true, DropLast: true,
 			Seed: t.Seed, Stream: "fine-tune",
@@ -142,10 +145,6 @@ func (t *Trainer) fineTuned(ctx context.Context, at policy.Moment, do func(func(
 				return policy.Accuracy{}, err
 			}
 		}
-		got, err := t.Evaluate(ctx, a, t.Config.RankImages)
-		if err != nil {
-			return got, err
-		}
-		return got, back()
+		return t.Evaluate(ctx, a, t.Config.RankImages)
 	})
 }

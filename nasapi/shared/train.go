@@ -29,8 +29,9 @@ type Job struct {
 	Report func(Progress)
 	// Ranked hears of every ranking; nil: nobody does.
 	Ranked func(Ranking) error
-	// Save keeps a checkpoint, Every so often and at the end of the last epoch; nil: none
-	// is made. Restore is the one to go on from, nil to begin.
+	// Save keeps a checkpoint, Every so often (less often where one takes seconds, see
+	// saveShare) and at the end of the last epoch; nil: none is made. Restore is the one to
+	// go on from, nil to begin.
 	Save    func([]byte) error
 	Every   time.Duration // 0: after every epoch
 	Restore []byte
@@ -83,6 +84,7 @@ type Trainer struct {
 
 	state   state
 	saved   time.Time
+	saving  time.Duration // what the last checkpoint took
 	started time.Time
 	seen    int // images since started
 	batches int // of an epoch
@@ -142,6 +144,9 @@ func (t *Trainer) Train(ctx context.Context, s policy.Sharer) error {
 	t.started, t.saved = time.Now(), time.Now()
 	if t.state.Ending > 0 {
 		if err := t.endEpoch(ctx, s, t.state.Ending-1); err != nil {
+			return err
+		}
+		if err := t.saveInTime(s, true); err != nil {
 			return err
 		}
 	}
