@@ -15,6 +15,10 @@ const (
 	Evaluate
 	// Recalibrate normalises by the batch's statistics and leaves the running ones.
 	Recalibrate
+	// Frozen is Recalibrate with parameters that are constants: its backward pass works out
+	// the gradients of variables and of sums' weights alone, with the same bits, and adds
+	// nothing to any Param.Grad.
+	Frozen
 )
 
 // Device computes. Package nntest holds every device to the same suite; the CPU of
@@ -39,7 +43,9 @@ type Device interface {
 	// the gradients of what each operator reads (stored or added as StoreGrad says)
 	// and adds those of its weights to Param.Grad. In Evaluate mode the norms are
 	// constants. Operators of a group may read the same value, and use the same weight:
-	// what they add comes in the group's order, whatever runs first.
+	// what they add comes in the group's order, whatever runs first. In Frozen mode no
+	// parameter is touched, and outputs may have no gradient at all (neither Grad nor Via):
+	// their operators have nothing to do.
 	Backward(mode Mode, group []Op) error
 	// Scratch is the number of bytes that the group needs besides planned tensors,
 	// backward pass included. A device may get ready for the groups that it is asked

@@ -23,7 +23,7 @@ type group struct {
 	zeroes []*Tensor // gradients to clear before its backward pass
 }
 
-// NewGraph is an empty graph. In Train and Recalibrate mode it can run backward.
+// NewGraph is an empty graph. It can run backward but in Evaluate mode.
 func NewGraph(dev Device, mode Mode) *Graph { return &Graph{dev: dev, mode: mode} }
 
 // Mode is how the graph runs.
@@ -33,14 +33,18 @@ func (g *Graph) Mode() Mode { return g.mode }
 func (g *Graph) Input(n, h, w, c int) *Var { return g.newVar(n, h, w, Channels{c}, false) }
 
 // Variable is an input whose gradient is wanted: see ReadGrad.
-func (g *Graph) Variable(n, h, w, c int) *Var { return g.newVar(n, h, w, Channels{c}, true) }
+func (g *Graph) Variable(n, h, w, c int) *Var {
+	v := g.newVar(n, h, w, Channels{c}, true)
+	v.variable = true
+	return v
+}
 
 // Value is a value for an operator that is given its Out: a sum narrower than all of
 // its sources.
 func (g *Graph) Value(n, h, w, c int) *Var { return g.newVar(n, h, w, Channels{c}, true) }
 
 func (g *Graph) newVar(n, h, w int, c Channels, wanted bool) *Var {
-	v := &Var{Values: newTensor(n, h, w, c), wanted: wanted && g.mode != Evaluate}
+	v := &Var{Values: newTensor(n, h, w, c), asked: wanted && g.mode != Evaluate}
 	g.vars = append(g.vars, v)
 	return v
 }
@@ -51,7 +55,7 @@ func (g *Graph) Concat(n, h, w int, widths []int) (whole *Var, parts []*Var) {
 	whole = g.newVar(n, h, w, slices.Clone(widths), true)
 	at := 0
 	for _, width := range widths {
-		part := &Var{Values: whole.Values.slice(at, width), wanted: whole.wanted}
+		part := &Var{Values: whole.Values.slice(at, width), asked: whole.asked}
 		g.vars = append(g.vars, part)
 		parts = append(parts, part)
 		at += Pad(width)
@@ -115,8 +119,8 @@ func (g *Graph) Forward() error {
 	return nil
 }
 
-// Backward adds the gradients of all losses to those of the parameters. It follows
-// a Forward.
+// Backward adds the gradients of all losses to those of the parameters, unless these are
+// Frozen. It follows a Forward.
 func (g *Graph) Backward() error {
 	if g.mode == Evaluate {
 		return errors.New("nn: a graph for evaluation has no backward pass")

@@ -76,7 +76,9 @@ func (g *Graph) scratch() int64 {
 
 func (g *Graph) layOut() *plan {
 	p := &plan{lives: map[*Tensor]*life{}}
-	g.placeGradients()
+	producer := g.producers()
+	g.wantGradients(producer)
+	g.placeGradients(producer)
 	g.liveValues(p)
 	if g.mode != Evaluate {
 		g.orderGradients()
@@ -89,9 +91,8 @@ func (g *Graph) layOut() *plan {
 // backward is the time at which group i runs backward.
 func (g *Graph) backward(i int) int { return 2*len(g.groups) - 1 - i }
 
-// placeGradients decides for every value where its gradient is: nowhere, in a
-// tensor of its own, in a slice of the whole's, or a multiple of its only reader's.
-func (g *Graph) placeGradients() {
+// producers are the operators that make values.
+func (g *Graph) producers() map[*Var]Op {
 	producer := map[*Var]Op{}
 	for _, group := range g.groups {
 		for _, op := range group.ops {
@@ -100,20 +101,61 @@ func (g *Graph) placeGradients() {
 			}
 		}
 	}
+	return producer
+}
+
+// wantGradients decides which values have a gradient. Of a Frozen graph those that depend
+// on a variable or on the weight of a sum, and the sources whose operators leave such a
+// weight its gradient: nothing else leads to a gradient that anybody sees.
+func (g *Graph) wantGradients(producer map[*Var]Op) {
+	moves := map[*Tensor]bool{} // by roots
+	for _, v := range g.vars {
+		v.wanted = v.asked
+		moves[v.Values.root()] = v.variable
+	}
+	if g.mode != Frozen {
+		return
+	}
+	g.eachSum(func(s *Sum) { moves[s.Out.Values.root()] = moves[s.Out.Values.root()] || s.DWeights != nil })
 	for _, group := range g.groups {
 		for _, op := range group.ops {
-			sum, ok := op.(*Sum)
-			if !ok {
-				continue
-			}
-			for i, v := range sum.Sources {
-				if v.wanted && v.readers == 1 && v.Values.parent == nil && canFollow(producer[v]) &&
-					v.Values.Channels.Padded() == sum.Out.Values.Channels.Padded() {
-					v.Via, v.ViaIndex = sum, i
+			for _, v := range op.reads() {
+				if out := op.output(); out != nil && moves[v.Values.root()] {
+					moves[out.Values.root()] = true
 				}
 			}
 		}
 	}
+	for _, v := range g.vars {
+		v.wanted = v.asked && moves[v.Values.root()]
+	}
+	g.eachSum(func(s *Sum) {
+		for _, v := range s.Sources {
+			v.wanted = v.wanted || s.DWeights != nil && follows(v, s, producer)
+		}
+	})
+}
+
+func (g *Graph) eachSum(visit func(s *Sum)) {
+	for _, group := range g.groups {
+		for _, op := range group.ops {
+			if sum, ok := op.(*Sum); ok {
+				visit(sum)
+			}
+		}
+	}
+}
+
+// placeGradients decides for every value where its gradient is: nowhere, in a
+// tensor of its own, in a slice of the whole's, or a multiple of its only reader's.
+func (g *Graph) placeGradients(producer map[*Var]Op) {
+	g.eachSum(func(s *Sum) {
+		for i, v := range s.Sources {
+			if v.wanted && follows(v, s, producer) {
+				v.Via, v.ViaIndex = s, i
+			}
+		}
+	})
 	sliced := map[*Tensor]bool{}
 	for _, v := range g.vars {
 		sliced[v.Values.parent] = true
@@ -132,6 +174,11 @@ func (g *Graph) placeGradients() {
 			v.Grad = wholes[v.Values.parent].slice(v.Values.at, v.Values.Channels[0])
 		}
 	}
+}
+
+// follows says whether the gradient of a sum's source is a multiple of the sum's.
+func follows(v *Var, s *Sum, producer map[*Var]Op) bool {
+	return v.readers == 1 && v.Values.parent == nil && canFollow(producer[v]) && v.Values.Channels.Padded() == s.Out.Values.Channels.Padded()
 }
 
 // canFollow says whether an operator can take its output's gradient from the sum
@@ -169,7 +216,7 @@ func (g *Graph) liveValues(p *plan) {
 		for _, op := range group.ops {
 			if out := op.output(); out != nil {
 				p.live(out.Values, i)
-				if g.mode != Evaluate && needsOutput(op) {
+				if g.mode != Evaluate && out.wanted && needsOutput(op) {
 					p.live(out.Values, g.backward(i))
 				}
 			}
@@ -178,7 +225,7 @@ func (g *Graph) liveValues(p *plan) {
 					p.live(v.Values, -1)
 				}
 				p.live(v.Values, i)
-				if g.mode != Evaluate && needsInput(op) {
+				if g.mode != Evaluate && g.needsInput(op) {
 					p.live(v.Values, g.backward(i))
 				}
 			}
@@ -203,9 +250,14 @@ func needsOutput(op Op) bool {
 	return false
 }
 
-// needsInput says whether it reads its inputs again.
-func needsInput(op Op) bool {
+// needsInput says whether it reads its inputs again: of a Frozen graph's weights there is
+// no gradient that would take them.
+func (g *Graph) needsInput(op Op) bool {
 	switch o := op.(type) {
+	case *Conv:
+		return g.mode != Frozen || o.ReLU && o.X.wanted
+	case *Linear:
+		return g.mode != Frozen
 	case *Pool:
 		return o.Max || o.ReLU
 	case *Sum:

@@ -86,16 +86,19 @@ type Var struct {
 	Via      *Sum
 	ViaIndex int
 
-	wanted  bool // a gradient is
-	readers int
-	alone   bool
+	variable bool
+	asked    bool // a gradient is, but of a Frozen graph not all of them are worked out
+	wanted   bool // a gradient is, by the plan
+	readers  int
+	alone    bool
 }
 
 // OneReader says whether a single operator reads these values and no slice of them is
 // read: what that operator stores in Grad is all of it.
 func (v *Var) OneReader() bool { return v.alone }
 
-// WantsGrad says whether the backward pass must work out this value's gradient.
+// WantsGrad says whether the backward pass must work out this value's gradient, once the
+// graph is planned.
 func (v *Var) WantsGrad() bool { return v.wanted }
 
 // Norm is a batch norm applied to one stored tensor of a graph. Its arrays have a

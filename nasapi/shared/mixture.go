@@ -58,7 +58,7 @@ func (h *handed) validImages() picked {
 }
 
 // mixed is a forward and a backward pass of the mixture: gradients are added to those of
-// the parameters.
+// the parameters, unless these are frozen.
 func (h *handed) mixed(mode nn.Mode, m policy.Mixture, on picked) (policy.Accuracy, policy.Mixture, error) {
 	supernet, err := h.mixing()
 	if err != nil {
@@ -85,8 +85,7 @@ func (h *handed) MixtureGrad(m policy.Mixture, unrolled bool) (policy.Mixture, p
 	if unrolled {
 		return h.unrolled(m)
 	}
-	got, grad, err := h.mixed(nn.Recalibrate, m, h.validImages())
-	h.t.forgetGradients()
+	got, grad, err := h.mixed(nn.Frozen, m, h.validImages())
 	return grad, got, err
 }
 
@@ -114,10 +113,9 @@ func (h *handed) unrolled(m policy.Mixture) (policy.Mixture, policy.Accuracy, er
 	var ends [2]policy.Mixture
 	for i, sign := range []float64{1, -1} {
 		t.setWeights(moved(w, along, float64(sign*reach)))
-		if _, ends[i], err = h.mixed(nn.Recalibrate, m, h.trainImages()); err != nil {
+		if _, ends[i], err = h.mixed(nn.Frozen, m, h.trainImages()); err != nil {
 			return nil, got, err
 		}
-		t.forgetGradients()
 	}
 	for v := range grad {
 		for i := range grad[v] {

@@ -282,3 +282,55 @@ func (p *prober) Step(ctx context.Context, w policy.Supernet, at policy.Moment) 
 	}
 	return errProbed
 }
+
+// frozenProbe compares MixtureGrad, of both orders, with passes that work out the gradients
+// of the weights too, as it did before there were others.
+type frozenProbe struct {
+	mixer
+	t       *testing.T
+	trainer *Trainer
+	steps   int
+}
+
+func (p *frozenProbe) Step(ctx context.Context, w policy.Supernet, at policy.Moment) error {
+	if p.Mixture != nil {
+		p.steps++
+		h := w.(*handed)
+		_, want, err := h.mixed(nn.Recalibrate, p.Mixture, h.validImages())
+		p.trainer.forgetGradients()
+		if err != nil {
+			return err
+		}
+		grad, _, err := w.MixtureGrad(p.Mixture, false)
+		if err != nil {
+			return err
+		}
+		if !reflect.DeepEqual(grad, want) {
+			p.t.Errorf("the gradient is %v, not %v", grad, want)
+		}
+		for _, q := range p.trainer.net.Params() {
+			if q.Touched {
+				p.t.Errorf("the gradient of the mixture touched %s", q.Name)
+			}
+		}
+	}
+	return p.mixer.Step(ctx, w, at)
+}
+
+// TestMixtureGradLeavesTheWeightsAlone: it is worked out without gradients of the
+// weights, and has the same bits.
+func TestMixtureGradLeavesTheWeightsAlone(t *testing.T) {
+	for _, spec := range []space.Spec{{Name: "darts", Nodes: 4}, {Name: "nasbench101", MaxVertices: 5}} {
+		trainer, err := New(small(t, "darts", spaceOf(t, spec)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		probe := &frozenProbe{t: t, trainer: trainer}
+		if err := trainer.Train(t.Context(), probe); err != nil {
+			t.Fatal(err)
+		}
+		if probe.steps == 0 {
+			t.Errorf("%v: nothing was compared", spec)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"math"
+	"slices"
 
 	"evalnas/nasapi/nn"
 	"evalnas/nasapi/nn/cpu/kernel"
@@ -11,7 +12,7 @@ import (
 type block interface {
 	base() *common
 	// layOut works the block's shapes out, but for what depends on its reading.
-	layOut(d *Device)
+	layOut()
 	// place works out what depends on the reading's grid.
 	place(d *Device, g grid)
 	// pack brings the weights into the order of the kernels.
@@ -21,8 +22,8 @@ type block interface {
 	overwrites() bool
 	// forward computes an image's output from copies of what is read.
 	forward(d *Device, w *worker, from copied, image int)
-	// backward adds an image's gradient of the weights to partial and that of what
-	// is read to the copy of the gradient, if there is one.
+	// backward adds an image's gradient of the weights, unless they are frozen, to partial
+	// and that of what is read to the copy of the gradient, if there is one.
 	backward(d *Device, w *worker, from copied, partial []float32, image int)
 	// addGrads adds the weights' gradients of the whole batch to the parameters'.
 	addGrads(total []float32)
@@ -36,6 +37,7 @@ type common struct {
 	relu        bool
 	store       bool      // the gradient of x is not there yet
 	max         bool      // padding is -Inf
+	frozen      bool      // the weights are constants
 	again       bool      // the backward pass needs what was read
 	window      nn.Window // of what is read
 	down, right int       // by which parts of it are moved
@@ -63,6 +65,15 @@ func (c *common) begin(x, out *nn.Var, relu bool) {
 	c.outPlaces = places(c.outPlaces[:0], out.Values.Channels)
 	c.down, c.right, c.weights = 0, 0, 0
 }
+
+// passesBack says whether the backward pass has more to do than sums of the output's
+// gradient: there is a gradient, and somebody to have it.
+func (c *common) passesBack() bool {
+	return c.hasGrad() && (!c.frozen && c.weights > 0 || c.x.Grad != nil)
+}
+
+// hasGrad says whether the output has a gradient; in a frozen graph not all have.
+func (c *common) hasGrad() bool { return c.out.Grad != nil || c.out.Via != nil }
 
 // adds says whether the gradient of what is read has numbers already.
 func (c *common) adds() bool { return !c.first || !c.bundle.readings[c.reading].stored }
@@ -135,7 +146,8 @@ func next[T any](all *[]*T, i *int) *T {
 }
 
 // layOut makes blocks of operators and bundles of the blocks.
-func (b *batch) layOut(group []nn.Op) {
+func (b *batch) layOut(mode nn.Mode, group []nn.Op) {
+	b.mode = mode
 	b.forget()
 	for _, op := range group {
 		var k block
@@ -147,7 +159,8 @@ func (b *batch) layOut(group []nn.Op) {
 			p := next(&b.poolings, &b.used.poolings)
 			p.op, k = o, p
 		}
-		k.layOut(b.device)
+		k.base().frozen = mode == nn.Frozen
+		k.layOut()
 		b.blocks = append(b.blocks, k)
 		b.bundleOf(k.base().x.Values.Root()).add(k)
 	}
@@ -259,6 +272,19 @@ func (u *bundle) place(d *Device) {
 	}
 }
 
+// passesBack says whether any of its blocks does.
+func (u *bundle) passesBack() bool {
+	return slices.ContainsFunc(u.blocks, func(k block) bool { return k.base().passesBack() })
+}
+
+// part is a block's share of a chunk's gradients, none if there are none.
+func (c *common) part(partial []float32) []float32 {
+	if c.frozen {
+		return nil
+	}
+	return partial[c.partial : c.partial+c.weights]
+}
+
 // images is the number of images of a bundle.
 func (u *bundle) images() int { return u.root.N }
 
@@ -283,8 +309,7 @@ func (b *batch) weights() int {
 }
 
 func (b *batch) forward(mode nn.Mode, group []nn.Op) {
-	b.mode = mode
-	b.layOut(group)
+	b.layOut(mode, group)
 	b.cut(0)
 	b.eachBlock((*packForward)(b))
 	for _, k := range b.blocks {
@@ -320,8 +345,12 @@ type (
 	gradsAdded     batch // a block
 )
 
-func (p *packForward) task(_ *worker, i int)  { p.blocks[i].pack(false) }
-func (p *packBackward) task(_ *worker, i int) { p.blocks[i].pack(true) }
+func (p *packForward) task(_ *worker, i int) { p.blocks[i].pack(false) }
+func (p *packBackward) task(_ *worker, i int) {
+	if k := p.blocks[i]; k.base().passesBack() {
+		k.pack(true)
+	}
+}
 
 func (p *momentsJoined) task(_ *worker, i int) {
 	c := p.blocks[i].base()
@@ -394,16 +423,21 @@ func (r *reading) copy(d *Device, w *worker, image int, border float32) []float3
 }
 
 func (b *batch) backward(mode nn.Mode, group []nn.Op) {
-	b.mode = mode
-	b.layOut(group)
+	b.layOut(mode, group)
 	b.sumGrads()
-	b.cut(b.weights())
-	b.sharePartial()
+	b.cut(b.weights()) // the same chunks where no gradients of weights are made
+	frozen := mode == nn.Frozen
+	if !frozen {
+		b.sharePartial()
+	}
 	for _, u := range b.bundles {
 		u.beginSums()
 	}
 	b.eachBlock((*packBackward)(b))
 	b.device.workers.run(len(b.tasks), (*backwardPass)(b))
+	if frozen {
+		return
+	}
 	for _, u := range b.bundles {
 		b.device.joinChunks(u.partial, u.weights, u.chunks)
 	}
@@ -472,15 +506,24 @@ func (p *gradSumPass) task(w *worker, i int) {
 func (p *backwardPass) task(w *worker, i int) {
 	t := p.tasks[i]
 	u := t.bundle
-	partial := u.partial[t.chunk*u.weights : (t.chunk+1)*u.weights]
-	clear(partial)
+	if !u.passesBack() {
+		return
+	}
+	partial := u.partial
+	if p.mode != nn.Frozen {
+		partial = partial[t.chunk*u.weights : (t.chunk+1)*u.weights]
+		clear(partial)
+	}
 	from, to := images(u.images(), u.chunks, t.chunk)
 	for image := from; image < to; image++ {
 		w.giveBack(0)
 		u.read(p.device, w, image, true)
 		for _, k := range u.blocks {
 			c, mark := k.base(), w.used
-			k.backward(p.device, w, w.copies[c.reading], partial[c.partial:c.partial+c.weights], image)
+			if !c.passesBack() {
+				continue
+			}
+			k.backward(p.device, w, w.copies[c.reading], c.part(partial), image)
 			w.giveBack(mark)
 		}
 		for j := range u.readings {

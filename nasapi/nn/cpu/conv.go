@@ -46,10 +46,10 @@ type gathered struct {
 	first   int // pixel
 }
 
-func (c *chain) layOut(_ *Device) {
+func (c *chain) layOut() {
 	o := c.op
 	c.begin(o.X, o.Out, o.ReLU)
-	c.store, c.again = o.X.Grad != nil && o.StoreGrad(0), true
+	c.store, c.again = o.X.Grad != nil && o.StoreGrad(0), !c.frozen
 	c.dense = o.DenseWindow.Defaults()
 	down, right := 0, 0
 	for _, part := range o.Dense {
@@ -313,7 +313,9 @@ func (c *chain) backward(d *Device, w *worker, from copied, partial []float32, i
 	dy := w.take(out.size())
 	out.border(dy, 0)
 	c.grad.write(d, w, out.inner(dy), image)
-	c.denseGrad(d, w, c.denseInput(d, w, from.zero), out.inner(dy), partial[c.depthSize():])
+	if !c.frozen {
+		c.denseGrad(d, w, c.denseInput(d, w, from.zero), out.inner(dy), partial[c.depthSize():])
+	}
 	if c.op.Depth == nil {
 		if from.grad != nil {
 			c.denseBackward(d, w, from.grad, dy, c.adds())
@@ -383,10 +385,12 @@ var zeroTap = []int32{0}
 // depthBackward takes the gradient of the depthwise output, bordered by zeros.
 func (c *chain) depthBackward(d *Device, w *worker, from copied, dz, partial []float32) {
 	g := c.readGrid()
-	a := &w.args.depthwiseGrad
-	*a = kernel.DepthwiseGrad{DW: partial[:c.depthSize()], In: g.strided(c.window.StrideH, c.window.StrideW, from.zero, c.origin), G: c.back.grid.inner(dz),
-		Rows: c.middle.h, Cols: c.middle.w, C: c.c, Taps: c.depthTaps}
-	d.set.DepthwiseGrad(a)
+	if !c.frozen {
+		a := &w.args.depthwiseGrad
+		*a = kernel.DepthwiseGrad{DW: partial[:c.depthSize()], In: g.strided(c.window.StrideH, c.window.StrideW, from.zero, c.origin), G: c.back.grid.inner(dz),
+			Rows: c.middle.h, Cols: c.middle.w, C: c.c, Taps: c.depthTaps}
+		d.set.DepthwiseGrad(a)
+	}
 	if from.grad != nil {
 		c.back.convolve(d, w, from.grad, g, dz, c.backW, c.adds())
 	}

@@ -167,7 +167,7 @@ func (d *Device) Backward(mode nn.Mode, group []nn.Op) error {
 		case *nn.GlobalPool:
 			d.globalPoolBackward(o)
 		case *nn.Linear:
-			d.linearBackward(o)
+			d.linearBackward(mode, o)
 		case *nn.Dropout:
 			d.dropoutBackward(o)
 		case *nn.CrossEntropy:
@@ -276,7 +276,7 @@ func (d *Device) Scratch(group []nn.Op) int64 {
 	// Nothing but a run of blocks needs memory that is worth counting, and no error
 	// can come of leaving the others out.
 	_ = eachRun(group, func(blocks []nn.Op) {
-		d.batch.layOut(blocks)
+		d.batch.layOut(nn.Train, blocks)
 		most = max(most, d.batch.scratch())
 	}, func(nn.Op) error { return nil })
 	return most

@@ -79,7 +79,7 @@ type layer struct {
 
 func (l *layer) forget() { l.inOff, l.out = nil, nil }
 
-// newLayer reads X and packs the weights.
+// newLayer packs the weights.
 func (d *Device) newLayer(o *nn.Linear, backward bool) *layer {
 	in, out := o.X.Values, o.Out.Values
 	l := &d.room.linear
@@ -94,11 +94,16 @@ func (d *Device) newLayer(o *nn.Linear, backward bool) *layer {
 			kernel.Packing{Taps: 1, K: l.k, N: l.n}.Row(l.w, 0, k, 0, row)
 		}
 	}
+	l.inOff, l.out = d.table(1, in.N, 0, l.k), d.table(1, in.N, 0, out.Image())
+	return l
+}
+
+// read copies X.
+func (l *layer) read(d *Device, o *nn.Linear) {
+	in := o.X.Values
 	a := d.args()
 	a.affine = kernel.Affine{Dst: kernel.Plane{Data: grow(&l.x, in.N*l.k), Pix: l.k}, X: kernel.Plane{Data: plane(in, 0).Data, Pix: in.Image()}, Rows: 1, Cols: in.N, C: l.k, View: view(o.X, false)}
 	d.set.Affine(&a.affine)
-	l.inOff, l.out = d.table(1, in.N, 0, l.k), d.table(1, in.N, 0, out.Image())
-	return l
 }
 
 // args are those of the caller's goroutine.
@@ -106,6 +111,7 @@ func (d *Device) args() *arguments { return &d.workers.all[0].args }
 
 func (d *Device) linearForward(o *nn.Linear) {
 	l := d.newLayer(o, false)
+	l.read(d, o)
 	out := plane(o.Out.Values, 0).Data
 	for _, at := range l.out {
 		row := out[int(at) : int(at)+l.n]
@@ -119,15 +125,21 @@ func (d *Device) linearForward(o *nn.Linear) {
 	d.set.Dense(&a.dense)
 }
 
-func (d *Device) linearBackward(o *nn.Linear) {
+func (d *Device) linearBackward(mode nn.Mode, o *nn.Linear) {
+	if mode == nn.Frozen && o.X.Grad == nil {
+		return
+	}
 	l := d.newLayer(o, true)
 	n := o.X.Values.N
 	g := plane(o.Out.Grad, 0).Data
-	clear(grow(&l.dw, l.k*l.n))
 	a := d.args()
-	a.denseGrad = kernel.DenseGrad{DW: l.dw, LD: l.n, A: kernel.Plane{Data: l.x, Pix: l.k}, B: kernel.Plane{Data: g, Pix: o.Out.Values.Image()}, Rows: 1, Cols: n, K: l.k, N: l.n}
-	d.set.DenseGrad(&a.denseGrad)
-	l.addGrads(o, g)
+	if mode != nn.Frozen {
+		l.read(d, o)
+		clear(grow(&l.dw, l.k*l.n))
+		a.denseGrad = kernel.DenseGrad{DW: l.dw, LD: l.n, A: kernel.Plane{Data: l.x, Pix: l.k}, B: kernel.Plane{Data: g, Pix: o.Out.Values.Image()}, Rows: 1, Cols: n, K: l.k, N: l.n}
+		d.set.DenseGrad(&a.denseGrad)
+		l.addGrads(o, g)
+	}
 	if o.X.Grad == nil {
 		return
 	}

@@ -175,6 +175,7 @@ type normGrad struct {
 	upstream
 	v        *nn.Var
 	constant bool // the norm's statistics are
+	frozen   bool // the norm's parameters are
 	chunks   int  // 0: no sums are wanted
 	c        int
 	sums     []float64 // [chunks][2][c]: m and m*d of kernel.GradMoments, times keep
@@ -187,7 +188,10 @@ type normGrad struct {
 func (g *normGrad) reset(mode nn.Mode, v *nn.Var) {
 	c := v.Values.Channels.Padded()
 	g.v, g.c, g.upstream, g.chunks, g.summed = v, c, upstreamOf(v), 0, false
-	g.constant = !usesBatch(mode, v.Norm)
+	g.constant, g.frozen = !usesBatch(mode, v.Norm), mode == nn.Frozen
+	if g.t == nil {
+		return // in a frozen graph: nobody asks
+	}
 	room := grow(&g.room, 4*c)
 	clear(room)
 	g.a, g.b, g.d, g.center = room[:c], room[c:2*c], room[2*c:3*c], room[3*c:]
@@ -295,7 +299,7 @@ func (g *normGrad) fold(places []int, sum, dot []float64) {
 	weight, values := float64(g.weight), float64(t.N*t.H*t.W)
 	for i, c := range places {
 		inv, scale := float64(norm.InvStd[c]), float64(norm.Scale[c])
-		if bn.Gamma != nil {
+		if bn.Gamma != nil && !g.frozen {
 			bn.Gamma.Grad.(memory)[norm.First+i] += float32(float64(weight*inv) * dot[c])
 			bn.Beta.Grad.(memory)[norm.First+i] += float32(weight * sum[c])
 		}
@@ -305,7 +309,7 @@ func (g *normGrad) fold(places []int, sum, dot []float64) {
 			g.d[c] = float32(-float64(scale*weight) * sum[c] / values)
 		}
 	}
-	if bn.Gamma != nil {
+	if bn.Gamma != nil && !g.frozen {
 		touch(bn.Gamma)
 		touch(bn.Beta)
 	}

@@ -15,11 +15,11 @@ type pooling struct {
 	back  transpose // of means
 }
 
-func (p *pooling) layOut(_ *Device) {
+func (p *pooling) layOut() {
 	o := p.op
 	p.begin(o.X, o.Out, o.ReLU)
 	p.store = o.X.Grad != nil && o.StoreGrad(0)
-	p.max, p.again, p.window = o.Max, o.Max, o.Window.Defaults()
+	p.max, p.again, p.window = o.Max, o.Max && o.X.Grad != nil, o.Window.Defaults()
 	if o.Max {
 		return
 	}
@@ -84,9 +84,6 @@ func (p *pooling) divide(d *Device, w *worker, x kernel.Plane) {
 }
 
 func (p *pooling) backward(d *Device, w *worker, from copied, _ []float32, image int) {
-	if from.grad == nil {
-		return
-	}
 	if p.op.Max {
 		p.maxBackward(d, w, from, image)
 		return

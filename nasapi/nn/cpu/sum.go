@@ -18,6 +18,9 @@ type sumJob struct {
 func (d *Device) sumForward(o *nn.Sum) { d.jobs.sum.run(d, o, false) }
 
 func (d *Device) sumBackward(o *nn.Sum) {
+	if o.Out.Grad == nil {
+		return
+	}
 	j := &d.jobs.sum
 	chunks := chunkCount(o.Out.Values.N, 0)
 	clear(grow(&j.mixture, len(o.Sources)*chunks))

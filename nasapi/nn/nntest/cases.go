@@ -29,6 +29,7 @@ func makeCases() []testCase {
 	headCases(add)
 	networkCases(add)
 	partCases(add)
+	fixedCases(add)
 	return all
 }
 
@@ -320,8 +321,8 @@ func mixedEdge(b *builder, x *nn.Var, c, stride int) *nn.Var {
 	})
 }
 
-// partCases use parts of what is shared, as the paths of a supernet do. They come last:
-// a case draws by its place in the list.
+// partCases use parts of what is shared, as the paths of a supernet do. New cases come
+// last: a case draws by its place in the list.
 func partCases(add func(string, func(*builder))) {
 	add("columns of a weight in a group", func(b *builder) {
 		p, bn, x := b.param(1, 6, 14), b.norm(13, true), b.variable(3, 3, 4, 5)
@@ -347,5 +348,42 @@ func partCases(add func(string, func(*builder))) {
 		b.sum(nn.Sum{Out: parts[1]})
 		b.sum(nn.Sum{Sources: []*nn.Var{x}, Out: parts[2]})
 		b.head(b.conv(withX(dense(b, square(1, 1, 0, 1), 17, 8), whole, true), b.norm(8, false), false))
+	})
+}
+
+// fixedCases read images without a gradient, so that a frozen graph has operators with
+// nothing to do: before the first sum with weights, and before none.
+func fixedCases(add func(string, func(*builder))) {
+	stem := func(b *builder, c int) *nn.Var {
+		return b.conv(withX(dense(b, square(3, 1, 1, 1), 3, c), b.input(2, 4, 4, 3), false), b.norm(c, true), false)
+	}
+	for _, stride := range []int{1, 2} {
+		add(fmt.Sprintf("mixed edge after a stem, stride %d", stride), func(b *builder) {
+			const c = 4
+			x := mixedEdge(b, stem(b, c), c, stride)
+			b.head(b.conv(withX(dense(b, square(1, 1, 0, 1), c, c), x, true), b.norm(c, true), true))
+		})
+	}
+	add("no gradient but of weights", func(b *builder) {
+		x := stem(b, 6)
+		pool := b.g.Pool(nn.Pool{X: x, Max: true, Window: square(3, 1, 1, 1)}, nil)
+		b.add(pool)
+		mean := b.g.GlobalPool(nn.GlobalPool{X: b.sum(nn.Sum{Sources: []*nn.Var{pool.Out, x}})})
+		b.add(mean)
+		linear := b.g.Linear(nn.Linear{X: mean.Out, W: b.weight(6, 5)})
+		b.add(linear)
+		b.head(linear.Out)
+	})
+	add("weighted parts of a concatenation, after a stem", func(b *builder) {
+		const c = 5
+		x := stem(b, c)
+		whole, parts := b.g.Concat(2, 4, 4, []int{c, c})
+		b.parts[whole] = parts
+		one := b.g.Conv(withX(dense(b, square(1, 1, 0, 1), c, c), x, true), b.norm(c, true), true)
+		bare := b.g.Conv(withX(dense(b, square(1, 1, 0, 1), c, c), x, false), nil, true)
+		b.add(one, bare)
+		b.sum(nn.Sum{Sources: []*nn.Var{one.Out, x}, Weights: []float32{0.5, 0.75}, Out: parts[0]})
+		b.sum(nn.Sum{Sources: []*nn.Var{bare.Out, x}, Out: parts[1]})
+		b.head(b.conv(withX(dense(b, square(1, 1, 0, 1), 2*c, 6), whole, true), b.norm(6, false), false))
 	})
 }

@@ -11,6 +11,7 @@ package nntest
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"evalnas/nasapi/nn"
@@ -49,6 +50,14 @@ func (b *builder) numbers(n int, scale float64) []float32 {
 
 func (b *builder) variable(n, h, w, c int) *nn.Var {
 	v := b.g.Variable(n, h, w, c)
+	b.inputs = append(b.inputs, v)
+	b.pixels = append(b.pixels, b.numbers(n*h*w*c, 2))
+	return v
+}
+
+// input is a value without a gradient.
+func (b *builder) input(n, h, w, c int) *nn.Var {
+	v := b.g.Input(n, h, w, c)
 	b.inputs = append(b.inputs, v)
 	b.pixels = append(b.pixels, b.numbers(n*h*w*c, 2))
 	return v
@@ -155,15 +164,20 @@ func (b *builder) outcome() map[string][]float32 {
 		return all
 	}
 	for i, v := range b.inputs {
-		all[fmt.Sprintf("gradient of input %d", i)] = compact(v.Values, b.g.ReadGrad(v))
+		if v.WantsGrad() {
+			all[fmt.Sprintf("gradient of input %d", i)] = compact(v.Values, b.g.ReadGrad(v))
+		}
+	}
+	for i, s := range b.sums {
+		all[fmt.Sprintf("gradient of mixture %d", i)] = s.DWeights
+	}
+	if b.mode == nn.Frozen {
+		return all
 	}
 	for i, p := range b.params {
 		grad := make([]float32, p.Len())
 		b.dev.Read(grad, p.Grad, 0)
 		all[fmt.Sprintf("gradient of weight %d %v", i, p.Shape)] = grad
-	}
-	for i, s := range b.sums {
-		all[fmt.Sprintf("gradient of mixture %d", i)] = s.DWeights
 	}
 	return all
 }
@@ -208,15 +222,40 @@ func (r *reference) differences(x []float64) []float64 {
 // cleanup.
 func Run(t *testing.T, open func(t *testing.T) nn.Device) {
 	for i, c := range cases {
-		for _, mode := range []nn.Mode{nn.Train, nn.Evaluate, nn.Recalibrate} {
+		for _, mode := range []nn.Mode{nn.Train, nn.Evaluate, nn.Recalibrate, nn.Frozen} {
 			t.Run(fmt.Sprintf("%s/%s", c.name, modeNames[mode]), func(t *testing.T) {
 				check(t, c, open(t), mode, int64(i))
 			})
 		}
+		t.Run(c.name+"/frozen as recalibrate", func(t *testing.T) { checkFrozen(t, c, open(t), int64(i)) })
 	}
 }
 
-var modeNames = map[nn.Mode]string{nn.Train: "train", nn.Evaluate: "evaluate", nn.Recalibrate: "recalibrate"}
+// checkFrozen holds what a Frozen graph gives to the bits of one that works out the
+// gradients of its parameters too, and its parameters to be left alone.
+func checkFrozen(t *testing.T, c testCase, dev nn.Device, seed int64) {
+	var all [2]map[string][]float32
+	for i, mode := range []nn.Mode{nn.Recalibrate, nn.Frozen} {
+		b := newBuilder(dev, mode, seed)
+		c.build(b)
+		if err := b.run(); err != nil {
+			t.Fatal(err)
+		}
+		all[i] = b.outcome()
+		for j, p := range b.params {
+			grad := make([]float32, p.Len())
+			dev.Read(grad, p.Grad, 0)
+			if mode == nn.Frozen && (p.Touched || p.Trained || slices.ContainsFunc(grad, func(x float32) bool { return x != 0 })) {
+				t.Errorf("weight %d %v was touched", j, p.Shape)
+			}
+		}
+	}
+	for name, got := range all[1] {
+		sameBits(t, name, got, all[0][name])
+	}
+}
+
+var modeNames = map[nn.Mode]string{nn.Train: "train", nn.Evaluate: "evaluate", nn.Recalibrate: "recalibrate", nn.Frozen: "frozen"}
 
 func check(t *testing.T, c testCase, dev nn.Device, mode nn.Mode, seed int64) {
 	b := newBuilder(dev, mode, seed)
@@ -245,16 +284,22 @@ func check(t *testing.T, c testCase, dev nn.Device, mode nn.Mode, seed int64) {
 	}
 	all := b.outcome()
 	for i, v := range b.inputs {
+		if !v.WantsGrad() {
+			continue
+		}
 		name := fmt.Sprintf("gradient of input %d", i)
 		near(t, name, all[name], r.differences(r.values[v].x))
-	}
-	for i, p := range b.params {
-		name := fmt.Sprintf("gradient of weight %d %v", i, p.Shape)
-		near(t, name, all[name], r.differences(r.params[p]))
 	}
 	for i, s := range b.sums {
 		name := fmt.Sprintf("gradient of mixture %d", i)
 		near(t, name, all[name], r.differences(r.weight[s]))
+	}
+	if mode == nn.Frozen {
+		return
+	}
+	for i, p := range b.params {
+		name := fmt.Sprintf("gradient of weight %d %v", i, p.Shape)
+		near(t, name, all[name], r.differences(r.params[p]))
 	}
 }
 
@@ -315,23 +360,26 @@ func near(t *testing.T, name string, got []float32, want []float64) {
 // bit, with what the first one left.
 func SameBits(t *testing.T, devices ...nn.Device) {
 	for i, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			var first map[string][]float32
-			for _, dev := range devices {
-				b := newBuilder(dev, nn.Train, int64(i))
-				c.build(b)
-				if err := b.run(); err != nil {
-					t.Fatal(err)
-				}
-				all := b.outcome()
-				if first == nil {
-					first = all
-				}
-				for name, want := range first {
-					sameBits(t, dev.Name()+": "+name, all[name], want)
-				}
-			}
-		})
+		t.Run(c.name, func(t *testing.T) { sameOutcomes(t, c, nn.Train, int64(i), devices) })
+		t.Run(c.name+"/frozen", func(t *testing.T) { sameOutcomes(t, c, nn.Frozen, int64(i), devices) })
+	}
+}
+
+func sameOutcomes(t *testing.T, c testCase, mode nn.Mode, seed int64, devices []nn.Device) {
+	var first map[string][]float32
+	for _, dev := range devices {
+		b := newBuilder(dev, mode, seed)
+		c.build(b)
+		if err := b.run(); err != nil {
+			t.Fatal(err)
+		}
+		all := b.outcome()
+		if first == nil {
+			first = all
+		}
+		for name, want := range first {
+			sameBits(t, dev.Name()+": "+name, all[name], want)
+		}
 	}
 }
 
@@ -339,7 +387,7 @@ func sameBits(t *testing.T, name string, got, want []float32) {
 	t.Helper()
 	for i := range want {
 		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
-			t.Errorf("%s: number %d is %v, on the first device %v", name, i, got[i], want[i])
+			t.Errorf("%s: number %d is %v, want %v", name, i, got[i], want[i])
 			return
 		}
 	}
