@@ -99,7 +99,8 @@ func policiesThatShare() string {
 // preset ("paper" leaves it as published) and with numbers of its own by their names in
 // JSON.
 func ProtocolOfSharing(policyName string, sp space.Space, set *data.Set, preset string, numbers map[string]any) (shared.Config, error) {
-	c, err := shared.Default(policyName, sp, set)
+	published, err := shared.Default(policyName, sp, set)
+	c := published
 	if err != nil {
 		return c, err
 	}
@@ -112,7 +113,7 @@ func ProtocolOfSharing(policyName string, sp space.Space, set *data.Set, preset 
 	if err := c.Validate(); err != nil {
 		return c, err
 	}
-	return c, c.Fits(set.Shape)
+	return c.Marked(published), c.Fits(set.Shape)
 }
 
 // FitsMemory says why shared weights on a set of a shape do not fit in so many bytes (0: not

@@ -309,8 +309,8 @@ func TestEvaluateRankings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ev.PoolSize != 12 || len(ev.Hashes()) != 12 || len(ev.TrueValues()) != 12 {
-		t.Fatalf("a pool of %d, %d hashes", ev.PoolSize, len(ev.Hashes()))
+	if ev.PoolSize != 12 || len(ev.Hashes) != 12 || len(ev.TrueValues) != 12 {
+		t.Fatalf("a pool of %d, %d hashes", ev.PoolSize, len(ev.Hashes))
 	}
 	p := ev.Policies[0]
 	sum := 0.0
@@ -321,7 +321,7 @@ func TestEvaluateRankings(t *testing.T) {
 			t.Fatalf("seed %d has %d rankings, the last of epoch %d", run.Seed, len(p.Seeds[i].Points), at.Epoch)
 		}
 		last := report.Rankings[len(report.Rankings)-2] // the policy's own pool is ranked after the fixed one
-		want := tauB(last.Accuracy, ev.TrueValues())
+		want := tauB(last.Accuracy, ev.TrueValues)
 		if last.Pool != shared.FixedPool || math.Abs(at.Report.Tau.Value-want) > 1e-12 {
 			t.Errorf("seed %d: tau is %v, by its definition %v", run.Seed, at.Report.Tau, want)
 		}

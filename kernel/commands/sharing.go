@@ -242,7 +242,7 @@ func sharingBundle(s *nasapi.Search, t *tableView, final bool) (*kernel.Bundle, 
 		t.note("Tau: Kendall's tau-b, on a fixed pool, between accuracy with shared weights and NASBench-101's test accuracy (108 epochs, first repeat).")
 	}
 	if p.Reduced() {
-		t.note("REDUCED: preset %q, not the published protocol.", p.Preset)
+		t.note("REDUCED by %s: not the published protocol.", p.ReducedBy())
 	}
 	if text := strings.Join(p.Departures(s.Config.Policy, s.Space), ", "); text != "" {
 		t.note("Published are %s.", text)

@@ -128,9 +128,27 @@ func (c Config) String() string {
 		text += fmt.Sprintf(", %d images", c.Split.TrainN)
 	}
 	if c.Reduced() {
-		text += fmt.Sprintf(", REDUCED (preset %q)", c.Preset)
+		text += fmt.Sprintf(", REDUCED (%s)", c.ReducedBy())
 	}
 	return text
+}
+
+// ReducedBy says what made this less than what was published.
+func (c Config) ReducedBy() string {
+	if c.Preset == OwnPreset {
+		return "numbers given by hand"
+	}
+	return fmt.Sprintf("preset %q", c.Preset)
+}
+
+// Marked is c with OwnPreset where its numbers are smaller than the published ones and no
+// preset says so.
+func (c Config) Marked(published Config) Config {
+	smaller := c.Epochs < published.Epochs || c.Channels < published.Channels || c.Cells < published.Cells || c.Split.TrainN > 0
+	if !c.Reduced() && smaller {
+		c.Preset = OwnPreset
+	}
+	return c
 }
 
 // network is the part of a protocol that is the network's.

@@ -13,6 +13,9 @@ import (
 // PaperPreset is the protocol as published.
 const PaperPreset = "paper"
 
+// OwnPreset stands where numbers that were given one by one make a protocol smaller.
+const OwnPreset = "own"
+
 // preset is how much smaller than published a protocol is made.
 type preset struct {
 	name               string
