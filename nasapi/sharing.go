@@ -47,9 +47,6 @@ func (c *SharedConfig) check(policyName string, sp space.Space) error {
 	return c.Protocol.Validate()
 }
 
-// sharedObjective guides a search with shared weights.
-var sharedObjective = objective.Spec{Kind: objective.SharedWeights, Metric: objective.TrainedValid}
-
 // completeShared is Complete for what hangs on the objective being shared weights.
 func (c SearchConfig) completeShared(info *policy.Info, sp space.Space) (SearchConfig, error) {
 	if c.Objective.Kind != objective.SharedWeights {
