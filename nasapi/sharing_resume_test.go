@@ -170,7 +170,7 @@ func (d *deadly) run(t testing.TB, cfg SearchConfig, after int, hard bool) (resu
 }
 
 func TestSharingIsResumed(t *testing.T) {
-	trials, most := 2, 2
+	trials, most := 1, 2
 	if os.Getenv("EVALNAS_TORTURE") != "" {
 		trials, most = 60, 6
 	}

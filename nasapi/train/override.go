@@ -2,6 +2,7 @@ package train
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -106,14 +107,32 @@ func (c Config) Override(values map[string]any) (Config, error) {
 func replace(target any, fields map[string]any) error {
 	for name, v := range fields {
 		raw, err := json.Marshal(map[string]any{name: v})
-		if err != nil {
-			return fmt.Errorf("%s is %v: %w", name, v, err)
+		if err != nil { // JSON has no NaN
+			return fmt.Errorf("%s is %v; give a finite number", name, v)
 		}
 		if err := json.Unmarshal(raw, target); err != nil {
+			if other := (*json.UnmarshalTypeError)(nil); errors.As(err, &other) {
+				return fmt.Errorf("%s is %v, which is not what it can be: give %s", name, v, wordsOf(other.Type))
+			}
 			return fmt.Errorf("%s is %v, which is not what it can be: %w", name, v, err)
 		}
 	}
 	return nil
+}
+
+// wordsOf says what a field can be.
+func wordsOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "True or False"
+	case reflect.String:
+		return "a string"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Int, reflect.Int64:
+		return "a whole number"
+	}
+	return t.String()
 }
 
 // String says the protocol in a line.
