@@ -126,7 +126,7 @@ func (c SearchConfig) FitsMemory(shape data.Shape, bytes int64, who string) erro
 		return err
 	}
 	return fmt.Errorf("the supernet of %s in %s needs at least %s of memory (%s for weights, gradients and momentum, %s for a batch of %d, %s to save them, %s for the images), and %s may have %s: "+
-		"lower channels=%d or batch=%d, or give more, such as mem=\"%dG\"",
+		"lower channels=%d or batch=%d, or give a job more, such as mem=\"%dG\"",
 		c.Policy, sp, jobs.SizeText(need.Sum()), jobs.SizeText(need.Weights), jobs.SizeText(need.Graph), protocol.Batch, jobs.SizeText(need.Checkpoint), jobs.SizeText(need.Images),
 		who, jobs.SizeText(bytes), protocol.Channels, protocol.Batch, need.Sum()>>30+1)
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"evalnas/nasapi/data"
+	"evalnas/nasapi/objective"
 	"evalnas/nasapi/policy"
 	"evalnas/nasapi/space"
 )
@@ -87,7 +88,7 @@ func tinySharing(t testing.TB, policyName string, params policy.Config, in space
 		t.Fatal(err)
 	}
 	spec := data.Spec{Name: set.Name, Synthetic: &tinyData}
-	return SearchConfig{Policy: policyName, Params: params, Space: in, Objective: sharedObjective, Shared: &SharedConfig{Data: spec, Protocol: protocol}}
+	return SearchConfig{Policy: policyName, Params: params, Space: in, Objective: objective.Spec{Kind: objective.SharedWeights, Metric: objective.TrainedValid}, Shared: &SharedConfig{Data: spec, Protocol: protocol}}
 }
 
 // sharingOutcome is a result without the time it took.
@@ -170,7 +171,7 @@ func (d *deadly) run(t testing.TB, cfg SearchConfig, after int, hard bool) (resu
 }
 
 func TestSharingIsResumed(t *testing.T) {
-	trials, most := 2, 2
+	trials, most := 1, 2
 	if os.Getenv("EVALNAS_TORTURE") != "" {
 		trials, most = 60, 6
 	}

@@ -92,7 +92,10 @@ var searchAttrs = attrTable[*searchValue]{
 	{"values", "dict of seed to the objective's value of the selected architecture, in seed order; an error while seeds are unfinished", (*searchValue).values},
 	{"traces", "dict of seed to the list of (evaluations, value) at which the incumbent changed; an error while seeds are unfinished", (*searchValue).traces},
 	{"errors", "dict of seed to what failed, empty if nothing did", (*searchValue).errors},
-	{"rankings", "with shared weights: what rankings(...) says of this search alone", func(s *searchValue) (lib.Value, error) {
+	{"rankings", "what rankings(...) says of this search alone, None where no architectures of a table are ranked", func(s *searchValue) (lib.Value, error) {
+		if _, listed := s.search.Space.(*space.NASBench); !listed || s.search.Config.Shared == nil || s.search.Config.Shared.Protocol.Pool == 0 {
+			return lib.None, nil
+		}
 		return newRankings(s.env, []*nasapi.Search{s.search}, shared.FixedPool)
 	}},
 	{"provenance", provenanceDoc, func(s *searchValue) (lib.Value, error) { return provenance(s.search.Jobs()) }},

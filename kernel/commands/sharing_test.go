@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"evalnas/nasapi/host"
 	"evalnas/nasapi/shared"
 )
 
@@ -153,11 +155,49 @@ func TestSharedWeightsThatCannotBe(t *testing.T) {
 		`search("spos", s, shared_weights(synthetic(), as_published=3), seeds=[1])`:               "as_published is 3: give True or False",
 		`w.protocol("nao", darts_space())`:                                                        "darts_space(nodes=5)",
 		`policies("spoos")`:                                                                       `did you mean "spos"`,
-		`search("spos", s, w, seeds=[1], minimise=True)`:                                          "maximised",
+		`search("spos", s, shared_weights(synthetic(), channels=100000), seeds=[1])`:              "give 2 to 4096",
+		`search("spos", s, shared_weights(synthetic(train=100), images=200), seeds=[1])`:          "not in its 100",
+		`search("spos", s, shared_weights(synthetic(), valid_batch=4000), seeds=[1])`:             "give valid_batch=512 or less",
+		`search("spos", s, shared_weights(synthetic(), rate=float("nan")), seeds=[1])`:            "rate is NaN; give a finite number",
+		`search("spos", s, shared_weights(synthetic(), rate=1000), seeds=[1])`:                    "above 0 to 100",
+		`search("spos", s, shared_weights(synthetic(), pool=1), seeds=[1])`:                       "at least 2 architectures",
+		`search("spos", s, shared_weights(synthetic(), pool=2.5), seeds=[1])`:                     "give a whole number",
+		`search("enas", darts_space(), w, seeds=[1])`:                                             "darts, fairnas, fbnet, random, spos do",
+		`search("fairnas", darts_space(), w, seeds=[1], as_published=True)`:                       "as_published",
+		`query(genotype("DARTS_V2"))`:                                                             "is an architecture of the space darts, not of nasbench101",
+		`train(sample_random(s, seeds=[1]), w, seeds=[1])`:                                        "give images, such as cifar10()",
+		`rankings(3)`: "int is not a search",
+		`rankings(search("spos", darts_space(), w, seeds=[1]))`: "no table says",
+		`search("spos", s, w, seeds=[1], minimise=True)`:        "maximised",
 	} {
 		_, _, err := n.try(code)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v does not say %q", code, err, want)
 		}
+	}
+}
+
+// TestSupernetsThatDoNotFit are refused before anything is submitted or measured.
+func TestSupernetsThatDoNotFit(t *testing.T) {
+	if _, known := host.Memory(); !known {
+		t.Skip("this system does not tell how much memory it has")
+	}
+	n := newNotebook(t)
+	for code, want := range map[string]string{
+		`search("spos", nasbench101(), shared_weights(synthetic(), channels=4096), seeds=[1])`:                        "of memory",
+		`search("spos", nasbench101(), shared_weights(synthetic(), channels=4096), seeds=[1], debug=True)`:            "this kernel may have",
+		`search("darts", nasbench101(), shared_weights(synthetic(train=4000), batch=1500, channels=4096), seeds=[1])`: "lower channels=4096 or batch=1500",
+	} {
+		began := time.Now()
+		_, _, err := n.try(code)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "needs at least") {
+			t.Errorf("%s: %v does not say %q", code, err, want)
+		}
+		if took := time.Since(began); took > 20*time.Second {
+			t.Errorf("%s took %v", code, took)
+		}
+	}
+	if got := n.value(`len(attach())`); got != "0" {
+		t.Errorf("%s were submitted", got)
 	}
 }

@@ -107,8 +107,8 @@ func (c Config) Override(values map[string]any) (Config, error) {
 func replace(target any, fields map[string]any) error {
 	for name, v := range fields {
 		raw, err := json.Marshal(map[string]any{name: v})
-		if err != nil {
-			return fmt.Errorf("%s is %v: %w", name, v, err)
+		if err != nil { // JSON has no NaN
+			return fmt.Errorf("%s is %v; give a finite number", name, v)
 		}
 		if err := json.Unmarshal(raw, target); err != nil {
 			return fmt.Errorf("%s is %v: %w", name, v, wrongKind(err))
