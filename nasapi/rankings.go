@@ -289,7 +289,7 @@ func (p *PolicyRanking) summarise(last []float64) error {
 	if p.Tau, err = summarise(last); err != nil || len(last) < 2 {
 		return err
 	}
-	low, high := stats.MeanInterval(last, 0.95)
+	low, high := stats.MeanInterval(last, 0.95, -1, 1)
 	p.TauRange = &Difference{Mean: p.Tau.Mean, Low: low, High: high, Level: 0.95, Method: "Student", Runs: len(last)}
 	return nil
 }

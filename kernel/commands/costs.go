@@ -126,7 +126,7 @@ func costOfSearch(c nasapi.SearchCost) string {
 	}
 	measured := fmt.Sprintf("(%s evaluations a second measured%s)", roughly(c.PerSecond), where)
 	if c.Params > 0 {
-		measured = fmt.Sprintf("(%s images of one path a second measured%s; %s parameters in the supernet; what the policy itself validates comes on top)", roughly(c.PerSecond), where, count(c.Params))
+		measured = fmt.Sprintf("(%s training images a second measured%s; %s parameters in the supernet; what the policy itself validates comes on top)", roughly(c.PerSecond), where, count(c.Params))
 	}
 	switch {
 	case c.Slots > 0 && c.Wall < time.Second:
