@@ -183,6 +183,9 @@ func TestSharingIsResumed(t *testing.T) {
 	}
 	t.Logf("EVALNAS_KILL_SEED=%d", seed)
 	for i, kind := range sharingKinds {
+		if testing.Short() && kind.space != four {
+			continue // seconds each
+		}
 		t.Run(kind.name, func(t *testing.T) {
 			draw := rand.New(rand.NewPCG(seed, uint64(i)))
 			cfg := tinySharing(t, kind.policy, kind.params, kind.space, kind.change)

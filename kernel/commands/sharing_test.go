@@ -131,8 +131,8 @@ func TestSupernetsThatDoNotFit(t *testing.T) {
 	}
 	n := newNotebook(t)
 	for code, want := range map[string]string{
-		`search("spos", nasbench101(), shared_weights(synthetic(), channels=4096), seeds=[1])`:                          "of memory",
-		`search("spos", nasbench101(), shared_weights(synthetic(), channels=4096), seeds=[1], debug=True)`:              "this kernel may have",
+		`search("spos", nasbench101(), shared_weights(synthetic(), channels=4096), seeds=[1])`:                        "of memory",
+		`search("spos", nasbench101(), shared_weights(synthetic(), channels=4096), seeds=[1], debug=True)`:            "this kernel may have",
 		`search("darts", nasbench101(), shared_weights(synthetic(train=4000), batch=1500, channels=4096), seeds=[1])`: "lower channels=4096 or batch=1500",
 	} {
 		began := time.Now()
