@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"evalnas/nasapi/data"
@@ -109,17 +108,13 @@ func sharingOutcome(t testing.TB, r *SearchResult) string {
 // deadly is who hears of a search and keeps its checkpoint. It ends the search when it has
 // heard so many things.
 type deadly struct {
-	mu      sync.Mutex
-	after   int // things heard; 0 never ends
-	hard    bool
-	end     context.CancelFunc
-	heard   int
-	dead    bool
-	kept    []byte
-	saves   int
-	where   string
-	events  map[string]int
-	archive []RankedPool
+	after int  // things heard; 0 never ends
+	hard  bool // what follows is not saved, as after kill -9
+	end   context.CancelFunc
+	heard int
+	dead  bool
+	where string // it was when it died
+	kept  []byte
 }
 
 func (d *deadly) hear(where string) {
@@ -131,26 +126,14 @@ func (d *deadly) hear(where string) {
 
 func (d *deadly) Progress(_, _ int, values map[string]any) { d.hear(fmt.Sprint(values["doing"])) }
 
-func (d *deadly) Event(kind string, payload any) error {
-	if d.events == nil {
-		d.events = map[string]int{}
-	}
-	d.events[kind]++
-	if ranked, ok := payload.(RankedPool); ok {
-		d.archive = append(d.archive, ranked)
-	}
-	d.hear(kind)
-	return nil
-}
+func (d *deadly) Event(kind string, _ any) error { d.hear(kind); return nil }
 
 func (d *deadly) Evaluated(Evaluation) error { d.hear("evaluation"); return nil }
 
 func (d *deadly) Checkpoint(b []byte) error {
-	d.saves++
-	if d.dead && d.hard { // as after kill -9: there is nobody to save it
-		return nil
+	if !d.dead || !d.hard {
+		d.kept = append([]byte(nil), b...)
 	}
-	d.kept = append([]byte(nil), b...)
 	return nil
 }
 
