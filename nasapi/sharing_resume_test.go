@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -115,6 +116,7 @@ type deadly struct {
 	dead  bool
 	where string // it was when it died
 	kept  []byte
+	shown map[string]any // by the first progress
 }
 
 func (d *deadly) hear(where string) {
@@ -124,7 +126,12 @@ func (d *deadly) hear(where string) {
 	}
 }
 
-func (d *deadly) Progress(_, _ int, values map[string]any) { d.hear(fmt.Sprint(values["doing"])) }
+func (d *deadly) Progress(_, _ int, values map[string]any) {
+	if d.shown == nil {
+		d.shown = maps.Clone(values)
+	}
+	d.hear(fmt.Sprint(values["doing"]))
+}
 
 func (d *deadly) Event(kind string, _ any) error { d.hear(kind); return nil }
 
@@ -144,7 +151,7 @@ func (d *deadly) run(t testing.TB, cfg SearchConfig, after int, hard bool) (resu
 	t.Helper()
 	ctx, end := context.WithCancel(context.Background())
 	defer end()
-	d.end, d.after, d.hard, d.heard, d.dead, d.where = end, after, hard, 0, false, ""
+	d.end, d.after, d.hard, d.heard, d.dead, d.where, d.shown = end, after, hard, 0, false, "", nil
 	result, err := RunSearch(ctx, cfg, 7, d)
 	if err != nil && !(d.dead && errors.Is(err, context.Canceled)) {
 		t.Fatalf("stopped while %q: %v", d.where, err)
@@ -200,5 +207,26 @@ func TestSharingIsResumed(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTauIsShownAgain: whoever looks at a run that was resumed sees the tau of its last
+// ranking, not nothing until the next.
+func TestTauIsShownAgain(t *testing.T) {
+	t.Setenv(CheckpointVariable, "0s")
+	cfg := tinySharing(t, "spos", nil, four, map[string]any{"epochs": 3})
+	d := &deadly{}
+	whole, _ := d.run(t, cfg, 0, false)
+	if d.shown["tau"] != nil {
+		t.Errorf("before the first ranking tau is %v", d.shown["tau"])
+	}
+	last := whole.Shared.Rankings[4] // of the fixed pool: each epoch ranks it and the policy's own
+	truth, err := TruthOf(spaceOf(t, cfg.Space.MaxVertices), whole.Shared.Pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.run(t, cfg, 0, false) // from the last checkpoint, at the end
+	if got := d.shown["tau"]; got != tauB(last.Accuracy, truth) {
+		t.Errorf("after a resumption tau is %v, that of the last ranking %v", got, tauB(last.Accuracy, truth))
 	}
 }
