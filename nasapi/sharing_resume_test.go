@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -226,7 +227,8 @@ func TestTauIsShownAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.run(t, cfg, 0, false) // from the last checkpoint, at the end
-	if got := d.shown["tau"]; got != tauB(last.Accuracy, truth) {
-		t.Errorf("after a resumption tau is %v, that of the last ranking %v", got, tauB(last.Accuracy, truth))
+	want := tauB(last.Accuracy, truth)
+	if got, ok := d.shown["tau"].(float64); !ok || math.Abs(got-want) > 1e-12 {
+		t.Errorf("after a resumption tau is %v, that of the last ranking %v", d.shown["tau"], want)
 	}
 }
