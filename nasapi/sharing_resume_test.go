@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"math/rand/v2"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"evalnas/nasapi/data"
@@ -110,17 +111,14 @@ func sharingOutcome(t testing.TB, r *SearchResult) string {
 // deadly is who hears of a search and keeps its checkpoint. It ends the search when it has
 // heard so many things.
 type deadly struct {
-	mu      sync.Mutex
-	after   int // things heard; 0 never ends
-	hard    bool
-	end     context.CancelFunc
-	heard   int
-	dead    bool
-	kept    []byte
-	saves   int
-	where   string
-	events  map[string]int
-	archive []RankedPool
+	after int  // things heard; 0 never ends
+	hard  bool // what follows is not saved, as after kill -9
+	end   context.CancelFunc
+	heard int
+	dead  bool
+	where string // it was when it died
+	kept  []byte
+	shown map[string]any // by the first progress
 }
 
 func (d *deadly) hear(where string) {
@@ -130,28 +128,21 @@ func (d *deadly) hear(where string) {
 	}
 }
 
-func (d *deadly) Progress(_, _ int, values map[string]any) { d.hear(fmt.Sprint(values["doing"])) }
-
-func (d *deadly) Event(kind string, payload any) error {
-	if d.events == nil {
-		d.events = map[string]int{}
+func (d *deadly) Progress(_, _ int, values map[string]any) {
+	if d.shown == nil {
+		d.shown = maps.Clone(values)
 	}
-	d.events[kind]++
-	if ranked, ok := payload.(RankedPool); ok {
-		d.archive = append(d.archive, ranked)
-	}
-	d.hear(kind)
-	return nil
+	d.hear(fmt.Sprint(values["doing"]))
 }
+
+func (d *deadly) Event(kind string, _ any) error { d.hear(kind); return nil }
 
 func (d *deadly) Evaluated(Evaluation) error { d.hear("evaluation"); return nil }
 
 func (d *deadly) Checkpoint(b []byte) error {
-	d.saves++
-	if d.dead && d.hard { // as after kill -9: there is nobody to save it
-		return nil
+	if !d.dead || !d.hard {
+		d.kept = append([]byte(nil), b...)
 	}
-	d.kept = append([]byte(nil), b...)
 	return nil
 }
 
@@ -162,7 +153,7 @@ func (d *deadly) run(t testing.TB, cfg SearchConfig, after int, hard bool) (resu
 	t.Helper()
 	ctx, end := context.WithCancel(context.Background())
 	defer end()
-	d.end, d.after, d.hard, d.heard, d.dead, d.where = end, after, hard, 0, false, ""
+	d.end, d.after, d.hard, d.heard, d.dead, d.where, d.shown = end, after, hard, 0, false, "", nil
 	result, err := RunSearch(ctx, cfg, 7, d)
 	if err != nil && !(d.dead && errors.Is(err, context.Canceled)) {
 		t.Fatalf("stopped while %q: %v", d.where, err)
@@ -184,6 +175,9 @@ func TestSharingIsResumed(t *testing.T) {
 	}
 	t.Logf("EVALNAS_KILL_SEED=%d", seed)
 	for i, kind := range sharingKinds {
+		if testing.Short() && kind.space != four {
+			continue // seconds each
+		}
 		t.Run(kind.name, func(t *testing.T) {
 			draw := rand.New(rand.NewPCG(seed, uint64(i)))
 			cfg := tinySharing(t, kind.policy, kind.params, kind.space, kind.change)
@@ -215,5 +209,27 @@ func TestSharingIsResumed(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTauIsShownAgain: whoever looks at a run that was resumed sees the tau of its last
+// ranking, not nothing until the next.
+func TestTauIsShownAgain(t *testing.T) {
+	t.Setenv(CheckpointVariable, "0s")
+	cfg := tinySharing(t, "spos", nil, four, map[string]any{"epochs": 3})
+	d := &deadly{}
+	whole, _ := d.run(t, cfg, 0, false)
+	if d.shown["tau"] != nil {
+		t.Errorf("before the first ranking tau is %v", d.shown["tau"])
+	}
+	last := whole.Shared.Rankings[4] // of the fixed pool: each epoch ranks it and the policy's own
+	truth, err := TruthOf(spaceOf(t, cfg.Space.MaxVertices), whole.Shared.Pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.run(t, cfg, 0, false) // from the last checkpoint, at the end
+	want := tauB(last.Accuracy, truth)
+	if got, ok := d.shown["tau"].(float64); !ok || math.Abs(got-want) > 1e-12 {
+		t.Errorf("after a resumption tau is %v, that of the last ranking %v", d.shown["tau"], want)
 	}
 }

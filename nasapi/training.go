@@ -365,7 +365,8 @@ type provenance interface {
 
 // CheckpointVariable names the environment variable that has the longest time of training
 // that an end without warning costs: 30s or 5m. By default it is a minute; 0s saves after
-// every epoch.
+// every epoch. Where a checkpoint takes seconds, as those of large supernets do, it is
+// longer: see shared.Job.
 const CheckpointVariable = "EVALNAS_CHECKPOINT_EVERY"
 
 // checkpointEvery reads it.

@@ -37,7 +37,7 @@ var errMeasured = errors.New("measured")
 func Measure(ctx context.Context, dev nn.Device, policyName string, sp space.Space, cfg Config, shape data.Shape, search func(context.Context, policy.Weights) error) (Speed, error) {
 	small := cfg
 	small.Batch, small.ValidBatch = max(2, min(cfg.Batch, measureBatch)), max(2, min(cfg.ValidBatch, measureBatch))
-	small.Epochs, small.Pool, small.RankImages = 1, 0, 0
+	small.Epochs, small.Pool, small.RankImages, small.FineTune = 1, 0, 0, 0
 	small.Split = data.Split{TrainN: small.Batch * measureSteps, ValidN: max(small.Batch, small.ValidBatch)}
 	set, err := data.Synthetic(data.SyntheticSpec{
 		TrainN: small.Split.TrainN + small.Split.ValidN, TestN: shape.Classes, H: shape.H, W: shape.W, C: shape.C, Classes: shape.Classes,
@@ -89,5 +89,9 @@ func (c Config) images(shape data.Shape, t *Trainer) float64 {
 		each = valid
 	}
 	pool := len(Pool(t.Space, c.Pool))
-	return float64(c.Epochs)*float64(train/c.Batch*c.Batch) + evaluationShare*float64(rankings)*float64(pool)*float64(each)
+	if c.FineTune > 0 {
+		rankings++
+	}
+	trained := float64(c.Epochs)*float64(train/c.Batch*c.Batch) + float64(pool)*float64(c.FineTune)*float64(c.Batch)
+	return trained + evaluationShare*float64(rankings)*float64(pool)*float64(each)
 }
