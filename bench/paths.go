@@ -46,6 +46,7 @@ type paths struct {
 	net    *net.NASBenchSupernet
 	mode   nn.Mode
 	cells  []*space.Cell
+	input  *nn.Tensor
 	pixels []float32
 	labels []int32
 	opt    *nn.Optimiser
@@ -73,7 +74,8 @@ func newPaths(work string, threads int) (*paths, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.pixels, p.labels = randomBatch(first)
+	p.input = first.Input.Values
+	p.pixels, p.labels = randomBatch(first, "bench")
 	return p, nil
 }
 
@@ -162,19 +164,8 @@ func (p *paths) give(folder string) error {
 	if err := p.net.WriteWeights(&weights); err != nil {
 		return err
 	}
-	cfg := p.net.Config()
-	images := safetensors.Tensor{Name: "images", Shape: []int{pathBatch, cfg.Colours, cfg.Height, cfg.Width}}
-	area := cfg.Height * cfg.Width
-	stride := len(p.pixels) / pathBatch / area
-	for i := range pathBatch * cfg.Colours * area {
-		image, colour, pixel := i/area/cfg.Colours, i/area%cfg.Colours, i%area
-		images.Floats = append(images.Floats, p.pixels[(image*area+pixel)*stride+colour])
-	}
-	labels := safetensors.Tensor{Name: "labels", Shape: []int{pathBatch}}
-	for _, l := range p.labels {
-		labels.Ints = append(labels.Ints, int64(l))
-	}
-	if err := safetensors.Write(&batch, []safetensors.Tensor{images, labels}, nil); err != nil {
+	tensors := []safetensors.Tensor{publishedImages("images", p.input, p.pixels), publishedLabels("labels", p.labels)}
+	if err := safetensors.Write(&batch, tensors, nil); err != nil {
 		return err
 	}
 	cells, err := json.Marshal(p.cells)
@@ -182,6 +173,25 @@ func (p *paths) give(folder string) error {
 		return err
 	}
 	return errors.Join(write("weights.safetensors", weights.Bytes()), write("batch.safetensors", batch.Bytes()), write("cells.json", cells))
+}
+
+// publishedImages is a batch in PyTorch's order.
+func publishedImages(name string, in *nn.Tensor, pixels []float32) safetensors.Tensor {
+	colours, area := in.Channels.Count(), in.H*in.W
+	images := safetensors.Tensor{Name: name, Shape: []int{in.N, colours, in.H, in.W}}
+	for i := range in.N * colours * area {
+		image, colour, pixel := i/area/colours, i/area%colours, i%area
+		images.Floats = append(images.Floats, pixels[(image*area+pixel)*in.Pix+colour])
+	}
+	return images
+}
+
+func publishedLabels(name string, all []int32) safetensors.Tensor {
+	labels := safetensors.Tensor{Name: name, Shape: []int{len(all)}}
+	for _, l := range all {
+		labels.Ints = append(labels.Ints, int64(l))
+	}
+	return labels
 }
 
 // startTorchPaths is PyTorch in the layout that is the faster one of two.
@@ -194,7 +204,7 @@ func startTorchPaths(ctx context.Context, work, folder string) (*stepper, error)
 	if err != nil {
 		return nil, err
 	}
-	return fasterOf(func(layout string) (*stepper, error) {
+	return fasterOf(layouts, func(layout string) (*stepper, error) {
 		args := []string{filepath.Join(top, "bench", "torch_paths.py"), work, "--given", folder, "--threads", strconv.Itoa(stepThreads)}
 		if layout == channelsLast {
 			args = append(args, "--channels-last")
@@ -203,14 +213,14 @@ func startTorchPaths(ctx context.Context, work, folder string) (*stepper, error)
 	})
 }
 
-// sameLosses holds the two sides' losses before any step to each other.
+// sameLosses holds the two sides' first losses to each other.
 func sameLosses(ours, peer *stepper) error {
-	if len(ours.losses) != pathLosses || len(peer.losses) != pathLosses {
-		return fmt.Errorf("%d losses of ours and %d of PyTorch's; both give %d", len(ours.losses), len(peer.losses), pathLosses)
+	if len(ours.losses) == 0 || len(peer.losses) != len(ours.losses) {
+		return fmt.Errorf("%d losses of ours and %d of PyTorch's", len(ours.losses), len(peer.losses))
 	}
 	for i, l := range ours.losses {
 		if !(math.Abs(l-peer.losses[i]) <= 1e-3) {
-			return fmt.Errorf("the loss of cell %d is %v, PyTorch's %v", i, l, peer.losses[i])
+			return fmt.Errorf("loss %d is %v, PyTorch's %v", i, l, peer.losses[i])
 		}
 	}
 	return nil
@@ -225,11 +235,24 @@ func (s *stepper) perCell(cells int) func(context.Context, int) (float64, error)
 	}
 }
 
-func openPaths(ctx context.Context, work string) (c *Comparison, err error) {
+func openPaths(ctx context.Context, work string) (*Comparison, error) {
 	p, err := newPaths(work, 1)
 	if err != nil {
 		return nil, err
 	}
+	give := func(folder string) error { return errors.Join(p.give(folder), p.dev.Close()) }
+	start := func(ctx context.Context, folder string) (*stepper, error) { return startTorchPaths(ctx, work, folder) }
+	return openGiven(ctx, work, give, start, func(ours, peer *stepper) *Comparison {
+		cells := pathWorks[work]
+		return &Comparison{Ours: ours.perCell(cells), Peer: peer.perCell(cells), Extra: func(context.Context) (map[string]any, error) {
+			return map[string]any{"threads": stepThreads, "batch": pathBatch, "cells": cells, "peer_layout": peer.layout, "measure": "seconds an architecture"}, nil
+		}}
+	})
+}
+
+// openGiven compares with a twin that is given our weights and batches, and holds its first
+// losses to ours.
+func openGiven(ctx context.Context, work string, give func(folder string) error, start func(ctx context.Context, folder string) (*stepper, error), compare func(ours, peer *stepper) *Comparison) (c *Comparison, err error) {
 	folder, err := os.MkdirTemp("", "evalnas-bench")
 	if err != nil {
 		return nil, err
@@ -247,10 +270,10 @@ func openPaths(ctx context.Context, work string) (c *Comparison, err error) {
 			err = errors.Join(err, closeAll())
 		}
 	}()
-	if err := errors.Join(p.give(folder), p.dev.Close()); err != nil {
+	if err := give(folder); err != nil {
 		return nil, err
 	}
-	peer, err := startTorchPaths(ctx, work, folder)
+	peer, err := start(ctx, folder)
 	if err != nil {
 		return nil, err
 	}
@@ -263,12 +286,7 @@ func openPaths(ctx context.Context, work string) (c *Comparison, err error) {
 	if err := sameLosses(ours, peer); err != nil {
 		return nil, err
 	}
-	cells := pathWorks[work]
-	return &Comparison{
-		PeerKind: "twin", Ours: ours.perCell(cells), Peer: peer.perCell(cells),
-		Extra: func(context.Context) (map[string]any, error) {
-			return map[string]any{"threads": stepThreads, "batch": pathBatch, "cells": cells, "peer_layout": peer.layout, "measure": "seconds an architecture"}, nil
-		},
-		Close: closeAll,
-	}, nil
+	c = compare(ours, peer)
+	c.PeerKind, c.Close = "twin", closeAll
+	return c, nil
 }

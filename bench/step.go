@@ -17,7 +17,7 @@ import (
 	"evalnas/nasapi/space"
 )
 
-// The training steps of torch_nas.py and torch_paths.py, by our engine. `bench step WORK` serves them in a
+// The training steps of torch_nas.py, torch_search.py and torch_paths.py, by our engine. `bench step WORK` serves them in a
 // process of its own, whose memory is then its own too, in the words of
 // torch_nas.py --serve.
 
@@ -74,7 +74,7 @@ func (t *trainer) build(work string, batch int) (*net.Network, error) {
 	case "nasbench-path":
 		arch, err = space.ParseArch("nasbench101", []byte(pathCell))
 	default:
-		return nil, fmt.Errorf("no step is %q; there are darts-supernet, derived, nasbench-path, spos-step, rank-pool, enas-controller and nao-round", work)
+		return nil, fmt.Errorf("no step is %q; there are darts-supernet, derived, nasbench-path, darts-search-step, spos-step, rank-pool, enas-controller and nao-round", work)
 	}
 	if err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func (t *trainer) build(work string, batch int) (*net.Network, error) {
 
 // load gives the pass its images and labels.
 func (t *trainer) load() error {
-	pixels, labels := randomBatch(t.pass)
+	pixels, labels := randomBatch(t.pass, "bench")
 	if err := t.pass.Graph.SetInput(t.pass.Input, pixels); err != nil {
 		return err
 	}
@@ -101,8 +101,8 @@ func (t *trainer) load() error {
 }
 
 // randomBatch is images and labels for a pass.
-func randomBatch(p *net.Pass) (pixels []float32, labels []int32) {
-	s := rng.New(0, "bench")
+func randomBatch(p *net.Pass, stream string) (pixels []float32, labels []int32) {
+	s := rng.New(0, stream)
 	in := p.Input.Values
 	pixels = make([]float32, in.N*in.Image())
 	for i := range pixels {
@@ -157,6 +157,9 @@ func newSteps(work string, threads, batch int) (steps, error) {
 	}
 	if policyOf[work] != "" {
 		return newUpdater(work, threads)
+	}
+	if work == searchStep {
+		return newSearcher(threads, batch)
 	}
 	return newTrainer(work, threads, batch)
 }

@@ -129,8 +129,8 @@ def say(**fields):
     print(json.dumps(fields), flush=True)
 
 
-def serve(trainer):
-    say(ready=True, params=trainer.params, torch=torch.__version__)
+def serve(trainer, **about):
+    say(ready=True, params=trainer.params, torch=torch.__version__, **about)
     steps = 0
     for line in sys.stdin:
         word = line.strip()
