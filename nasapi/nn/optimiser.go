@@ -185,6 +185,7 @@ func (o *Optimiser) Restore(dev Device, s OptimiserState) error {
 	for i, p := range o.Params {
 		p.Trained = s.Trained[i]
 		if len(s.Slots[i]) == 0 {
+			p.slots = nil // it had not been stepped then
 			continue
 		}
 		if len(s.Slots[i]) != o.Rule.slotCount() {

@@ -38,8 +38,8 @@ type Sharer interface {
 }
 
 // Substituter is a Sharer that evaluates another architecture than the one it is asked
-// for: FairNAS as published does. Who validates an architecture of Pool, or evaluates one
-// for the Problem after the training, runs Substitute(a) and writes the value down for a.
+// for: FairNAS as published does. The supernet, and Problem.Evaluate after the training, run
+// Substitute(a) where they are asked for a, and the value is a's; the policy asks for a.
 type Substituter interface {
 	Substitute(a space.Arch) space.Arch
 }

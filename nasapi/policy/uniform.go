@@ -89,7 +89,7 @@ func (u *uniform) rank(ctx context.Context, w Supernet, batch int) ([]space.Arch
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		got, err := w.Validate(u.Substitute(a), batch)
+		got, err := w.Validate(a, batch)
 		if err != nil {
 			return nil, err
 		}

@@ -68,7 +68,7 @@ func (h *handed) drop(pass *net.Pass, path int) error {
 		return nil
 	}
 	done := h.at.Epoch*h.at.Steps + h.at.Step + 1
-	share := float64(done) / float64(h.at.Epochs*h.at.Steps)
+	share := min(1, float64(done)/float64(h.at.Epochs*h.at.Steps)) // fine-tuning follows the last step
 	return pass.SetDropPath(h.maskStream("drop path", path), float64(drop*share))
 }
 
