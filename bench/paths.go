@@ -240,19 +240,27 @@ func openPaths(ctx context.Context, work string) (*Comparison, error) {
 	if err != nil {
 		return nil, err
 	}
-	give := func(folder string) error { return errors.Join(p.give(folder), p.dev.Close()) }
-	start := func(ctx context.Context, folder string) (*stepper, error) { return startTorchPaths(ctx, work, folder) }
-	return openGiven(ctx, work, give, start, func(ours, peer *stepper) *Comparison {
+	var t twin
+	t.give = func(folder string) error { return errors.Join(p.give(folder), p.dev.Close()) }
+	t.start = func(ctx context.Context, folder string) (*stepper, error) { return startTorchPaths(ctx, work, folder) }
+	t.compare = func(ours, peer *stepper) *Comparison {
 		cells := pathWorks[work]
 		return &Comparison{Ours: ours.perCell(cells), Peer: peer.perCell(cells), Extra: func(context.Context) (map[string]any, error) {
 			return map[string]any{"threads": stepThreads, "batch": pathBatch, "cells": cells, "peer_layout": peer.layout, "measure": "seconds an architecture"}, nil
 		}}
-	})
+	}
+	return t.open(ctx, work)
 }
 
-// openGiven compares with a twin that is given our weights and batches, and holds its first
-// losses to ours.
-func openGiven(ctx context.Context, work string, give func(folder string) error, start func(ctx context.Context, folder string) (*stepper, error), compare func(ours, peer *stepper) *Comparison) (c *Comparison, err error) {
+// twin is a peer that is given our weights and batches in a folder.
+type twin struct {
+	give    func(folder string) error
+	start   func(ctx context.Context, folder string) (*stepper, error)
+	compare func(ours, peer *stepper) *Comparison
+}
+
+// open starts both sides and holds the twin's first losses to ours.
+func (t twin) open(ctx context.Context, work string) (c *Comparison, err error) {
 	folder, err := os.MkdirTemp("", "evalnas-bench")
 	if err != nil {
 		return nil, err
@@ -270,10 +278,10 @@ func openGiven(ctx context.Context, work string, give func(folder string) error,
 			err = errors.Join(err, closeAll())
 		}
 	}()
-	if err := give(folder); err != nil {
+	if err := t.give(folder); err != nil {
 		return nil, err
 	}
-	peer, err := start(ctx, folder)
+	peer, err := t.start(ctx, folder)
 	if err != nil {
 		return nil, err
 	}
@@ -286,7 +294,7 @@ func openGiven(ctx context.Context, work string, give func(folder string) error,
 	if err := sameLosses(ours, peer); err != nil {
 		return nil, err
 	}
-	c = compare(ours, peer)
+	c = t.compare(ours, peer)
 	c.PeerKind, c.Close = "twin", closeAll
 	return c, nil
 }

@@ -182,7 +182,8 @@ func (s *searcher) give(folder string) error {
 		return err
 	}
 	var tensors []safetensors.Tensor
-	for name, p := range map[string]*searchPass{"valid": s.valid, "train": s.train} {
+	for i, p := range []*searchPass{s.valid, s.train} {
+		name := []string{"valid", "train"}[i]
 		tensors = append(tensors, publishedImages(name+".images", p.Input.Values, p.pixels), publishedLabels(name+".labels", p.labels))
 	}
 	alphas := s.numbers()
@@ -229,12 +230,14 @@ func openSearch(ctx context.Context) (*Comparison, error) {
 	if err != nil {
 		return nil, err
 	}
-	give := func(folder string) error { return errors.Join(s.give(folder), s.dev.Close()) }
-	return openGiven(ctx, searchStep, give, startTorchSearch, func(ours, peer *stepper) *Comparison {
+	t := twin{start: startTorchSearch}
+	t.give = func(folder string) error { return errors.Join(s.give(folder), s.dev.Close()) }
+	t.compare = func(ours, peer *stepper) *Comparison {
 		return &Comparison{Ours: ours.run, Peer: peer.run, Extra: func(context.Context) (map[string]any, error) {
 			return map[string]any{"threads": stepThreads, "batch": searchBatch, "peer_way": peer.layout, "measure": "seconds a step of alphas and weights"}, nil
 		}}
-	})
+	}
+	return t.open(ctx, searchStep)
 }
 
 // searchBatch is the default of `bench step`.

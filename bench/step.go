@@ -17,9 +17,9 @@ import (
 	"evalnas/nasapi/space"
 )
 
-// The training steps of torch_nas.py, torch_search.py and torch_paths.py, by our engine. `bench step WORK` serves them in a
-// process of its own, whose memory is then its own too, in the words of
-// torch_nas.py --serve.
+// The training steps of torch_nas.py, torch_search.py and torch_paths.py, by our engine.
+// `bench step WORK` serves them in a process of its own, whose memory is then its own too,
+// in the words of torch_nas.py --serve.
 
 // pathCell is one cell of NASBench-101, PATH in torch_nas.py.
 const pathCell = `{"matrix": [[0,1,0,0,1,0],[0,0,1,0,0,0],[0,0,0,1,0,0],[0,0,0,0,0,1],[0,0,0,0,0,1],[0,0,0,0,0,0]],
