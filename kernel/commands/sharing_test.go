@@ -28,17 +28,22 @@ spos`)
 			t.Errorf("the estimate does not say %q: %s", want, out.text())
 		}
 	}
-	n.run(`others = [search("fairnas", space, w, seeds=[1]), search("random", space, w, seeds=[1]), search("darts", space, w, seeds=[1]), search("fbnet", space, w, seeds=[1]),
+	n.run(`others = [search("fairnas", space, w, seeds=[1]), search("random", space, w, seeds=[1])]`)
+	if !testing.Short() { // the race detector need not see all of them
+		n.run(`others += [search("darts", space, w, seeds=[1]), search("fbnet", space, w, seeds=[1]),
     search("enas", space, w, seeds=[1], controller_steps=2), search("nao", space, w, seeds=[1], pool=20, predictor_epochs=3)]`)
-	n.run(`cells = darts_space()`)
-	n.run(`others += [search("darts", cells, w, seeds=[1]), search("spos", cells, w, seeds=[1]), search("fbnet", cells, w, seeds=[1]), search("fairnas", cells, w, seeds=[1]), search("random", cells, w, seeds=[1])]`)
-	n.run(`five = darts_space(nodes=5)`)
-	n.run(`others += [search("enas", five, w, seeds=[1], controller_steps=2), search("nao", five, w, seeds=[1], pool=20, predictor_epochs=3), search("random", five, w, seeds=[1]), search("spos", five, w, seeds=[1])]`)
+		n.run(`wait(spos, others)`) // a cell has a minute
+		n.run(`cells = darts_space()`)
+		n.run(`others += [search(p, cells, w, seeds=[1]) for p in ["darts", "spos", "fbnet", "fairnas", "random"]]`)
+		n.run(`wait(others)`)
+		n.run(`five = darts_space(nodes=5)`)
+		n.run(`others += [search("enas", five, w, seeds=[1], controller_steps=2), search("nao", five, w, seeds=[1], pool=20, predictor_epochs=3), search("random", five, w, seeds=[1]), search("spos", five, w, seeds=[1])]`)
+	}
 	n.run(`wait(spos, others)`)
 	if got := n.value(`[[s.policy, str(s.space), s.errors] for s in [spos] + others if s.errors]`); got != "[]" {
 		t.Fatal(got)
 	}
-	if got := n.value(`[len(s.selected) for s in [spos] + others]`); got != "[2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]" {
+	if got := n.value(`len(spos.selected), [s.policy for s in others if len(s.selected) != 1]`); got != "(2, [])" {
 		t.Errorf("selected %s", got)
 	}
 	if got := n.value(`spos.config["shared"]["protocol"]["rate"]`); got != "0.025" {
