@@ -47,7 +47,7 @@ test: ## every test, what CI runs: at most 20 minutes on two cores
 	$(need_python)@$(PYTHON) tests/run
 
 quick: ## the Go tests alone, under a minute, no network
-	$(need_go)@$(GO) test -short ./...
+	$(need_go)@EVALNAS_QUICK=1 $(GO) test -short ./...
 
 torture: ## the long tables: whole index, kill points, minutes of fuzzing
 	$(need_python)@EVALNAS_TORTURE=1 $(PYTHON) tests/run

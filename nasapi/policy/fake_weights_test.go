@@ -162,6 +162,9 @@ var smallShare = map[string]Config{
 }
 
 func TestSharersFindTheBestArchitecture(t *testing.T) {
+	if testing.Short() {
+		t.Skip("half a minute is not at hand in short tests")
+	}
 	best := fakeArch{0, 1, 1, 0, 0, 1, 2, 0} // of the operations that ENAS is biased to
 	for name, cfg := range map[string]Config{
 		"nao":  {"pool": 150, "proposals": 30, "random": 0, "predictor_epochs": 60, "expand": 4, "hidden": 16},

@@ -28,6 +28,9 @@ func script() string {
 // skipped. The folder is the node's, for Control.
 func Setup(t *testing.T) (folder string) {
 	t.Helper()
+	if os.Getenv("EVALNAS_QUICK") != "" {
+		t.Skip("a minute of SLURM is not at hand: EVALNAS_QUICK is set")
+	}
 	node.once.Do(start)
 	if node.absent != "" {
 		t.Skip(node.absent)
