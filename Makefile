@@ -46,7 +46,7 @@ lab: kernelspec ## open JupyterLab on notebooks/; its jobs are kept in notebooks
 test: ## every test, what CI runs: at most 20 minutes on two cores
 	$(need_python)@$(PYTHON) tests/run
 
-quick: ## the Go tests alone, under a minute, no network
+quick: ## the Go tests alone, about a minute, no network
 	$(need_go)@EVALNAS_QUICK=1 $(GO) test -short ./...
 
 torture: ## the long tables: whole index, kill points, minutes of fuzzing
