@@ -196,20 +196,12 @@ func publishedLabels(name string, all []int32) safetensors.Tensor {
 
 // startTorchPaths is PyTorch in the layout that is the faster one of two.
 func startTorchPaths(ctx context.Context, work, folder string) (*stepper, error) {
-	exe, err := torch(ctx)
-	if err != nil {
-		return nil, err
-	}
-	top, err := root()
-	if err != nil {
-		return nil, err
-	}
 	return fasterOf(layouts, func(layout string) (*stepper, error) {
-		args := []string{filepath.Join(top, "bench", "torch_paths.py"), work, "--given", folder, "--threads", strconv.Itoa(stepThreads)}
+		args := []string{work, "--given", folder, "--threads", strconv.Itoa(stepThreads)}
 		if layout == channelsLast {
 			args = append(args, "--channels-last")
 		}
-		return startStepper(ctx, layout, exe, args...)
+		return startScript(ctx, layout, "torch_paths.py", args...)
 	})
 }
 

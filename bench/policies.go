@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"time"
@@ -55,15 +54,7 @@ func (u *updater) warm() (map[string]any, error) {
 
 // startTwin is PyTorch with so many threads.
 func startTwin(ctx context.Context, work string, threads int) (*stepper, error) {
-	exe, err := torch(ctx)
-	if err != nil {
-		return nil, err
-	}
-	top, err := root()
-	if err != nil {
-		return nil, err
-	}
-	return startStepper(ctx, strconv.Itoa(threads), exe, filepath.Join(top, "bench", "torch_policies.py"), work, "--threads", strconv.Itoa(threads))
+	return startScript(ctx, strconv.Itoa(threads), "torch_policies.py", work, "--threads", strconv.Itoa(threads))
 }
 
 // fasterTwin is PyTorch on one thread or on two: such small products are often the faster

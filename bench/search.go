@@ -204,24 +204,16 @@ const alphasOnly = "alphas-only"
 
 // startTorchSearch is PyTorch in the faster layout, with the faster gradient of the alphas.
 func startTorchSearch(ctx context.Context, folder string) (*stepper, error) {
-	exe, err := torch(ctx)
-	if err != nil {
-		return nil, err
-	}
-	top, err := root()
-	if err != nil {
-		return nil, err
-	}
 	ways := []string{contiguous, channelsLast, contiguous + ", " + alphasOnly, channelsLast + ", " + alphasOnly}
 	return fasterOf(ways, func(way string) (*stepper, error) {
-		args := []string{filepath.Join(top, "bench", "torch_search.py"), "--given", folder, "--threads", strconv.Itoa(stepThreads)}
+		args := []string{"--given", folder, "--threads", strconv.Itoa(stepThreads)}
 		if way == ways[1] || way == ways[3] {
 			args = append(args, "--channels-last")
 		}
 		if way == ways[2] || way == ways[3] {
 			args = append(args, "--alphas-only")
 		}
-		return startStepper(ctx, way, exe, args...)
+		return startScript(ctx, way, "torch_search.py", args...)
 	})
 }
 

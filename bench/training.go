@@ -83,6 +83,15 @@ const (
 var layouts = []string{contiguous, channelsLast}
 
 func startTorch(ctx context.Context, work, layout string) (*stepper, error) {
+	args := []string{work, "--serve", "--threads", strconv.Itoa(stepThreads)}
+	if layout == channelsLast {
+		args = append(args, "--channels-last")
+	}
+	return startScript(ctx, layout, "torch_nas.py", args...)
+}
+
+// startScript is one of bench's scripts for PyTorch, in a way of running it.
+func startScript(ctx context.Context, way, script string, args ...string) (*stepper, error) {
 	exe, err := torch(ctx)
 	if err != nil {
 		return nil, err
@@ -91,11 +100,7 @@ func startTorch(ctx context.Context, work, layout string) (*stepper, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := []string{filepath.Join(top, "bench", "torch_nas.py"), work, "--serve", "--threads", strconv.Itoa(stepThreads)}
-	if layout == channelsLast {
-		args = append(args, "--channels-last")
-	}
-	return startStepper(ctx, layout, exe, args...)
+	return startStepper(ctx, way, exe, append([]string{filepath.Join(top, "bench", script)}, args...)...)
 }
 
 // fasterTorch is PyTorch in the layout whose step is the faster one of two.

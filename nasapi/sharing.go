@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"evalnas/nasapi/data"
 	"evalnas/nasapi/jobs"
@@ -79,17 +80,13 @@ func (c SearchConfig) completeShared(info *policy.Info, sp space.Space) (SearchC
 }
 
 func policiesThatShare() string {
-	text := ""
+	var names []string
 	for _, i := range policy.All() {
-		if i.Shares == policy.Never {
-			continue
+		if i.Shares != policy.Never {
+			names = append(names, i.Name)
 		}
-		if text != "" {
-			text += ", "
-		}
-		text += i.Name
 	}
-	return text
+	return strings.Join(names, ", ")
 }
 
 // ProtocolOfSharing is the protocol of a policy in a space on a set, made smaller by a
@@ -301,16 +298,13 @@ func (s *Search) SharedReport(r Run, j *jobs.Job) (*shared.Report, error) {
 	defer s.mu.Unlock()
 	told := s.told[j.ID]
 	if told == nil {
-		told = &toldRankings{}
+		told = &toldRankings{Report: shared.Report{Config: s.Config.Shared.Protocol, Pool: shared.PoolHashes(s.Space, s.Config.Shared.Protocol.Pool)}}
 		s.told[j.ID] = told
 	}
 	if err := told.read(j); err != nil {
 		return nil, err
 	}
-	report := &shared.Report{Config: s.Config.Shared.Protocol, Rankings: slices.Clone(told.Rankings)}
-	for _, a := range shared.Pool(s.Space, report.Config.Pool) {
-		report.Pool = append(report.Pool, a.Hash())
-	}
+	report := &shared.Report{Config: told.Config, Pool: told.Pool, Rankings: slices.Clone(told.Rankings)}
 	slices.SortStableFunc(report.Rankings, func(a, b shared.Ranking) int { return a.Epoch - b.Epoch })
 	return report, nil
 }

@@ -152,14 +152,7 @@ func (t *Trainer) setWeights(w [][]float32) {
 }
 
 // forgetGradients clears what backward passes left that no step is to follow.
-func (t *Trainer) forgetGradients() {
-	for _, p := range t.net.Params() {
-		if p.Touched {
-			t.Device.Zero(p.Grad, 0, p.Len())
-			p.Touched = false
-		}
-	}
-}
+func (t *Trainer) forgetGradients() { nn.ClearGradients(t.Device, t.net.Params()) }
 
 // virtualStep is the weights after the optimiser's step along the present gradients,
 // not clipped: w - rate (momentum buffer' + gradient + decay w).

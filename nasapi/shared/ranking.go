@@ -55,6 +55,18 @@ func Pool(sp space.Space, n int) []space.Arch {
 	return pool
 }
 
+// hashesOf names architectures.
+func hashesOf(archs []space.Arch) []string {
+	var hashes []string
+	for _, a := range archs {
+		hashes = append(hashes, a.Hash())
+	}
+	return hashes
+}
+
+// PoolHashes are those of Pool, in its order.
+func PoolHashes(sp space.Space, n int) []string { return hashesOf(Pool(sp, n)) }
+
 // rank is the rankings of a save point.
 func (t *Trainer) rank(ctx context.Context, s policy.Sharer, at policy.Moment) ([]Ranking, error) {
 	var all []Ranking

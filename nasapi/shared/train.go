@@ -78,6 +78,7 @@ type Trainer struct {
 	parts data.Parts
 	valid *images
 	fixed []space.Arch // the pool
+	names []string     // its hashes
 
 	// substitute is the policy's, where it evaluates others than it names.
 	substitute func(space.Arch) space.Arch
@@ -113,6 +114,7 @@ func New(job Job) (*Trainer, error) {
 	t.net.Initialise(job.Seed)
 	t.opt = job.Config.optimiser(t.net.Params())
 	t.fixed = Pool(job.Space, job.Config.Pool)
+	t.names = hashesOf(t.fixed)
 	if job.Restore != nil {
 		if err := t.restore(job.Restore); err != nil {
 			return nil, err
@@ -250,14 +252,10 @@ func (r *Report) Add(ranked Ranking) {
 
 // Result is what the training leaves, so far.
 func (t *Trainer) Result() *Report {
-	r := &Report{
+	return &Report{
 		Config: t.Config, Params: countParams(t.net.Params()), Steps: t.state.Steps, Curve: t.state.Curve, Rankings: t.state.Rankings,
-		Seconds: t.state.Seconds, Data: t.Data.Digest, Made: t.Data.Synthetic,
+		Pool: t.names, Seconds: t.state.Seconds, Data: t.Data.Digest, Made: t.Data.Synthetic,
 	}
-	for _, a := range t.fixed {
-		r.Pool = append(r.Pool, a.Hash())
-	}
-	return r
 }
 
 func countParams(params []*nn.Param) int64 {
