@@ -206,7 +206,7 @@ func describeCell(c *space.Cell, whole *space.NASBench) cellReport {
 	return report
 }
 
-func (l *cellLine) query(whole *space.NASBench, truth *table.Table) (any, error) {
+func (l *cellLine) query(whole *space.NASBench, truth table.Table) (any, error) {
 	if !l.hasCell() && l.Hash != nil {
 		c, err := whole.ByHash(*l.Hash)
 		if errors.Is(err, space.ErrOutside) {
@@ -228,13 +228,17 @@ func (l *cellLine) query(whole *space.NASBench, truth *table.Table) (any, error)
 }
 
 // answerCell adds what the table says of a cell of the space.
-func answerCell(c *space.Cell, report cellReport, truth *table.Table) (any, error) {
-	a, err := truth.Answer(c)
+func answerCell(c *space.Cell, report cellReport, truth table.Table) (any, error) {
+	metric, err := truth.Find(table.Query{Name: table.Test})
+	if err != nil {
+		return nil, err
+	}
+	a, err := truth.Answer(metric, c)
 	if err != nil {
 		return nil, err
 	}
 	report.cellRanks = &cellRanks{
-		Test: a.Test, Rank: a.Rank, Ties: a.Ties, Percentile: a.Percentile, Epochs: a.Epochs, Repeat: a.Repeat,
+		Test: a.Value, Rank: a.Rank, Ties: a.Ties, Percentile: a.Percentile, Epochs: metric.Epochs, Repeat: metric.Repeat,
 	}
 	return report, nil
 }

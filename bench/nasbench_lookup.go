@@ -28,7 +28,7 @@ func openNASBenchLookup(ctx context.Context) (*Comparison, error) {
 	if err != nil {
 		return nil, err
 	}
-	metric, err := truth.Metric("test")
+	metric, err := truth.Find(table.Query{Name: table.Test})
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func openNASBenchLookup(ctx context.Context) (*Comparison, error) {
 	return perCell(p, whole, "lookup", func(c *space.Cell) (float64, error) { return truth.Value(metric, c) }), nil
 }
 
-func (n *nasbenchPeer) giveTable(whole *space.NASBench, truth *table.Table, metric table.Metric) error {
+func (n *nasbenchPeer) giveTable(whole *space.NASBench, truth table.Table, metric table.Metric) error {
 	column, err := truth.Column(metric, whole)
 	if err != nil {
 		return err

@@ -172,7 +172,7 @@ func truthRanking(sp space.Space) (*stats.Ranking, error) {
 	if err != nil {
 		return nil, err
 	}
-	metric, err := tab.Metric("test")
+	metric, err := tab.Find(table.Query{Name: table.Test})
 	if err != nil {
 		return nil, err
 	}

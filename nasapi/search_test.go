@@ -38,7 +38,7 @@ func oracle(t *testing.T) *objective.Objective {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := tab.Metric("test")
+	m, err := tab.Find(table.Query{Name: table.Test})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -271,7 +271,7 @@ func TruthOf(sp space.Space, hashes []string) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	metric, err := tab.Metric("test")
+	metric, err := tab.Find(table.Query{Name: table.Test})
 	if err != nil {
 		return nil, err
 	}

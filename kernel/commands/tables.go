@@ -18,14 +18,14 @@ import (
 type tableValue struct {
 	immutable
 	unhashable
-	table *table.Table
+	table table.Table
 }
 
 var _ lib.HasAttrs = (*tableValue)(nil)
 
 func (t *tableValue) String() string { return "nasbench101_table()" }
 func (t *tableValue) Type() string   { return "table" }
-func (t *tableValue) Len() int       { return t.table.Len() }
+func (t *tableValue) Len() int       { return t.table.Space().Len() }
 
 var tableAttrs = attrTable[*tableValue]{
 	{"metric", "`.metric(\"test\")` is one column, as an objective of a search or the final evaluation of a comparison", (*tableValue).metricMethod},
@@ -42,16 +42,13 @@ func (t *tableValue) Doc() string {
 func (t *tableValue) metricMethod() (lib.Value, error) {
 	return method("metric", func(args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
 		var name string
-		epochs := 108
+		epochs := 0
 		if err := lib.UnpackArgs("metric", args, kwargs, "name", &name, "epochs?", &epochs); err != nil {
 			return nil, err
 		}
-		m, err := t.table.Metric(name)
+		m, err := t.table.Find(table.Query{Name: name, Epochs: epochs})
 		if err != nil {
-			return nil, err
-		}
-		if epochs != m.Epochs {
-			return nil, fmt.Errorf("metric: epochs is %d: the table inside the program has %d epochs only", epochs, m.Epochs)
+			return nil, fmt.Errorf("metric: %w", err)
 		}
 		return &objectiveValue{obj: objective.OfTable(t.table, m)}, nil
 	})
@@ -68,20 +65,20 @@ type answerValue struct {
 var _ lib.HasAttrs = (*answerValue)(nil)
 
 var answerAttrs = attrTable[*answerValue]{
-	{"test", "test accuracy, a fraction in 0..1, 108 epochs, first repeat", func(a *answerValue) (lib.Value, error) { return lib.Float(a.ans.Test), nil }},
+	{"test", "test accuracy, a fraction in 0..1, 108 epochs, first repeat", func(a *answerValue) (lib.Value, error) { return lib.Float(a.ans.Value), nil }},
 	{"rank", "1 + the number of cells that are strictly better, among all 423,624 of the 7-vertex space", func(a *answerValue) (lib.Value, error) { return lib.MakeInt(a.ans.Rank), nil }},
 	{"ties", "how many cells have exactly this accuracy, itself counted", func(a *answerValue) (lib.Value, error) { return lib.MakeInt(a.ans.Ties), nil }},
 	{"percentile", "100 (1 - (mid-rank - 1) / N): 100 is the best cell, 50 the middle", func(a *answerValue) (lib.Value, error) { return lib.Float(a.ans.Percentile), nil }},
 	{"params", "number of trainable parameters", func(a *answerValue) (lib.Value, error) { return lib.MakeInt64(a.ans.Params), nil }},
 	{"flops", "multiply-adds of one forward pass", func(a *answerValue) (lib.Value, error) { return lib.MakeInt64(a.arch.found.FLOPs()), nil }},
-	{"epochs", "epochs of training", func(a *answerValue) (lib.Value, error) { return lib.MakeInt(a.ans.Epochs), nil }},
-	{"repeat", "which repeat of the training, 0 is the first", func(a *answerValue) (lib.Value, error) { return lib.MakeInt(a.ans.Repeat), nil }},
+	{"epochs", "epochs of training", func(a *answerValue) (lib.Value, error) { return lib.MakeInt(a.ans.Metric.Epochs), nil }},
+	{"repeat", "which repeat of the training, 0 is the first", func(a *answerValue) (lib.Value, error) { return lib.MakeInt(a.ans.Metric.Repeat), nil }},
 	{"architecture", "the architecture that was asked for", func(a *answerValue) (lib.Value, error) { return a.arch, nil }},
 }
 
 func (a *answerValue) String() string {
 	s := fmt.Sprintf("test accuracy %.4f (108 epochs, first repeat), rank %s of %s in the 7-vertex space (%s), percentile %s, %s parameters",
-		a.ans.Test, count(a.ans.Rank), count(a.ans.N), tiesText(a.ans.Ties), percentileText(a.ans.Percentile, 2), count(a.ans.Params))
+		a.ans.Value, count(a.ans.Rank), count(a.ans.N), tiesText(a.ans.Ties), percentileText(a.ans.Percentile, 2), count(a.ans.Params))
 	if a.arch.found.Origin.Oracle {
 		s += oracleTag
 	}
@@ -116,7 +113,7 @@ func answersTable(answers []*answerValue) *tableView {
 			seed = fmt.Sprint(a.arch.found.Seed)
 		}
 		t.oracle = t.oracle || a.arch.found.Origin.Oracle
-		t.add(a.arch.policyText(), seed, shortHash(a.arch.found.Hash()), fmt.Sprintf("%.4f", a.ans.Test),
+		t.add(a.arch.policyText(), seed, shortHash(a.arch.found.Hash()), fmt.Sprintf("%.4f", a.ans.Value),
 			count(a.ans.Rank), count(a.ans.Ties), percentileText(a.ans.Percentile, 2), count(a.ans.Params))
 	}
 	if len(answers) > 0 {
@@ -210,8 +207,12 @@ func runQuery(c *starlark.Call) (lib.Value, error) {
 	return out, nil
 }
 
-func answerOf(c *starlark.Call, t *table.Table, a *archValue) (*answerValue, error) {
-	ans, err := t.Answer(a.found.Arch)
+func answerOf(c *starlark.Call, t table.Table, a *archValue) (*answerValue, error) {
+	m, err := t.Find(table.Query{Name: table.Test})
+	if err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	ans, err := t.Answer(m, a.found.Arch)
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}

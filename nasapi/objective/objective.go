@@ -9,7 +9,9 @@ package objective
 
 import (
 	"fmt"
+	"slices"
 
+	"evalnas/nasapi/rng"
 	"evalnas/nasapi/space"
 	"evalnas/nasapi/table"
 )
@@ -42,7 +44,9 @@ type Spec struct {
 	Digest   string `json:"digest,omitempty"` // SHA-256 of the table's data
 	Metric   string `json:"metric,omitempty"` // "test"
 	Epochs   int    `json:"epochs,omitempty"`
-	Repeat   int    `json:"repeat,omitempty"` // 0 is the first repeat
+	Repeat   int    `json:"repeat,omitempty"` // 0 is the first repeat; see table.Metric
+	Halfway  bool   `json:"halfway,omitempty"`
+	Free     bool   `json:"free,omitempty"` // values of the table are not shares in 0..1
 	Minimise bool   `json:"minimise,omitempty"`
 	// Protocol says in words how Trained networks, or SharedWeights, were trained.
 	Protocol string `json:"protocol,omitempty"`
@@ -50,21 +54,72 @@ type Spec struct {
 
 // Accuracy says that values are shares of images, in 0..1.
 func (s Spec) Accuracy() bool {
-	return s.Kind == Table || s.Kind == Trained || s.Kind == SharedWeights
+	return s.Kind == Table && !s.Free || s.Kind == Trained || s.Kind == SharedWeights
 }
 
 // Objective evaluates architectures.
 type Objective struct {
-	spec Spec
-	eval func(space.Arch) (float64, error)
+	spec   Spec
+	eval   func(space.Arch) (float64, error)
+	table  table.Table // nil unless the values are those of a table
+	metric table.Metric
 }
 
-// OfTable returns the objective of one metric of the NASBench-101 table.
-func OfTable(t *table.Table, m table.Metric) *Objective {
+// OfTable returns the objective of one metric of a table.
+func OfTable(t table.Table, m table.Metric) *Objective {
 	return &Objective{
-		spec: Spec{Kind: Table, Table: "nasbench101", Digest: t.Digest(), Metric: m.Name, Epochs: m.Epochs, Repeat: m.Repeat},
-		eval: func(a space.Arch) (float64, error) { return t.Value(m, a) },
+		spec: Spec{
+			Kind: Table, Table: t.Name(), Digest: t.Digest(), Metric: m.Name, Epochs: m.Epochs, Repeat: m.Repeat,
+			Halfway: m.Halfway, Free: m.Free,
+		},
+		eval:  func(a space.Arch) (float64, error) { return t.Value(m, a) },
+		table: t, metric: m,
 	}
+}
+
+// Measurement is an evaluation and what it stands for.
+type Measurement struct {
+	Value float64
+	Cost  table.Cost // of the training that a table's value comes from; else zero
+}
+
+// Fidelities are the epochs of training that a search may ask for instead of the
+// objective's own, ascending, which are the last; nil where there is no choice.
+func (o *Objective) Fidelities() []int {
+	if o.table == nil {
+		return nil
+	}
+	var epochs []int
+	for _, m := range o.table.Metrics() {
+		if m.Name == o.metric.Name && m.Epochs > 0 && m.Epochs <= o.metric.Epochs && !slices.Contains(epochs, m.Epochs) {
+			epochs = append(epochs, m.Epochs)
+		}
+	}
+	slices.Sort(epochs)
+	if len(epochs) < 2 {
+		return nil
+	}
+	return epochs
+}
+
+// Measure evaluates an architecture after some epochs of training, one of Fidelities or 0
+// for the objective's own. draws gives the repeat where the metric leaves it to chance.
+func (o *Objective) Measure(a space.Arch, epochs int, draws *rng.Stream) (Measurement, error) {
+	if o.table == nil {
+		v, err := o.eval(a)
+		return Measurement{Value: v}, err
+	}
+	m := o.metric
+	if epochs != 0 {
+		m.Epochs = epochs
+	}
+	m = m.Resolve(o.table.Repeats(), draws)
+	v, err := o.table.Value(m, a)
+	if err != nil {
+		return Measurement{}, err
+	}
+	cost, err := o.table.Cost(m, a)
+	return Measurement{Value: v, Cost: cost}, err
 }
 
 // OfParams returns the number of trainable parameters as an objective.
@@ -112,11 +167,11 @@ func New(s Spec) (*Objective, error) {
 	case FLOPs:
 		o = OfFLOPs()
 	case Table:
-		t, err := table.NASBench101()
+		t, err := table.Open(s.Table, s.Digest)
 		if err != nil {
 			return nil, err
 		}
-		m, err := t.Metric(s.Metric)
+		m, err := t.Find(table.Query{Name: s.Metric, Epochs: s.Epochs, Repeat: &s.Repeat, Halfway: s.Halfway})
 		if err != nil {
 			return nil, err
 		}
@@ -157,7 +212,7 @@ func (o *Objective) Score(value float64) float64 {
 
 // Unit says that scores lie in 0..1.
 func (o *Objective) Unit() bool {
-	return (o.spec.Kind == Table || o.spec.Kind == SharedWeights) && !o.spec.Minimise
+	return (o.spec.Kind == Table && !o.spec.Free || o.spec.Kind == SharedWeights) && !o.spec.Minimise
 }
 
 // Oracle says that the objective reads a test column: a search that is guided
@@ -207,30 +262,18 @@ func (s Spec) Describe() string {
 	case Trained:
 		return fmt.Sprintf("%s accuracy after training from scratch: %s", s.Metric, s.Protocol)
 	}
-	return fmt.Sprintf("NASBench-101 %s accuracy, %d epochs, %s repeat", s.Metric, s.Epochs, ordinal(s.Repeat))
-}
-
-func ordinal(repeat int) string {
-	names := []string{"first", "second", "third"}
-	if repeat >= 0 && repeat < len(names) {
-		return names[repeat]
+	m := table.Metric{Name: s.Metric, Epochs: s.Epochs, Repeat: s.Repeat, Halfway: s.Halfway, Free: s.Free}
+	if s.Table == table.NASBench101Name {
+		return "NASBench-101 " + m.String()
 	}
-	return fmt.Sprintf("number %d", repeat+1)
+	return s.Table + " " + m.String()
 }
 
 // Column returns the raw values of all architectures of a finite space, in its
 // order.
 func (o *Objective) Column(s space.Finite) ([]float64, error) {
-	if o.spec.Kind == Table {
-		t, err := table.NASBench101()
-		if err != nil {
-			return nil, err
-		}
-		m, err := t.Metric(o.spec.Metric)
-		if err != nil {
-			return nil, err
-		}
-		return t.Column(m, s)
+	if o.table != nil {
+		return o.table.Column(o.metric, s)
 	}
 	out := make([]float64, s.Len())
 	for i := range out {

@@ -17,7 +17,7 @@ func column(t *testing.T, maxVertices int) []float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := tab.Metric("test")
+	m, err := tab.Find(table.Query{Name: table.Test})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,9 +12,9 @@ import (
 	"evalnas/nasapi/space"
 )
 
-func open(tb testing.TB) *Table {
+func open(tb testing.TB) *embedded {
 	tb.Helper()
-	t, err := NASBench101()
+	t, err := openEmbedded()
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestAnswerRanks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, i := range []int{0, 1, 77777, 200000, 423623} {
-		a, err := tab.Answer(whole.At(i))
+		a, err := tab.Answer(testMetric, whole.At(i))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,8 +91,8 @@ func TestAnswerRanks(t *testing.T) {
 		}
 		mid := float64(better) + float64(equal+1)/2
 		percentile := 100 * (1 - (mid-1)/float64(len(column)))
-		if a.Test != column[i] || a.Rank != better+1 || a.Ties != equal || a.MaxRank != better+equal ||
-			a.MidRank != mid || a.N != len(column) || a.Percentile != percentile || a.Epochs != 108 || a.Repeat != 0 {
+		if a.Value != column[i] || a.Rank != better+1 || a.Ties != equal || a.MaxRank != better+equal ||
+			a.MidRank != mid || a.N != len(column) || a.Percentile != percentile || a.Metric != testMetric {
 			t.Errorf("cell %d: %+v; counted %d better, %d equal", i, a, better, equal)
 		}
 	}
@@ -118,34 +118,14 @@ func TestColumnOfSubspace(t *testing.T) {
 	}
 }
 
-func TestLookupHash(t *testing.T) {
-	tab := open(t)
-	// The cell of the data set's README; its count is printed there.
-	a, err := tab.LookupHash("28cfc7874f6d200472e1a9dcd8650aa0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.Params != 2694282 || a.Test < .9 || a.Hash != "28cfc7874f6d200472e1a9dcd8650aa0" {
-		t.Errorf("%+v", a)
-	}
-	if _, err := tab.LookupHash(strings.Repeat("0", 32)); !errors.Is(err, space.ErrOutside) {
-		t.Errorf("a hash that no cell has: %v", err)
-	}
-	for _, bad := range []string{"", "28cf", strings.Repeat("x", 32), strings.Repeat("0", 1e6)} {
-		if _, err := tab.LookupHash(bad); err == nil || errors.Is(err, space.ErrOutside) || len(err.Error()) > 200 {
-			t.Errorf("LookupHash of %d characters: %v", len(bad), err)
-		}
-	}
-}
-
 func TestMetric(t *testing.T) {
 	tab := open(t)
-	m, err := tab.Metric("test")
+	m, err := tab.Find(Query{Name: Test})
 	if err != nil || m.Epochs != 108 || m.Repeat != 0 || m.String() != "test accuracy, 108 epochs, first repeat" {
 		t.Errorf("%v %+v %v", m, m, err)
 	}
 	for name, want := range map[string]string{"valid": "imported", "tets": `"test"`, strings.Repeat("a", 1e6): `"test"`} {
-		if _, err := tab.Metric(name); err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > 300 {
+		if _, err := tab.Find(Query{Name: name}); err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > 300 {
 			t.Errorf("Metric of %d characters: %v", len(name), err)
 		}
 	}
@@ -168,7 +148,7 @@ func TestOutsideTheTable(t *testing.T) {
 		if _, err := tab.Value(testMetric, a); !errors.Is(err, space.ErrOutside) {
 			t.Errorf("%s: %v", a, err)
 		}
-		if _, err := tab.Answer(a); !errors.Is(err, space.ErrOutside) {
+		if _, err := tab.Answer(testMetric, a); !errors.Is(err, space.ErrOutside) {
 			t.Errorf("%s: %v", a, err)
 		}
 	}
@@ -196,7 +176,7 @@ func TestOpensFast(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := tab.Answer(s.At(1)); err != nil {
+		if _, err := tab.Answer(testMetric, s.At(1)); err != nil {
 			t.Fatal(err)
 		}
 		best = min(best, time.Since(start))
@@ -210,7 +190,7 @@ func TestOpensFast(t *testing.T) {
 func BenchmarkValueOfFreshCell(b *testing.B) {
 	tab := open(b)
 	c := subspace(b, 7).At(1234)
-	m, err := tab.Metric("test")
+	m, err := tab.Find(Query{Name: Test})
 	if err != nil {
 		b.Fatal(err)
 	}
