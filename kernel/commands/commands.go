@@ -47,7 +47,7 @@ func (e *Env) Commands() []*starlark.Command {
 	for _, group := range [][]*starlark.Command{
 		spaceCommands(), e.archCommands(), tableCommands(), objectiveCommands(), sharingCommands(), e.searchCommands(), e.steeringCommands(),
 		e.dataCommands(), e.trainingCommands(),
-		e.jobCommands(), e.placeCommands(), e.comparisonCommands(), e.rankingCommands(), figureCommands(),
+		e.jobCommands(), e.placeCommands(), e.comparisonCommands(), e.rankingCommands(), e.correlationCommands(), figureCommands(),
 	} {
 		out = append(out, group...)
 	}

@@ -151,22 +151,12 @@ func (r *rankingsValue) table() (lib.Value, error) {
 				setKey(row, "tau", number2(at.Report.Tau))
 				setKey(row, "spearman", number2(at.Report.Spearman))
 				setKey(row, "sparse_tau", number2(at.Report.SparseTau))
-				setKey(row, "top_5_percentile", number2(topOf(at.Report, 5).Median))
+				setKey(row, "top_5_percentile", number2(at.Report.TopOf(5).Median))
 			}
 			out = append(out, row)
 		}
 	}
 	return shownList{lib.NewList(out), seedRankingsTable(r.ev)}, nil
-}
-
-// topOf is the report of the best k; it is undefined where there are fewer.
-func topOf(report *stats.RankingReport, k int) stats.TopK {
-	for _, t := range report.Top {
-		if t.K == k {
-			return t
-		}
-	}
-	return stats.TopK{}
 }
 
 func tauText(n stats.Number) string {
@@ -200,8 +190,8 @@ func rankingsTable(ev *nasapi.RankingEvaluation) *tableView {
 			epochs = max(epochs, at.Epoch)
 			spearman = collect(spearman, at.Report.Spearman)
 			sparse = collect(sparse, at.Report.SparseTau)
-			top = collect(top, topOf(at.Report, 5).Median)
-			overlap = collect(overlap, topOf(at.Report, 10).Overlap)
+			top = collect(top, at.Report.TopOf(5).Median)
+			overlap = collect(overlap, at.Report.TopOf(10).Overlap)
 		}
 		tau, interval := "", ""
 		if p.Tau != nil {
@@ -295,7 +285,7 @@ func seedRankingsTable(ev *nasapi.RankingEvaluation) *tableView {
 					texts[3] = probability(at.Report.P.Value)
 				}
 				texts[4], texts[5] = tauText(at.Report.Spearman), tauText(at.Report.SparseTau)
-				if top := topOf(at.Report, 5).Median; top.Defined {
+				if top := at.Report.TopOf(5).Median; top.Defined {
 					texts[6] = fmt.Sprintf("%.1f", top.Value)
 				}
 				if at.Report.ScoreBest.Defined {

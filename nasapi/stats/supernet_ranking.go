@@ -98,6 +98,17 @@ type TopK struct {
 	Chance  Number `json:"overlap_chance"`
 }
 
+// TopOf is what is known of the k architectures of the best scores, undefined for a k other
+// than 3, 5, 10 and 20.
+func (r *RankingReport) TopOf(k int) TopK {
+	for _, t := range r.Top {
+		if t.K == k {
+			return t
+		}
+	}
+	return TopK{K: k}
+}
+
 // SubsetTau is tau-b on random subsets of the pool, which tells how much a tau depends on
 // the architectures it is taken from. There are none where the pool is smaller.
 type SubsetTau struct {
