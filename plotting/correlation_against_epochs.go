@@ -293,30 +293,35 @@ func (c *correlation) most() int {
 	return max(min(maxMeanPoints, maxCurvePoints/(3*len(c.data.Lines))), 4)
 }
 
-func (c *correlation) points(l CorrelationLine, values []float64) []xy {
+// points of line i are a little apart from those of other lines at the same epochs, whose
+// whiskers they would cover.
+func (c *correlation) points(i int, values []float64) []xy {
+	l, n := c.data.Lines[i], float64(len(c.data.Lines))
+	shift := 0.0
+	if slices.ContainsFunc(c.data.Lines, func(l CorrelationLine) bool { return l.Low != nil }) && len(l.Epochs) <= maxEpochNames {
+		shift = min(9, 40/n) * (float64(i) - (n-1)/2)
+	}
 	pts := make([]xy, len(values))
-	for i, v := range values {
-		pts[i] = xy{c.x.at(l.Epochs[i]), c.y.at(v)}
+	for k, v := range values {
+		pts[k] = xy{c.x.at(l.Epochs[k]) + shift, c.y.at(v)}
 	}
 	return pts
 }
 
-// drawInterval draws whiskers, a little apart from those of other lines at the same epochs,
-// or a shade where they would be too many.
+// drawInterval draws whiskers, or a shade where they would be too many.
 func (c *correlation) drawInterval(p *pen, i int) {
 	l, s, n := c.data.Lines[i], c.styles[i], len(c.data.Lines)
 	if l.Low == nil {
 		return
 	}
-	up, down := c.points(l, l.High), c.points(l, l.Low)
+	up, down := c.points(i, l.High), c.points(i, l.Low)
 	p.group("interval", l.Name, func() {
 		if len(up) <= maxEpochNames && n <= 2*len(palette) {
-			shift := min(5, 24/float64(n)) * (float64(i) - float64(n-1)/2)
 			for k, q := range up {
-				if x := q.x + shift; !math.IsNaN(q.y + down[k].y) {
-					p.line(x, q.y, x, down[k].y, 1.4, s.color)
-					p.line(x-3, q.y, x+3, q.y, 1.4, s.color)
-					p.line(x-3, down[k].y, x+3, down[k].y, 1.4, s.color)
+				if !math.IsNaN(q.y + down[k].y) {
+					p.line(q.x, q.y, q.x, down[k].y, 1.4, s.color)
+					p.line(q.x-3, q.y, q.x+3, q.y, 1.4, s.color)
+					p.line(q.x-3, down[k].y, q.x+3, down[k].y, 1.4, s.color)
 				}
 			}
 			return
@@ -337,7 +342,7 @@ func (c *correlation) drawInterval(p *pen, i int) {
 // drawLine has a marker at each epoch, or along the line where they are many.
 func (c *correlation) drawLine(p *pen, i int) {
 	l, s := c.data.Lines[i], c.styles[i]
-	pts := thinPoints(c.points(l, l.Taus), c.most())
+	pts := thinPoints(c.points(i, l.Taus), c.most())
 	p.group("line", l.Name, func() { p.gapped(pts, 2.2, 3, s.color, s.dash) })
 	p.group("marker", l.Name, func() {
 		if len(pts) > maxEpochNames {

@@ -216,7 +216,7 @@ func (p *pen) along(pts []xy, r float64, s seriesStyle, i, n int) {
 	var last *xy
 	for _, run := range runsOf(pts) {
 		end := run[len(run)-1]
-		for x := run[0].x + markerGap*(float64(i%n)+0.5)/float64(n); x < end.x-2*r; x += markerGap {
+		for x := run[0].x + markerGap*(float64(i%n)+0.5)/float64(n); x < end.x-6*r; x += markerGap {
 			p.marker(x, lineAt(run, x), r, s)
 		}
 		last = &end

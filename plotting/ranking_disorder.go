@@ -33,7 +33,8 @@ const (
 	maxPanelDiscs   = 1500 // in all; more are counted in squares
 	maxSquares      = 2400 // of all panels
 	densityLevels   = 6
-	disorderTicks   = 44.0 // room for ticks and label at the left
+	densityRange    = 24.0 // between the most and what is in the lowest level
+	disorderTicks   = 44.0 // least room for ticks and label at the left
 	disorderHeading = 36.0 // of a panel
 )
 
@@ -56,6 +57,7 @@ type disorder struct {
 	side, gap     float64
 	width         float64
 	last          float64 // the greatest rank of all panels
+	ticks         float64 // room for ticks and label at the left
 	radius        float64
 	squares       int // a side of a panel; 0: every point is drawn
 	levels        []int
@@ -123,7 +125,8 @@ func (d *disorder) layout() {
 	}
 	d.side = []float64{380, 360, 242, 180, 138}[d.columns-1]
 	d.gap = 20
-	d.width = max(2*padding+disorderTicks+d.side*float64(d.columns)+d.gap*float64(d.columns-1), 560)
+	d.ticks = max(disorderTicks, tickText.width(count(int(math.Ceil(d.last))))+24)
+	d.width = max(2*padding+d.ticks+d.side*float64(d.columns)+d.gap*float64(d.columns-1), 560)
 	most, missing := 0, 0
 	for _, panel := range d.data.Panels {
 		most = max(most, panel.drawn())
@@ -167,16 +170,17 @@ func (d *disorder) counted(panel DisorderPanel) []int {
 	return out
 }
 
-// setLevels divides the counts of all panels into steps of equal ratio: each level starts
-// at its count.
+// setLevels divides the counts of all panels into steps of equal ratio, the lowest of which
+// holds all that is much less than the most: each level starts at its count.
 func (d *disorder) setLevels() {
 	most := 1
 	for _, panel := range d.data.Panels {
 		most = max(most, slices.Max(d.counted(panel)))
 	}
-	for k := range densityLevels {
-		from := int(math.Round(math.Pow(float64(most), float64(k)/densityLevels)))
-		if len(d.levels) == 0 || from > d.levels[len(d.levels)-1] {
+	d.levels = []int{1}
+	for k := 1; k < densityLevels; k++ {
+		from := int(math.Round(float64(most) * math.Pow(densityRange, float64(k)/densityLevels-1)))
+		if from > d.levels[len(d.levels)-1] {
 			d.levels = append(d.levels, from)
 		}
 	}
@@ -239,18 +243,12 @@ func (d *disorder) drawLevels(p *pen, x, y float64) {
 	p.group("legend", "", func() {
 		for k := len(d.levels) - 1; k >= 0; k-- {
 			label := count(d.levels[k])
-			if k < len(d.levels)-1 && d.levels[k+1]-1 > d.levels[k] {
-				label += "–" + count(d.levels[k+1]-1)
-			}
-			if k == len(d.levels)-1 {
-				label += " and more"
-			}
 			p.text(x, y, label, tickText, right)
 			x -= tickText.width(label) + 5
 			p.rect(x-11, y-9, 11, 11, d.levelColor(k))
 			x -= 11 + 12
 		}
-		p.text(x, y, "architectures:", tickText, right)
+		p.text(x, y, "architectures, at least", tickText, right)
 	})
 }
 
@@ -263,7 +261,7 @@ func (d *disorder) figure() *Figure {
 		title: d.data.Title, desc: d.describe(),
 		draw: func(p *pen) {
 			d.heading.draw(p, d.width)
-			left := padding + disorderTicks
+			left := padding + d.ticks
 			for i := range d.data.Panels {
 				x := left + float64(i%d.columns)*(d.side+d.gap)
 				y := top + disorderHeading + float64(i/d.columns)*(d.side+disorderHeading+30)
@@ -302,7 +300,11 @@ func (d *disorder) drawPanel(p *pen, i int, x, y float64) {
 		if d.squares > 0 {
 			p.group("squares", panel.Name, func() { d.drawSquares(p, panel, across, down) })
 		}
-		p.polyline([]xy{{across.at(1), down.at(1)}, {across.at(d.last), down.at(d.last)}}, 1.2, mutedColor, dashes[1])
+		diagonal := mutedColor
+		if d.squares > 0 {
+			diagonal = inkColor // over colours
+		}
+		p.polyline([]xy{{across.at(1), down.at(1)}, {across.at(d.last), down.at(d.last)}}, 1.2, diagonal, dashes[1])
 		stamp(p, d.data.Watermark, x, y, d.side, d.side)
 		if d.squares > 0 {
 			return

@@ -162,7 +162,10 @@ func (v *versus) layout() {
 	v.decimals = decimalsFor(math.Pow10(int(math.Floor(math.Log10((hi - lo) / 500)))))
 	v.dots = v.mostDots()
 	sentences := []string{"One point is one seed, the bar is the median, the thin line the interquartile range"}
-	if dense := slices.ContainsFunc(v.groups, v.dense); dense {
+	if !slices.ContainsFunc(v.groups, func(d distribution) bool { return !v.dense(d) }) {
+		sentences[0] = "The bar is the median, the thin line the interquartile range"
+	}
+	if slices.ContainsFunc(v.groups, v.dense) {
 		sentences = append(sentences, fmt.Sprintf("More than %d seeds are a density: the broader, the more of them", v.dots))
 	}
 	if v.hasRandom() {
@@ -249,7 +252,7 @@ func (v *versus) clipNote() string {
 		total += g.n()
 	}
 	if out > 0 {
-		parts = append(parts, fmt.Sprintf("%d of %s (arrows)", out, plural(total, "result")))
+		parts = append(parts, fmt.Sprintf("%s of %s (arrows)", count(out), plural(total, "result")))
 	}
 	if len(parts) == 0 {
 		return ""
@@ -393,7 +396,7 @@ func (v *versus) drawPoints(p *pen, d distribution, y float64, style seriesStyle
 
 // drawDensity draws many results as a histogram around the middle of the row.
 func (v *versus) drawDensity(p *pen, d distribution, y float64, style seriesStyle) {
-	up := d.bins(v.x.lo, v.x.hi, 110).outline(v.x, y, rowHeight/2-3)
+	up := d.centred(v.x.lo, v.x.hi, 110).outline(v.x, y, rowHeight/2-3)
 	if len(up) > 0 {
 		shape := slices.Clone(up[1 : len(up)-1])
 		for i := len(up) - 2; i > 0; i-- {

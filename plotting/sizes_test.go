@@ -54,7 +54,7 @@ var sizeCases = func() []sizeCase {
 		}
 	}
 	add(func() (*Figure, error) { return RankingDisorder(disorderSample(nasbench101, 1)) }, "disorder of a space")
-	for _, n := range []int{1, 20, 500} {
+	for _, n := range []int{1, 20, 500, 5000} {
 		for _, epochs := range []int{1, 600} {
 			add(func() (*Figure, error) { return TrainingCurves(trainingData(n, epochs)) }, "training %dx%d", n, epochs)
 		}
@@ -195,7 +195,10 @@ func trainingData(n, epochs int) TrainingCurvesData {
 // Every figure is drawn at every size, as a document that mail and notebooks can hold, with
 // its style sheet, and all of its text inside.
 func TestFiguresStaySmall(t *testing.T) {
-	for _, c := range sizeCases {
+	for i, c := range sizeCases {
+		if testing.Short() && i%5 != 0 {
+			continue
+		}
 		f, err := c.draw()
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)

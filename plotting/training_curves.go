@@ -28,12 +28,13 @@ type TrainingCurvesData struct {
 
 const (
 	trainingHeight = 210.0
-	maxCurveRows   = 40 // runs that the legend lists
+	maxCurveRows   = 40  // runs that the legend lists
+	maxCurves      = 400 // runs that are drawn
 )
 
 // TrainingCurves draws each run's values against epochs, with its last value beside
 // the end of its line. Runs without a value yet are in the legend alone, which lists the
-// first 40.
+// first 40; of more than 400 as many are drawn, evenly chosen.
 func TrainingCurves(data TrainingCurvesData) (*Figure, error) {
 	t, err := newTrainingCurves(data)
 	if err != nil {
@@ -84,7 +85,11 @@ func newTrainingCurves(data TrainingCurvesData) (*trainingCurves, error) {
 	top := t.heading.height()
 	t.x = scale{lo: 0, hi: float64(data.Epochs), from: padding + 64, to: figureWidth - padding - legendWidth}
 	t.y = scale{lo: lo - air, hi: hi + air, from: top + t.height, to: top}
-	t.caption = captionLines(figureWidth, data.Caption)
+	note := ""
+	if n := len(data.Curves); n > maxCurves {
+		note = fmt.Sprintf("%d of %s runs are drawn", maxCurves, count(n))
+	}
+	t.caption = captionLines(figureWidth, note, data.Caption)
 	return t, nil
 }
 
@@ -113,7 +118,7 @@ func (t *trainingCurves) figure() *Figure {
 			p.bottomAxis(t.x, linearTicks(0, t.x.hi, min(8, t.data.Epochs)), top, base)
 			p.text((t.x.from+t.x.to)/2, base+38, "epoch", labelText, centre)
 			p.turned(padding+6, (top+base)/2, math.Pi/2, labelText.fit(t.data.Metric, t.height), labelText)
-			for i := range t.data.Curves {
+			for _, i := range evenly(len(t.data.Curves), maxCurves) {
 				t.drawCurve(p, i)
 			}
 			t.legend(p, top)
@@ -141,16 +146,9 @@ func (t *trainingCurves) drawCurve(p *pen, i int) {
 		}
 		p.polyline(pts, 2, s.color, s.dash)
 	})
-	if len(pts) == 0 {
-		return
+	if len(pts) > 0 && n <= maxCurveRows {
+		p.group("marker", c.Name, func() { p.along(pts, 3.5, s, i, n) })
 	}
-	p.group("marker", c.Name, func() {
-		if n <= maxCurveRows {
-			p.along(pts, 3.5, s, i, n)
-		} else {
-			p.dot(pts[len(pts)-1].x, pts[len(pts)-1].y, 3, s)
-		}
-	})
 }
 
 // legend lists the runs in their order, with the last value of each.
