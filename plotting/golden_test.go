@@ -30,14 +30,10 @@ func TestLook(t *testing.T) {
 		figures["size "+c.name] = fig
 	}
 	for name, f := range figures {
-		for _, theme := range []Theme{Light, Dark} {
+		for _, theme := range []Theme{Light, Dark, Adaptive} {
 			png, err := f.In(theme).PNG(1)
-			if err != nil {
-				t.Error(err)
-				continue
-			}
 			path := filepath.Join(*look, strings.ReplaceAll(name, " ", "_")+"."+theme.String())
-			if err := errors.Join(os.WriteFile(path+".png", png, 0o644), os.WriteFile(path+".svg", svgOf(t, f.In(theme)), 0o644)); err != nil {
+			if err = errors.Join(err, os.WriteFile(path+".png", png, 0o644), os.WriteFile(path+".svg", svgOf(t, f.In(theme)), 0o644)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -53,7 +49,8 @@ const (
 
 func TestGoldenImages(t *testing.T) {
 	figures := allFigures(t)
-	for _, name := range []string{"oracle", "anytime", "cell", "genotype", "tau", "rank_change_few", "disorder", "summary"} {
+	for _, name := range []string{"oracle", "anytime", "cell", "genotype", "tau", "rank_change_few", "disorder", "summary",
+		"correlation", "rug", "dense", "seconds", "squares"} {
 		got, err := figures[name].PNG(1)
 		if err != nil {
 			t.Fatal(err)
