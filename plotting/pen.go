@@ -208,7 +208,7 @@ func (s shape) corners() []xy {
 }
 
 // markerGap is how far apart the markers on a line are, in pixels.
-const markerGap = 150.0
+const markerGap = 110.0
 
 // along draws the i-th of n series' markers on its line: at other places than those of the
 // series before it, and at its end.
