@@ -138,7 +138,7 @@ func (t *trainingCurves) points(c Curve, values []float64) []xy {
 func (t *trainingCurves) drawCurve(p *pen, i int) {
 	c, s := t.data.Curves[i], t.styles[i]
 	n := len(t.data.Curves)
-	most := max(min(maxMeanPoints, maxCurvePoints/(2*n)), 4)
+	most := max(min(maxMeanPoints, maxCurvePoints/(2*min(n, maxCurves))), 4)
 	pts := thinPoints(t.points(c, c.Values), most)
 	p.group("curve", c.Name, func() {
 		if c.Light != nil && n <= maxCurveRows {
@@ -182,8 +182,12 @@ func (t *trainingCurves) last(c Curve) string {
 
 func (t *trainingCurves) describe() string {
 	parts := []string{t.data.Metric}
-	for _, c := range t.data.Curves {
+	n := len(t.data.Curves)
+	for _, c := range t.data.Curves[:min(n, maxCurveRows)] {
 		parts = append(parts, c.Name+": "+t.last(c))
+	}
+	if n > maxCurveRows {
+		parts = append(parts, "and "+count(n-maxCurveRows)+" more")
 	}
 	return joinSentences(parts...)
 }
