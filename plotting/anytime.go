@@ -6,10 +6,11 @@ import (
 	"math"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 )
 
-// Trace is the incumbent of one run: after Evaluations[i] evaluations the best
+// Trace is the incumbent of one run: after Evaluations[i] evaluations, or seconds, the best
 // so far was Values[i], and so it stays until the next change.
 type Trace struct {
 	Evaluations []float64 // ascending, positive
@@ -35,12 +36,23 @@ type TraceGroup struct {
 	Oracle bool // guided by what is plotted
 }
 
+// Progress is what a search is followed by.
+type Progress int
+
+const (
+	Evaluations Progress = iota // queries of the objective
+	Seconds                     // such as those of simulated training
+)
+
 // AnytimeData is what Anytime draws.
 type AnytimeData struct {
 	Title, Subtitle string
 	// Metric is the label of the y axis; XLabel that of the x axis, default
-	// "evaluations of the objective".
+	// "evaluations of the objective" or "simulated training time".
 	Metric, XLabel string
+	// X says what the traces' Evaluations and End count. Seconds are shown in the unit
+	// that suits the end of the axis, which is added to its label.
+	X Progress
 	// Scale is what values are multiplied by to be shown; default 1.
 	Scale         float64
 	LowerIsBetter bool
@@ -60,10 +72,16 @@ const (
 	legendLine    = 34.0
 	// The x axis may also be seconds, so it is not whole numbers only.
 	minEvaluations, maxEvaluations = 1e-6, 1e15
+	// From this ratio of its ends on an axis of progress is logarithmic.
+	manyTimes = 20
+	// maxCurvePoints bounds the corners of all curves and bands of a figure, of some 15
+	// bytes each: the document stays under 200 kB.
+	maxCurvePoints = 9000
 )
 
-// Anytime draws the median and the inter-quartile band of each group's
-// incumbents against evaluations, on a logarithmic axis.
+// Anytime draws the median and the inter-quartile band of each group's incumbents against
+// evaluations or seconds, on an axis that is logarithmic where the last is 20 times the
+// first or more.
 func Anytime(data AnytimeData) (*Figure, error) {
 	a, err := newAnytime(data)
 	if err != nil {
@@ -83,6 +101,8 @@ func (b band) last() float64 { return b.median[len(b.median)-1] }
 type anytime struct {
 	data     AnytimeData
 	factor   float64
+	unit     float64 // seconds in one of the axis, or 1
+	unitName string
 	heading  heading
 	bands    []band
 	styles   []seriesStyle
@@ -110,18 +130,24 @@ func newAnytime(data AnytimeData) (*anytime, error) {
 			return nil, err
 		}
 	}
+	if data.X != Evaluations && data.X != Seconds {
+		return nil, fmt.Errorf("progress %d; give Evaluations or Seconds", data.X)
+	}
 	a := &anytime{data: data, factor: factor}
 	random := make([]bool, len(data.Groups))
+	spans := make([]span, len(data.Groups))
 	for i, g := range data.Groups {
-		b, err := a.band(g)
-		if err != nil {
+		if spans[i], err = newSpan(g.Runs); err != nil {
 			return nil, fmt.Errorf("group %q: %w", g.Name, err)
 		}
-		a.bands = append(a.bands, b)
 		random[i] = g.Random
 		if g.Oracle && a.data.Watermark == "" {
 			a.data.Watermark = DefaultWatermark
 		}
+	}
+	a.progressAxis(spans)
+	for i, g := range data.Groups {
+		a.bands = append(a.bands, a.band(g, spans[i]))
 	}
 	a.styles = seriesStyles(random)
 	a.heading = heading{a.data.Watermark, data.Title, data.Subtitle}
@@ -158,34 +184,89 @@ func (t Trace) check() error {
 }
 
 // maxChanges bounds the points of a curve: more than a pixel has no room for
-// are thinned, evenly on the logarithmic axis.
+// are thinned, evenly on the axis.
 const maxChanges = 600
+
+// span is where all runs of a group go on, and where one of them changes there.
+type span struct {
+	begin, end float64
+	changes    []float64
+}
+
+func newSpan(runs []Trace) (span, error) {
+	if len(runs) == 0 {
+		return span{}, fmt.Errorf("no runs; each group needs at least one")
+	}
+	s := span{end: math.Inf(1)}
+	for i, r := range runs {
+		if err := r.check(); err != nil {
+			return span{}, fmt.Errorf("run %d of %d: %w", i+1, len(runs), err)
+		}
+		s.begin = max(s.begin, r.Evaluations[0])
+		s.end = min(s.end, max(r.End, r.Evaluations[len(r.Evaluations)-1]))
+		s.changes = append(s.changes, r.Evaluations...)
+	}
+	if s.begin > s.end {
+		return span{}, fmt.Errorf("a run ends at %v before another begins at %v", s.end, s.begin)
+	}
+	slices.Sort(s.changes)
+	s.changes = slices.Compact(s.changes)
+	s.changes = slices.DeleteFunc(s.changes, func(x float64) bool { return x < s.begin || x > s.end })
+	return s, nil
+}
+
+// progressAxis covers all groups.
+func (a *anytime) progressAxis(spans []span) {
+	lo, hi := math.Inf(1), 0.0
+	for _, s := range spans {
+		lo, hi = min(lo, s.begin), max(hi, s.end)
+	}
+	a.unit = 1
+	if a.data.X == Seconds {
+		a.unit, a.unitName = unitOf(hi)
+	}
+	lo, hi = lo/a.unit, hi/a.unit
+	a.x = scale{lo: lo, hi: hi, log: true, from: padding + 64, to: figureWidth - padding - legendWidth}
+	switch {
+	case hi <= lo:
+		a.x.hi = 10 * lo
+	case hi < manyTimes*lo:
+		a.x.log = false
+		if lo < hi/2 {
+			a.x.lo = 0
+		}
+	}
+	if a.x.log {
+		a.xs = logTicks(a.x.lo, a.x.hi, 1.6)
+	} else {
+		a.xs = linearTicks(a.x.lo, a.x.hi, 8)
+	}
+}
+
+// unitOf is the unit in which a time is told: at least three of it.
+func unitOf(seconds float64) (size float64, name string) {
+	size, name = 1, "seconds"
+	for _, u := range []struct {
+		size float64
+		name string
+	}{{60, "minutes"}, {3600, "hours"}, {86_400, "days"}} {
+		if seconds >= 3*u.size {
+			size, name = u.size, u.name
+		}
+	}
+	return size, name
+}
+
+// across is the pixel of a number of evaluations or seconds.
+func (a *anytime) across(x float64) float64 { return a.x.at(x / a.unit) }
 
 // band makes the quartiles of a group in display units, from where all its
 // runs have begun to where the first one ends.
-func (a *anytime) band(g TraceGroup) (band, error) {
-	if len(g.Runs) == 0 {
-		return band{}, fmt.Errorf("no runs; each group needs at least one")
-	}
-	begin, end := 0.0, math.Inf(1)
-	var changes []float64
-	for i, r := range g.Runs {
-		if err := r.check(); err != nil {
-			return band{}, fmt.Errorf("run %d of %d: %w", i+1, len(g.Runs), err)
-		}
-		begin = max(begin, r.Evaluations[0])
-		end = min(end, max(r.End, r.Evaluations[len(r.Evaluations)-1]))
-		changes = append(changes, r.Evaluations...)
-	}
-	if begin > end {
-		return band{}, fmt.Errorf("a run ends at %v before another begins at %v", end, begin)
-	}
-	slices.Sort(changes)
-	changes = slices.Compact(changes)
-	changes = slices.DeleteFunc(changes, func(x float64) bool { return x < begin || x > end })
+func (a *anytime) band(g TraceGroup, s span) band {
 	b := band{}
 	values := make([]float64, len(g.Runs))
-	for _, x := range thin(changes, maxChanges) {
+	most := min(maxChanges, maxCurvePoints/(6*len(a.data.Groups)))
+	for _, x := range thin(s.changes, max(most, 8), a.across) {
 		for i, r := range g.Runs {
 			v, _ := r.at(x)
 			values[i] = a.shown(v)
@@ -196,8 +277,8 @@ func (a *anytime) band(g TraceGroup) (band, error) {
 		b.median = append(b.median, quantileOf(values, 0.5))
 		b.q3 = append(b.q3, quantileOf(values, 0.75))
 	}
-	b.x = append(b.x, end)
-	return b, nil
+	b.x = append(b.x, s.end)
+	return b
 }
 
 // shown is a value, or its regret, in display units.
@@ -212,33 +293,29 @@ func (a *anytime) shown(v float64) float64 {
 	return max(d, 0)
 }
 
-// thin keeps the last of the points that fall together when the logarithmic
-// axis is cut into n pieces, and the first point.
-func thin(xs []float64, n int) []float64 {
+// thin keeps the last of the points that fall together when the axis is cut
+// into n pieces, and the first point.
+func thin(xs []float64, n int, across func(float64) float64) []float64 {
 	if len(xs) <= n {
 		return xs
 	}
-	lo, hi := math.Log(xs[0]), math.Log(xs[len(xs)-1])
+	from, to := across(xs[0]), across(xs[len(xs)-1])
+	cell := func(v float64) int { return int(float64(n-2) * (across(v) - from) / (to - from)) }
 	out := []float64{xs[0]}
+	here := cell(xs[1])
 	for i, x := range xs[1:] {
-		cell := func(v float64) int { return int(float64(n-2) * (math.Log(v) - lo) / (hi - lo)) }
-		if i+2 == len(xs) || cell(x) != cell(xs[i+2]) {
+		if i+2 == len(xs) {
 			out = append(out, x)
+			break
+		}
+		if next := cell(xs[i+2]); next != here {
+			out, here = append(out, x), next
 		}
 	}
 	return out
 }
 
 func (a *anytime) layout() {
-	lo, hi := math.Inf(1), 0.0
-	for _, b := range a.bands {
-		lo, hi = min(lo, b.x[0]), max(hi, b.x[len(b.x)-1])
-	}
-	if hi <= lo {
-		hi = 10 * lo
-	}
-	a.x = scale{lo: lo, hi: hi, log: true, from: padding + 64, to: figureWidth - padding - legendWidth}
-	a.xs = logTicks(lo, hi, 1.6)
 	if a.data.Regret {
 		a.regretAxis()
 	} else {
@@ -255,7 +332,7 @@ func (a *anytime) layout() {
 }
 
 // valueAxis covers the optimum and the bands, but for their first, steepest
-// part: the worst twentieth of the (logarithmic) axis is left to be clipped.
+// part: the worst twentieth of the axis is left to be clipped.
 func (a *anytime) valueAxis() {
 	var worst, best []float64
 	for _, b := range a.bands {
@@ -264,7 +341,7 @@ func (a *anytime) valueAxis() {
 			bad, good = b.q3, b.q1
 		}
 		for k := range 64 {
-			x := a.x.lo * math.Pow(a.x.hi/a.x.lo, float64(k)/63)
+			x := a.unit * a.x.part(float64(k)/63)
 			if x < b.x[0] || x > b.x[len(b.x)-1] {
 				continue
 			}
@@ -370,11 +447,7 @@ func (a *anytime) figure() *Figure {
 func (a *anytime) axes(p *pen, top, base float64) {
 	p.leftAxis(a.y, a.ys, a.x.from, a.x.to)
 	p.bottomAxis(a.x, a.xs, top, base)
-	label := a.data.XLabel
-	if label == "" {
-		label = "evaluations of the objective"
-	}
-	p.text((a.x.from+a.x.to)/2, base+38, label, labelText, centre)
+	p.text((a.x.from+a.x.to)/2, base+38, labelText.fit(a.xLabel(), a.x.to-a.x.from), labelText, centre)
 	metric := a.data.Metric
 	if a.data.Regret && metric != "" {
 		metric = "regret: " + metric
@@ -382,12 +455,30 @@ func (a *anytime) axes(p *pen, top, base float64) {
 	p.turned(padding+6, (top+base)/2, math.Pi/2, labelText.fit(metric, a.height), labelText)
 }
 
+func (a *anytime) xLabel() string {
+	label := a.data.XLabel
+	switch {
+	case label == "" && a.data.X == Seconds:
+		label = "simulated training time"
+	case label == "":
+		label = "evaluations of the objective"
+	}
+	if a.unitName != "" {
+		label += " (" + a.unitName + ")"
+	}
+	return label
+}
+
 // steps turns one quartile into a right-continuous step curve.
 func (a *anytime) steps(b band, q []float64) []xy {
 	var pts []xy
 	for i, v := range q {
-		y := a.pixel(v)
-		pts = append(pts, xy{a.x.at(b.x[i]), y}, xy{a.x.at(b.x[i+1]), y})
+		y, end := a.pixel(v), a.across(b.x[i+1])
+		if n := len(pts); n > 0 && math.Abs(pts[n-1].y-y) < 0.005 {
+			pts[n-1].x = end // the other quartiles have changed, this one has not
+			continue
+		}
+		pts = append(pts, xy{a.across(b.x[i]), y}, xy{end, y})
 	}
 	return pts
 }
@@ -403,9 +494,11 @@ func (a *anytime) drawBand(p *pen, i int) {
 }
 
 func (a *anytime) drawMedian(p *pen, i int) {
+	pts := a.steps(a.bands[i], a.bands[i].median)
 	p.group("median", a.data.Groups[i].Name, func() {
-		p.polyline(a.steps(a.bands[i], a.bands[i].median), 2.2, a.styles[i].color, a.styles[i].dash)
+		p.polyline(pts, 2.2, a.styles[i].color, a.styles[i].dash)
 	})
+	p.group("marker", a.data.Groups[i].Name, func() { p.along(pts, 4, a.styles[i], i, len(a.bands)) })
 }
 
 func (a *anytime) drawOptimum(p *pen) {
@@ -439,9 +532,9 @@ func (a *anytime) legend(p *pen, top float64) {
 		i := order[k]
 		g, s := a.data.Groups[i], a.styles[i]
 		p.group("legend", g.Name, func() {
-			p.polyline([]xy{{x, y}, {x + 20, y}}, 3, s.color, s.dash)
+			p.sample(x, y, s)
 			width := figureWidth - padding - x - 26
-			p.middle(x+26, y-1, strongText.fit(g.Name, width), strongText.in(s.color), left)
+			p.middle(x+26, y-1, strongText.fit(g.Name, width), strongText.in(s.text), left)
 			note := fixed(a.bands[i].last(), a.decimals) + ", " + plural(len(g.Runs), "seed")
 			style := tickText
 			if g.Oracle {
@@ -483,8 +576,13 @@ func (a *anytime) describe() string {
 	parts := []string{a.data.Watermark, what}
 	for i, g := range a.data.Groups {
 		b := a.bands[i]
-		parts = append(parts, fmt.Sprintf("%s: median %s after %s evaluations, %s", g.Name,
-			fixed(b.last(), a.decimals), fixed(b.x[len(b.x)-1], 0), plural(len(g.Runs), "seed")))
+		end := b.x[len(b.x)-1] / a.unit
+		after := fixed(end, 0) + " evaluations"
+		if a.unitName != "" {
+			after = strconv.FormatFloat(end, 'g', 3, 64) + " " + a.unitName
+		}
+		parts = append(parts, fmt.Sprintf("%s: median %s after %s, %s", g.Name,
+			fixed(b.last(), a.decimals), after, plural(len(g.Runs), "seed")))
 	}
 	return joinSentences(parts...)
 }

@@ -24,6 +24,14 @@ func (s scale) at(v float64) float64 {
 // clamped is the pixel of v, held on the axis.
 func (s scale) clamped(v float64) float64 { return s.at(min(max(v, s.lo), s.hi)) }
 
+// part is the value at a part of the axis, 0 for lo and 1 for hi.
+func (s scale) part(f float64) float64 {
+	if s.log {
+		return s.lo * math.Pow(s.hi/s.lo, f)
+	}
+	return s.lo + float64(f*(s.hi-s.lo))
+}
+
 // widen makes a range that has some extent: around a single value a span that
 // suits its size.
 func widen(lo, hi float64) (float64, float64) {

@@ -74,13 +74,30 @@ type histogram struct {
 	counts       []int
 }
 
+// centred counts the values of lo..hi in about want bins, the median in the middle of one,
+// so that values that are all equal stand where they are.
+func (d distribution) centred(lo, hi float64, want int) histogram {
+	want = min(want, max(16, int(2*math.Sqrt(float64(d.n())))))
+	h := histogram{width: (hi - lo) / float64(want)}
+	median := min(max(quantileOf(d.sorted, 0.5), lo), hi)
+	before := math.Ceil((median - lo) / h.width)
+	h.start = median - h.width*(before+0.5)
+	h.counts = make([]int, int(math.Ceil((hi-h.start)/h.width)))
+	for _, v := range d.sorted {
+		if i := int((v - h.start) / h.width); v >= lo && v <= hi && i < len(h.counts) {
+			h.counts[i]++
+		}
+	}
+	return h
+}
+
 // bins counts the values of lo..hi in about want bins. Values measured on a
 // lattice (k of 9,984 images) get bins of whole lattice steps that start
-// between two values: others would beat against the lattice.
+// between two values: others would beat against the lattice, unless that is much coarser.
 func (d distribution) bins(lo, hi float64, want int) histogram {
 	want = min(want, max(8, int(2*math.Sqrt(float64(d.n())))))
 	h := histogram{start: lo, width: (hi - lo) / float64(want)}
-	if gap := d.step(); !math.IsInf(gap, 1) && (hi-lo)/gap < 40*float64(want) {
+	if gap := d.step(); gap < 4*h.width && (hi-lo)/gap < 40*float64(want) {
 		h.width = gap * max(1, math.Round(h.width/gap))
 		first, _ := slices.BinarySearch(d.sorted, lo)
 		h.start = d.sorted[min(first, d.n()-1)] - gap/2

@@ -19,6 +19,14 @@ type Figure struct {
 	width, height int
 	title, desc   string
 	draw          func(*pen)
+	theme         Theme
+}
+
+// In is the same figure in a theme; a new one is Light.
+func (f *Figure) In(t Theme) *Figure {
+	themed := *f
+	themed.theme = t
+	return &themed
 }
 
 // Size is the width and height in CSS pixels.
@@ -41,6 +49,7 @@ func (f *Figure) Description() string { return f.desc }
 // bytes.
 func (f *Figure) SVG() ([]byte, error) {
 	c := newSVGCanvas(f.width, f.height, f.title, f.desc)
+	c.adaptive = f.theme == Adaptive
 	f.paint(c)
 	return c.finish(), nil
 }
@@ -67,7 +76,7 @@ func (f *Figure) PNG(scale float64) ([]byte, error) {
 }
 
 func (f *Figure) paint(c vg.Canvas) {
-	p := newPen(c, float64(f.height))
+	p := newPen(c, float64(f.height), f.theme)
 	p.rect(0, 0, float64(f.width), float64(f.height), cardColor)
 	f.draw(p)
 	p.frame(0.5, 0.5, float64(f.width)-1, float64(f.height)-1, borderColor)

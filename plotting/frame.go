@@ -2,6 +2,7 @@ package plotting
 
 import (
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -38,7 +39,7 @@ func (h heading) draw(p *pen, width float64) {
 	if h.watermark != "" {
 		p.group("watermark", "", func() {
 			p.rect(0, 0, width, bannerHeight, alarmColor)
-			style := textStyle{size: 13, bold: true, color: whiteColor}
+			style := textStyle{size: 13, bold: true, color: cardColor}
 			p.middle(width/2, bannerHeight/2, style.fit(h.watermark, width-2*padding), style, centre)
 		})
 		y += bannerHeight
@@ -84,6 +85,15 @@ func drawCaption(p *pen, y float64, lines []string) {
 	})
 }
 
+// outlined fills the step curve of a histogram and draws its edge, which is seen where the
+// fill is too faint.
+func (p *pen) outlined(pts []xy) {
+	p.fill(pts, fillColor)
+	if len(pts) > 2 {
+		p.polyline(pts[1:len(pts)-1], 1, outlineColor, nil)
+	}
+}
+
 // outline is the histogram as a filled step curve, held on the axis.
 func (h histogram) outline(x scale, base, height float64) []xy {
 	top := 0
@@ -100,4 +110,23 @@ func (h histogram) outline(x scale, base, height float64) []xy {
 		pts = append(pts, xy{x.clamped(from), y}, xy{x.clamped(from + h.width), y})
 	}
 	return append(pts, xy{pts[len(pts)-1].x, base})
+}
+
+// thinPoints leaves at most n of a curve's points, evenly chosen, its gaps, and its end.
+func thinPoints(pts []xy, n int) []xy {
+	if len(pts) <= n {
+		return pts
+	}
+	keep := evenly(len(pts), n)
+	out := make([]xy, 0, len(keep))
+	for k, i := range keep {
+		out = append(out, pts[i])
+		if k+1 == len(keep) || math.IsNaN(pts[i].y) {
+			continue
+		}
+		if slices.ContainsFunc(pts[i+1:keep[k+1]], func(q xy) bool { return math.IsNaN(q.y) }) {
+			out = append(out, xy{pts[i].x, math.NaN()})
+		}
+	}
+	return out
 }

@@ -2,15 +2,43 @@ package plotting
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"image"
 	"image/png"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the golden images anew")
+var (
+	update = flag.Bool("update", false, "write the golden images anew")
+	look   = flag.String("look", "", "write the figures of the tests to this folder, light and dark, to look at them")
+)
+
+func TestLook(t *testing.T) {
+	if *look == "" {
+		t.Skip("-look names no folder")
+	}
+	figures := allFigures(t)
+	for _, c := range sizeCases {
+		fig, err := c.draw()
+		if err != nil {
+			t.Fatal(err)
+		}
+		figures["size "+c.name] = fig
+	}
+	for name, f := range figures {
+		for _, theme := range []Theme{Light, Dark, Adaptive} {
+			png, err := f.In(theme).PNG(1)
+			path := filepath.Join(*look, strings.ReplaceAll(name, " ", "_")+"."+theme.String())
+			if err = errors.Join(err, os.WriteFile(path+".png", png, 0o644), os.WriteFile(path+".svg", svgOf(t, f.In(theme)), 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
 
 // The goldens guard the look. Fonts and curves are drawn in Go, so only the
 // rounding of a processor may differ: four pixels in a thousand may differ visibly.
@@ -21,7 +49,8 @@ const (
 
 func TestGoldenImages(t *testing.T) {
 	figures := allFigures(t)
-	for _, name := range []string{"oracle", "anytime", "cell", "genotype", "tau", "rank_change_few", "disorder", "summary"} {
+	for _, name := range []string{"oracle", "anytime", "cell", "genotype", "tau", "rank_change_few", "disorder", "summary",
+		"correlation", "rug", "dense", "seconds", "squares"} {
 		got, err := figures[name].PNG(1)
 		if err != nil {
 			t.Fatal(err)

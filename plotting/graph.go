@@ -89,18 +89,12 @@ func (g *drawnGraph) drawNode(p *pen, n graphNode, at place, dx, dy float64) {
 		}
 		if n.strong {
 			p.pill(x-at.w/2, y-at.h/2, at.w, at.h, radius, n.color, n.color)
-			p.middle(x, y, n.label, strongText.in(whiteColor), centre)
+			p.middle(x, y, n.label, strongText.in(cardColor), centre)
 			return
 		}
 		p.pill(x-at.w/2, y-at.h/2, at.w, at.h, radius, tint(n.color), n.color)
 		p.middle(x, y, n.label, strongText, centre)
 	})
-}
-
-// tint is a light, opaque shade: what lies below must not shine through.
-func tint(c color.NRGBA) color.NRGBA {
-	mix := func(v uint8) uint8 { return uint8(255 - (255-int(v))*22/100) }
-	return color.NRGBA{mix(c.R), mix(c.G), mix(c.B), 0xff}
 }
 
 // ports spreads the ends of edges over the sides of their nodes, in the order
@@ -221,11 +215,11 @@ var operationColors = map[string]color.NRGBA{
 	"sep_conv_3x3": palette[0],
 	"sep_conv_5x5": palette[4],
 	"dil_conv_3x3": palette[2],
-	"dil_conv_5x5": {0x6d, 0x8b, 0x2f, 0xff},
+	"dil_conv_5x5": oliveColor,
 	"max_pool_3x3": palette[1],
 	"avg_pool_3x3": palette[5],
-	"skip_connect": {0x77, 0x77, 0x77, 0xff},
-	"none":         {0xaa, 0xaa, 0xaa, 0xff},
+	"skip_connect": skipColor,
+	"none":         noneColor,
 }
 
 // operationColor is the colour of any operation, known or not.

@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strconv"
+
+	"gonum.org/v1/plot/vg"
 )
 
 // Mark is a value to be pointed at.
@@ -22,7 +24,7 @@ type SpaceHistogramData struct {
 	Scale           float64
 	LowerIsBetter   bool
 	Values          []float64 // all values of the space, at least one
-	Marks           []Mark    // at most 24
+	Marks           []Mark    // more than 24 are ticks without their names
 	// Clip is the percentile at which the axis starts; default DefaultClip,
 	// negative for the whole range. Marks outside are drawn as arrows.
 	Clip      float64
@@ -31,14 +33,16 @@ type SpaceHistogramData struct {
 }
 
 const (
-	maxMarks        = 24
+	maxMarks        = 24 // that are named
+	rugHeight       = 26.0
 	markLine        = 18.0
 	bigHistogram    = 210.0
 	histogramColumn = 74.0
 )
 
 // SpaceHistogram draws how the values of a space are distributed, with the
-// percentiles on a second axis and marks at values of interest.
+// percentiles on a second axis and marks at values of interest, which are named where they
+// are few.
 func SpaceHistogram(data SpaceHistogramData) (*Figure, error) {
 	factor, err := factorOf(data.Scale)
 	if err != nil {
@@ -46,9 +50,6 @@ func SpaceHistogram(data SpaceHistogramData) (*Figure, error) {
 	}
 	if len(data.Values) == 0 {
 		return nil, fmt.Errorf("histogram of a space: no values; give at least one")
-	}
-	if len(data.Marks) > maxMarks {
-		return nil, fmt.Errorf("histogram of a space: %d marks; at most %d can be told apart", len(data.Marks), maxMarks)
 	}
 	d, err := newDistribution("histogram of a space", data.Values, factor, data.LowerIsBetter)
 	if err != nil {
@@ -77,7 +78,7 @@ type spaceHistogram struct {
 	hist     histogram
 	decimals int
 	styles   []seriesStyle
-	rows     []int // of each mark's label
+	rows     []int // of each mark's label; none where marks are ticks
 	caption  []string
 }
 
@@ -91,14 +92,36 @@ func (h *spaceHistogram) layout() {
 		random[i] = m.Random
 	}
 	h.styles = seriesStyles(random)
-	h.placeLabels()
+	if h.named() {
+		h.placeLabels()
+	}
 	sentences := []string{fmt.Sprintf("%s: median %s, best %s; bins of %s", plural(h.space.n(), "value"),
 		fixed(h.space.at(50), h.decimals), fixed(h.space.best(), h.decimals), strconv.FormatFloat(h.hist.width, 'g', 3, 64))}
 	if below, above := h.space.outside(lo, hi); below+above > 0 {
 		sentences = append(sentences, fmt.Sprintf("Outside the axis lie %s, the worst at %s",
 			share(below+above, h.space.n(), "values"), fixed(h.space.at(0), h.decimals)))
 	}
+	if !h.named() {
+		sentences = append(sentences, h.rugNote())
+	}
 	h.caption = captionLines(figureWidth, append(sentences, h.data.Caption)...)
+}
+
+func (h *spaceHistogram) named() bool { return len(h.data.Marks) <= maxMarks }
+
+// rugNote says what the ticks are.
+func (h *spaceHistogram) rugNote() string {
+	text := plural(len(h.data.Marks), "mark") + ": ticks under the axis"
+	random := 0
+	for _, m := range h.data.Marks {
+		if m.Random {
+			random++
+		}
+	}
+	if random > 0 && random < len(h.data.Marks) {
+		text += fmt.Sprintf(", the %s random ones below and grey", count(random))
+	}
+	return text
 }
 
 func (h *spaceHistogram) label(i int) string {
@@ -157,7 +180,11 @@ func (h *spaceHistogram) figure() *Figure {
 	}
 	top := head.height() + 24
 	floor := top + markLine*float64(rows) + bigHistogram
-	caption := floor + 62
+	below := floor // of the rug
+	if !h.named() {
+		below += rugHeight
+	}
+	caption := below + 62
 	return &Figure{
 		width: figureWidth, height: int(math.Ceil(caption + captionLine*float64(len(h.caption)-1) + padding)),
 		title: h.data.Title, desc: h.describe(),
@@ -167,19 +194,58 @@ func (h *spaceHistogram) figure() *Figure {
 			y := scale{lo: 0, hi: float64(max(most, 1)), from: floor, to: floor - bigHistogram + 12}
 			p.leftAxis(y, countTicks(most), h.x.from, h.x.to)
 			p.turned(padding+6, floor-bigHistogram/2, math.Pi/2, "architectures", labelText)
-			p.bottomAxis(h.x, linearTicks(h.x.lo, h.x.hi, 9), top, floor)
+			p.bottomAxis(h.x, linearTicks(h.x.lo, h.x.hi, 9), top, below)
 			p.group("space", "", func() {
-				p.fill(h.hist.outline(h.x, floor, bigHistogram-12), fillColor)
+				p.outlined(h.hist.outline(h.x, floor, bigHistogram-12))
 			})
 			p.line(h.x.from, floor, h.x.to, floor, 1, axisColor)
 			stamp(p, h.data.Watermark, h.x.from, top, h.x.to-h.x.from, floor-top)
 			drawPercentiles(p, h.x, h.space, top, "percentile")
-			for i := range h.data.Marks {
+			if !h.named() {
+				h.drawRug(p, floor)
+			}
+			for i := range h.rows {
 				h.drawMark(p, i, top+markLine*(float64(rows-1-h.rows[i])+0.7), floor)
 			}
-			p.text((h.x.from+h.x.to)/2, floor+38, h.data.Metric, labelText, centre)
+			p.text((h.x.from+h.x.to)/2, below+38, h.data.Metric, labelText, centre)
 			drawCaption(p, caption, h.caption)
 		},
+	}
+}
+
+// drawRug draws the marks as ticks, those of a half pixel as one.
+func (h *spaceHistogram) drawRug(p *pen, floor float64) {
+	for _, random := range []bool{false, true} {
+		var places []float64
+		below, above := 0, 0
+		for _, m := range h.data.Marks {
+			switch {
+			case m.Random != random:
+			case m.Value < h.x.lo:
+				below++
+			case m.Value > h.x.hi:
+				above++
+			default:
+				places = append(places, math.Round(2*h.x.at(m.Value))/2)
+			}
+		}
+		slices.Sort(places)
+		name, y, s := "found", floor+4, seriesStyles([]bool{random})[0]
+		if random {
+			name, y = "random", floor+15
+		}
+		p.group("rug", name, func() {
+			var path vg.Path
+			for _, x := range slices.Compact(places) {
+				path.Move(p.pt(x, y))
+				path.Line(p.pt(x, y+9))
+			}
+			if len(path) > 0 {
+				p.stroke(path, 1.2, s.color, nil)
+			}
+			p.outliers(h.x.from, y+4.5, -1, below, s)
+			p.outliers(h.x.to, y+4.5, 1, above, s)
+		})
 	}
 }
 
@@ -210,13 +276,16 @@ func (h *spaceHistogram) drawMark(p *pen, i int, y, floor float64) {
 		if a == right {
 			at = to
 		}
-		p.middle(at, y, h.label(i), strongText.in(s.color), a)
+		p.middle(at, y, h.label(i), strongText.in(s.text), a)
 	})
 }
 
 func (h *spaceHistogram) describe() string {
 	parts := []string{h.data.Watermark, h.data.Metric,
 		fmt.Sprintf("%s, median %s, best %s", plural(h.space.n(), "value"), fixed(h.space.at(50), h.decimals), fixed(h.space.best(), h.decimals))}
+	if !h.named() {
+		return joinSentences(append(parts, plural(len(h.data.Marks), "mark"))...)
+	}
 	for _, m := range h.data.Marks {
 		parts = append(parts, m.Name+" "+fixed(m.Value, h.decimals))
 	}

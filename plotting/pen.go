@@ -13,6 +13,7 @@ import (
 type pen struct {
 	c      vg.Canvas
 	height float64
+	theme  Theme
 }
 
 // svgExtras are what an SVG canvas can do beyond vg.
@@ -22,7 +23,12 @@ type svgExtras interface {
 	endGroup()
 }
 
-func newPen(c vg.Canvas, height float64) *pen { return &pen{c: c, height: height} }
+func newPen(c vg.Canvas, height float64, theme Theme) *pen {
+	return &pen{c: c, height: height, theme: theme}
+}
+
+// ink sets the colour, given as that of the light theme.
+func (p *pen) ink(c color.NRGBA) { p.c.SetColor(p.theme.in(c)) }
 
 func (p *pen) pt(x, y float64) vg.Point {
 	return vg.Point{X: vg.Length(x), Y: vg.Length(p.height - y)}
@@ -58,12 +64,12 @@ func (p *pen) fill(pts []xy, c color.NRGBA) {
 	if len(pts) < 3 {
 		return
 	}
-	p.c.SetColor(c)
+	p.ink(c)
 	p.c.Fill(p.path(pts, true))
 }
 
 func (p *pen) stroke(path vg.Path, width float64, c color.NRGBA, dash []vg.Length) {
-	p.c.SetColor(c)
+	p.ink(c)
 	p.c.SetLineWidth(vg.Length(width))
 	p.c.SetLineDash(dash, 0)
 	p.c.Stroke(path)
@@ -135,13 +141,13 @@ func (p *pen) rounded(x, y, w, h, r float64) vg.Path {
 
 func (p *pen) pill(x, y, w, h, r float64, fill, edge color.NRGBA) {
 	path := p.rounded(x, y, w, h, r)
-	p.c.SetColor(fill)
+	p.ink(fill)
 	p.c.Fill(path)
 	p.stroke(path, 1.2, edge, nil)
 }
 
 func (p *pen) disc(x, y, r float64, c color.NRGBA) {
-	p.c.SetColor(c)
+	p.ink(c)
 	p.c.Fill(p.circle(x, y, r))
 }
 
@@ -151,15 +157,89 @@ func (p *pen) circle(x, y, r float64) vg.Path {
 	return path
 }
 
-// dot is one point of a series: filled with a white rim, or a ring.
+// dot is one point of a series: filled with a rim of the card's colour, or a ring.
 func (p *pen) dot(x, y, r float64, s seriesStyle) {
 	if s.hollow {
-		p.disc(x, y, r, whiteColor)
+		p.disc(x, y, r, cardColor)
 		p.stroke(p.circle(x, y, r-0.4), 1.6, s.color, nil)
 		return
 	}
 	p.disc(x, y, r, withAlpha(s.color, 0xd8))
-	p.stroke(p.circle(x, y, r), 0.8, whiteColor, nil)
+	p.stroke(p.circle(x, y, r), 0.8, cardColor, nil)
+}
+
+// marker is a point on the line of a series, in its shape and about as large as a disc of
+// radius r.
+func (p *pen) marker(x, y, r float64, s seriesStyle) {
+	if s.shape == roundShape {
+		p.dot(x, y, r, s)
+		return
+	}
+	corners := s.shape.corners()
+	pts := make([]xy, len(corners))
+	for i, c := range corners {
+		pts[i] = xy{x + float64(r*c.x), y + float64(r*c.y)}
+	}
+	path := p.path(pts, true)
+	fill, edge, width := s.color, cardColor, 0.8
+	if s.hollow {
+		fill, edge, width = cardColor, s.color, 1.6
+	}
+	p.ink(fill)
+	p.c.Fill(path)
+	p.stroke(path, width, edge, nil)
+}
+
+// corners are those of a shape with about the area of the unit disc.
+func (s shape) corners() []xy {
+	switch s {
+	case squareShape:
+		return []xy{{-0.89, -0.89}, {0.89, -0.89}, {0.89, 0.89}, {-0.89, 0.89}}
+	case upShape:
+		return []xy{{0, -1.45}, {1.3, 0.85}, {-1.3, 0.85}}
+	case diamondShape:
+		return []xy{{0, -1.3}, {1.3, 0}, {0, 1.3}, {-1.3, 0}}
+	case downShape:
+		return []xy{{0, 1.45}, {-1.3, -0.85}, {1.3, -0.85}}
+	}
+	const in, out = 0.45, 1.3 // a cross
+	return []xy{{-in, -out}, {in, -out}, {in, -in}, {out, -in}, {out, in}, {in, in},
+		{in, out}, {-in, out}, {-in, in}, {-out, in}, {-out, -in}, {-in, -in}}
+}
+
+// markerGap is how far apart the markers on a line are, in pixels.
+const markerGap = 110.0
+
+// along draws the i-th of n series' markers on its line: at other places than those of the
+// series before it, and at its end.
+func (p *pen) along(pts []xy, r float64, s seriesStyle, i, n int) {
+	var last *xy
+	for _, run := range runsOf(pts) {
+		end := run[len(run)-1]
+		for x := run[0].x + markerGap*(float64(i%n)+0.5)/float64(n); x < end.x-6*r; x += markerGap {
+			p.marker(x, lineAt(run, x), r, s)
+		}
+		last = &end
+	}
+	if last != nil {
+		p.marker(last.x, last.y, r, s)
+	}
+}
+
+// lineAt is the height at x of a line that runs to the right.
+func lineAt(run []xy, x float64) float64 {
+	for i := 1; i < len(run); i++ {
+		if a, b := run[i-1], run[i]; x <= b.x && b.x > a.x {
+			return a.y + float64((b.y-a.y)*(x-a.x)/(b.x-a.x))
+		}
+	}
+	return run[len(run)-1].y
+}
+
+// sample is a series' line in a legend, 20 pixels long.
+func (p *pen) sample(x, y float64, s seriesStyle) {
+	p.polyline([]xy{{x, y}, {x + 20, y}}, 3, s.color, s.dash)
+	p.marker(x+10, y, 4, s)
 }
 
 type anchor int
@@ -177,7 +257,7 @@ func (p *pen) text(x, y float64, s string, style textStyle, a anchor) {
 	if s == "" {
 		return
 	}
-	p.c.SetColor(style.color)
+	p.ink(style.color)
 	p.string(p.pt(x, y), s, style, a)
 }
 
@@ -192,7 +272,7 @@ func (p *pen) turned(x, y, rad float64, s string, style textStyle) {
 	defer p.c.Pop()
 	p.c.Translate(p.pt(x, y))
 	p.c.Rotate(rad)
-	p.c.SetColor(style.color)
+	p.ink(style.color)
 	p.string(vg.Point{Y: vg.Length(-0.36 * style.size)}, s, style, centre)
 }
 

@@ -6,6 +6,7 @@ import (
 	"image/color"
 	"math"
 	"slices"
+	"strings"
 )
 
 // RankLine is the ranks of one architecture.
@@ -31,11 +32,15 @@ const (
 	rankLegend    = 150.0
 	rankNames     = 28 // architectures that are named one by one
 	rankNameLine  = 16.0
-	maxRankPoints = 200_000
+	maxRankPoints = 10_000_000
+	// More lines and save points than the document has bytes for are left out evenly.
+	rankBytes    = 160_000
+	maxRankPlots = 100 // save points
 )
 
 // RankChange draws how the ranks of architectures move from save point to save point, and
-// to the truth: a line an architecture, rank 1 on top, coloured by true rank.
+// to the truth: a line an architecture, rank 1 on top, coloured by true rank. Of more than
+// some hundred architectures those at even distances by true rank are drawn.
 func RankChange(data RankChangeData) (*Figure, error) {
 	r, err := newRankChange(data)
 	if err != nil {
@@ -48,6 +53,7 @@ type rankChange struct {
 	data    RankChangeData
 	heading heading
 	order   []int // to be drawn, the worst by truth first
+	shown   []int // save points
 	last    float64
 	columns []float64 // pixels; the last is the truth
 	x       scale
@@ -73,8 +79,30 @@ func newRankChange(data RankChangeData) (*rankChange, error) {
 	slices.SortStableFunc(r.order, func(i, j int) int {
 		return cmp.Compare(placeOfTruth(data.Architectures[j]), placeOfTruth(data.Architectures[i]))
 	})
+	n := len(data.SavePoints)
+	r.shown = evenly(n, maxRankPlots)
+	// A line is its group, a disc, and about 14 bytes a point.
+	all := r.order
+	r.order = nil
+	for _, k := range evenly(len(all), rankBytes/(240+14*len(r.shown))) {
+		r.order = append(r.order, all[k])
+	}
 	r.layout()
 	return r, nil
+}
+
+// evenly are at most most of n places, the first and the last among them.
+func evenly(n, most int) []int {
+	most = max(most, 2)
+	out := make([]int, 0, min(n, most))
+	for i := range min(n, most) {
+		at := i
+		if n > most {
+			at = int(math.Round(float64(i) * float64(n-1) / float64(most-1)))
+		}
+		out = append(out, at)
+	}
+	return out
 }
 
 // placeOfTruth sorts the unknown behind all others.
@@ -140,12 +168,33 @@ func (r *rankChange) layout() {
 		lo, hi = 0.5, 1.5 // one architecture: in the middle
 	}
 	r.y = scale{lo: lo, hi: hi, from: top + 12, to: top + r.height - 12}
-	n := len(r.data.SavePoints)
+	n := len(r.shown)
 	for k := range n + 1 {
 		r.columns = append(r.columns, r.x.from+18+(r.x.to-r.x.from-36)*float64(k)/float64(n))
 	}
 	r.caption = captionLines(figureWidth,
-		"One line is one architecture, its colour its rank by the "+r.data.TruthLabel+"; rank 1 is the best", r.missing(), r.data.Caption)
+		"One line is one architecture, its colour its rank by the "+r.data.TruthLabel+"; rank 1 is the best", r.leftOut(), r.missing(), r.data.Caption)
+}
+
+// leftOut says that not all is drawn.
+func (r *rankChange) leftOut() string {
+	var parts []string
+	if n, all := len(r.order), len(r.data.Architectures); n < all {
+		parts = append(parts, fmt.Sprintf("%s of %s architectures are drawn, at even distances by their true ranks", count(n), count(all)))
+	}
+	if n, all := len(r.shown), len(r.data.SavePoints); n < all {
+		parts = append(parts, fmt.Sprintf("%s of %s save points are drawn", count(n), count(all)))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// ranks of an architecture at the save points that are shown, and its true one.
+func (r *rankChange) ranks(a RankLine) []float64 {
+	out := make([]float64, 0, len(r.shown)+1)
+	for _, k := range r.shown {
+		out = append(out, a.Ranks[k])
+	}
+	return append(out, a.Truth)
 }
 
 // missing says how many lines have gaps.
@@ -170,7 +219,7 @@ func (r *rankChange) colour(a RankLine) color.NRGBA {
 }
 
 func (r *rankChange) lineWidth() float64 {
-	switch n := len(r.data.Architectures); {
+	switch n := len(r.order); {
 	case n <= rankNames:
 		return 2
 	case n <= 100:
@@ -232,10 +281,10 @@ func (r *rankChange) truthLabel() string { return strongText.fit(r.data.TruthLab
 // columnLabels are the names of the save points, of as many as there is room for.
 func (r *rankChange) columnLabels() []string {
 	const longest = 90
-	out := make([]string, len(r.data.SavePoints))
+	out := make([]string, len(r.shown))
 	widest := 0.0
-	for k, s := range r.data.SavePoints {
-		out[k] = tickText.fit(s, longest)
+	for k, at := range r.shown {
+		out[k] = tickText.fit(r.data.SavePoints[at], longest)
 		widest = max(widest, tickText.width(out[k]))
 	}
 	gap := r.columns[1] - r.columns[0]
@@ -251,7 +300,7 @@ func (r *rankChange) columnLabels() []string {
 
 func (r *rankChange) drawLine(p *pen, a RankLine) {
 	pts := make([]xy, len(r.columns))
-	for k, v := range append(slices.Clone(a.Ranks), a.Truth) {
+	for k, v := range r.ranks(a) {
 		pts[k] = xy{r.columns[k], r.y.at(v)}
 	}
 	c, width := r.colour(a), r.lineWidth()

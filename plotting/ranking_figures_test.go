@@ -110,6 +110,7 @@ func rankingFigures(t testing.TB) map[string]*Figure {
 		"rank_change_few": must(RankChange(rankSample(12, 4))),
 		"disorder":        must(RankingDisorder(disorderSample(60, 10))),
 		"disorder_one":    must(RankingDisorder(disorderSample(200, 1))),
+		"squares":         must(RankingDisorder(disorderSample(4000, 3))),
 		"summary":         must(WeightSharingSummary(summarySample(200))),
 		"summary_few":     must(WeightSharingSummary(summarySample(10))),
 	}
@@ -249,18 +250,6 @@ func TestRankChangeStandsAtRanks(t *testing.T) {
 	}
 }
 
-func TestRampIsSequential(t *testing.T) {
-	last := -1.0
-	for k := range 101 {
-		c := rampAt(float64(k) / 100)
-		light := 0.2126*float64(c.R) + 0.7152*float64(c.G) + 0.0722*float64(c.B)
-		if light <= last {
-			t.Errorf("at %d the ramp is not lighter than before", k)
-		}
-		last = light
-	}
-}
-
 // Labels of many save points do not cover each other, nor that of the truth.
 func TestRankChangeLabels(t *testing.T) {
 	for _, points := range []int{1, 2, 10, 40, 200} {
@@ -305,7 +294,7 @@ func TestDisorderPointsStandAtRanks(t *testing.T) {
 	for i, e := range got {
 		near(t, "true rank", across(e.num(t, "cx")), want[i][0], 0.02)
 		near(t, "shared rank", down(e.num(t, "cy")), want[i][1], 0.02)
-		if e.attr["fill"] != "#d55e00" {
+		if e.attr["fill"] != "#b54000" {
 			t.Errorf("the colour of the second policy is %s", e.attr["fill"])
 		}
 	}

@@ -58,11 +58,13 @@ const (
 	histHeight  = 92.0
 	dotRadius   = 4.6
 	valueColumn = 122.0
+	// A group of more results than that, or each of many groups, is drawn as a density.
+	maxDots, maxAllDots = 100, 700
 )
 
 // SearchVersusRandom draws the results of each group, one point a seed, under
-// the distribution of the space. At least one group is needed and each needs
-// a value.
+// the distribution of the space; those of more than 100 seeds as a density. At least one
+// group is needed and each needs a value.
 func SearchVersusRandom(data SearchVersusRandomData) (*Figure, error) {
 	v, err := newVersus(data)
 	if err != nil {
@@ -79,6 +81,7 @@ type versus struct {
 	groups   []distribution
 	styles   []seriesStyle
 	x        scale
+	dots     int // the most of a group that is drawn as such
 	decimals int
 	caption  []string
 }
@@ -157,7 +160,14 @@ func (v *versus) layout() {
 	start := padding + min(max(labels, 90), 210) + 16
 	v.x = scale{lo: lo, hi: hi, from: start, to: figureWidth - padding - valueColumn}
 	v.decimals = decimalsFor(math.Pow10(int(math.Floor(math.Log10((hi - lo) / 500)))))
+	v.dots = v.mostDots()
 	sentences := []string{"One point is one seed, the bar is the median, the thin line the interquartile range"}
+	if !slices.ContainsFunc(v.groups, func(d distribution) bool { return !v.dense(d) }) {
+		sentences[0] = "The bar is the median, the thin line the interquartile range"
+	}
+	if slices.ContainsFunc(v.groups, v.dense) {
+		sentences = append(sentences, fmt.Sprintf("More than %d seeds are a density: the broader, the more of them", v.dots))
+	}
 	if v.hasRandom() {
 		sentences = append(sentences, "Hollow points: random baselines")
 	}
@@ -167,6 +177,24 @@ func (v *versus) layout() {
 	sentences = append(sentences, v.clipNote(), v.data.Caption)
 	v.caption = captionLines(figureWidth, sentences...)
 }
+
+// mostDots is maxDots, or less where all groups together would have too many.
+func (v *versus) mostDots() int {
+	for most := maxDots; most > 1; most /= 2 {
+		total := 0
+		for _, g := range v.groups {
+			if g.n() <= most {
+				total += g.n()
+			}
+		}
+		if total <= maxAllDots {
+			return most
+		}
+	}
+	return 1
+}
+
+func (v *versus) dense(d distribution) bool { return d.n() > v.dots }
 
 func (v *versus) hasRandom() bool {
 	return slices.ContainsFunc(v.data.Groups, func(g SeedGroup) bool { return g.Random })
@@ -224,7 +252,7 @@ func (v *versus) clipNote() string {
 		total += g.n()
 	}
 	if out > 0 {
-		parts = append(parts, fmt.Sprintf("%d of %s (arrows)", out, plural(total, "result")))
+		parts = append(parts, fmt.Sprintf("%s of %s (arrows)", count(out), plural(total, "result")))
 	}
 	if len(parts) == 0 {
 		return ""
@@ -268,7 +296,7 @@ func (v *versus) figure() *Figure {
 
 func (v *versus) drawSpace(p *pen, top, floor, base float64) {
 	p.group("space", v.spaceName(), func() {
-		p.fill(v.space.bins(v.x.lo, v.x.hi, 140).outline(v.x, floor, histHeight-8), fillColor)
+		p.outlined(v.space.bins(v.x.lo, v.x.hi, 140).outline(v.x, floor, histHeight-8))
 		p.line(v.x.from, floor, v.x.to, floor, 1, axisColor)
 		label := v.x.from - 16
 		p.text(label, floor-histHeight/2, strongText.fit(v.spaceName(), label-padding), strongText, right)
@@ -306,12 +334,17 @@ func (v *versus) drawRow(p *pen, i int, y float64) {
 			p.line(v.x.from, y+rowHeight/2, v.x.to, y+rowHeight/2, 1, gridColor)
 		}
 		label := v.x.from - 16
-		p.text(label, y-1, strongText.fit(g.Name, label-padding), strongText.in(style.color), right)
+		p.text(label, y-1, strongText.fit(g.Name, label-padding), strongText.in(style.text), right)
 		note, noteStyle := rowNote(g)
 		p.text(label, y+14, note, noteStyle, right)
 		d := v.groups[i]
-		v.drawMedian(p, d, y, style)
-		v.drawPoints(p, d, y, style)
+		if v.dense(d) {
+			v.drawDensity(p, d, y, style)
+			v.drawMedian(p, d, y, style)
+		} else {
+			v.drawMedian(p, d, y, style)
+			v.drawPoints(p, d, y, style)
+		}
 		median := quantileOf(d.sorted, 0.5)
 		p.text(figureWidth-padding, y-1, fixed(median, v.decimals), strongText, right)
 		p.text(figureWidth-padding, y+14, tickText.fit(g.Note, valueColumn-10), tickText, right)
@@ -361,6 +394,21 @@ func (v *versus) drawPoints(p *pen, d distribution, y float64, style seriesStyle
 	p.outliers(v.x.to, y, 1, above, style)
 }
 
+// drawDensity draws many results as a histogram around the middle of the row.
+func (v *versus) drawDensity(p *pen, d distribution, y float64, style seriesStyle) {
+	up := d.centred(v.x.lo, v.x.hi, 110).outline(v.x, y, rowHeight/2-3)
+	if len(up) > 0 {
+		shape := slices.Clone(up[1 : len(up)-1])
+		for i := len(up) - 2; i > 0; i-- {
+			shape = append(shape, xy{up[i].x, 2*y - up[i].y})
+		}
+		p.fill(shape, withAlpha(style.color, 0x70))
+	}
+	below, above := d.outside(v.x.lo, v.x.hi)
+	p.outliers(v.x.from, y, -1, below, style)
+	p.outliers(v.x.to, y, 1, above, style)
+}
+
 // outliers draws an arrow at the end of an axis, and how many points it
 // stands for.
 func (p *pen) outliers(x, y, direction float64, n int, style seriesStyle) {
@@ -374,7 +422,7 @@ func (p *pen) outliers(x, y, direction float64, n int, style seriesStyle) {
 		a = right
 	}
 	if n > 1 {
-		p.text(tip-12*direction, y+4, "×"+count(n), tickText.in(style.color), a)
+		p.text(tip-12*direction, y+4, "×"+count(n), tickText.in(style.text), a)
 	}
 }
 

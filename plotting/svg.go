@@ -24,7 +24,13 @@ type svgCanvas struct {
 	width  float64
 	head   string
 	states []svgState
+	used   map[color.NRGBA]bool // colours, opaque
+	// adaptive adds a style sheet with the colours of the dark theme.
+	adaptive bool
 }
+
+// figureClass is the class of a figure's document.
+const figureClass = "evalnas-figure"
 
 type svgState struct {
 	matrix    [6]float64 // x' = m0 x + m2 y + m4, y' = m1 x + m3 y + m5, y upwards
@@ -38,10 +44,11 @@ func newSVGCanvas(w, h int, title, desc string) *svgCanvas {
 	c := &svgCanvas{
 		width: float64(w), height: float64(h),
 		states: []svgState{{matrix: [6]float64{1, 0, 0, 1, 0, 0}}},
+		used:   map[color.NRGBA]bool{},
 	}
 	var head strings.Builder
-	fmt.Fprintf(&head, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" font-family="%s" style="max-width:100%%;height:auto">`+"\n",
-		w, h, w, h, svgFonts)
+	fmt.Fprintf(&head, `<svg xmlns="http://www.w3.org/2000/svg" class="%s" width="%d" height="%d" viewBox="0 0 %d %d" role="img" font-family="%s" style="max-width:100%%;height:auto">`+"\n",
+		figureClass, w, h, w, h, svgFonts)
 	if title != "" {
 		fmt.Fprintf(&head, "<title>%s</title>\n", escapeXML(title))
 	}
@@ -54,7 +61,11 @@ func newSVGCanvas(w, h int, title, desc string) *svgCanvas {
 }
 
 func (c *svgCanvas) finish() []byte {
-	return append(append([]byte(c.head), c.body.Bytes()...), "</svg>\n"...)
+	head := c.head
+	if c.adaptive {
+		head += adaptiveStyle(c.used)
+	}
+	return append(append([]byte(head), c.body.Bytes()...), "</svg>\n"...)
 }
 
 func (c *svgCanvas) top() *svgState { return &c.states[len(c.states)-1] }
@@ -113,7 +124,7 @@ func (c *svgCanvas) Stroke(path vg.Path) {
 	if s.lineWidth <= 0 || len(path) == 0 {
 		return
 	}
-	attr := `fill="none" ` + paint("stroke", s.color) + ` stroke-width="` + coord(s.lineWidth) + `"`
+	attr := `fill="none" ` + c.paint("stroke", s.color) + ` stroke-width="` + coord(s.lineWidth) + `"`
 	if len(s.dash) > 0 {
 		parts := make([]string, len(s.dash))
 		for i, d := range s.dash {
@@ -131,7 +142,7 @@ func (c *svgCanvas) Fill(path vg.Path) {
 	if len(path) == 0 {
 		return
 	}
-	c.shape(path, paint("fill", c.top().color))
+	c.shape(path, c.paint("fill", c.top().color))
 }
 
 // shape writes a circle as such, so that points can be told in the document,
@@ -214,7 +225,7 @@ func (c *svgCanvas) anchoredString(f font.Face, pt vg.Point, text, anchor string
 			coord(-math.Atan2(s.matrix[1], s.matrix[0])*180/math.Pi), coord(x), coord(y))
 	}
 	fmt.Fprintf(&c.body, `<text x="%s" y="%s" font-size="%s" %s%s>%s</text>`+"\n",
-		coord(x), coord(y), coord(float64(f.Font.Size)), paint("fill", s.color), attr, escapeXML(text))
+		coord(x), coord(y), coord(float64(f.Font.Size)), c.paint("fill", s.color), attr, escapeXML(text))
 }
 
 // DrawImage leaves out rasters: no figure has any.
@@ -240,11 +251,13 @@ func coord(v float64) string {
 	return s
 }
 
-func paint(property string, c color.NRGBA) string {
-	out := fmt.Sprintf(`%s="#%02x%02x%02x"`, property, c.R, c.G, c.B)
-	if c.A != 0xff {
-		out += fmt.Sprintf(` %s-opacity="%s"`, property, coord(float64(c.A)/255))
+func (c *svgCanvas) paint(property string, with color.NRGBA) string {
+	out := fmt.Sprintf(`%s="%s"`, property, hexOf(with))
+	if with.A != 0xff {
+		out += fmt.Sprintf(` %s-opacity="%s"`, property, coord(float64(with.A)/255))
 	}
+	with.A = 0xff
+	c.used[with] = true
 	return out
 }
 

@@ -3,6 +3,7 @@ package plotting
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -50,13 +51,18 @@ type TauAgainstStepsData struct {
 const (
 	tauHeight      = 330.0 // more if the legend needs it
 	tauLegendWidth = 204.0
-	maxTauPoints   = 200_000
-	inconclusive   = "inconclusive at this budget"
+	maxTauPoints   = 5_000_000
+	// More points of thin lines than that are drawn as a band; curves are thinned to their
+	// share of as many corners.
+	maxRunPoints  = 4000
+	maxMeanPoints = 600 // of a curve
+	inconclusive  = "inconclusive at this budget"
 )
 
 // TauAgainstSteps draws Kendall's tau of rankings by shared weights against training: a
 // thin line a run and a thick one for the mean of each policy, over a band in which tau
-// lies without any correlation, beside what trivial rankings reach.
+// lies without any correlation, beside what trivial rankings reach. Where the runs are too
+// many to be drawn one by one, a band holds the middle half of them.
 func TauAgainstSteps(data TauAgainstStepsData) (*Figure, error) {
 	t, err := newTauSteps(data)
 	if err != nil {
@@ -70,6 +76,7 @@ type tauSteps struct {
 	heading heading
 	styles  []seriesStyle
 	means   []TauRun
+	banded  bool // the runs are too many for a line each
 	x, y    scale
 	height  float64
 	rows    []legendRow
@@ -85,10 +92,15 @@ func newTauSteps(data TauAgainstStepsData) (*tauSteps, error) {
 		t.data.XLabel = "epoch"
 	}
 	random := make([]bool, len(data.Groups))
+	points := 0
 	for i, g := range data.Groups {
 		random[i] = g.Random
 		t.means = append(t.means, g.mean())
+		for _, r := range g.Runs {
+			points += len(r.Steps)
+		}
 	}
+	t.banded = points > maxRunPoints
 	t.styles = seriesStyles(random)
 	t.layout()
 	return t, nil
@@ -220,6 +232,9 @@ func (t *tauSteps) layout() {
 	t.y.from, t.y.to = top+t.height, top
 	t.rows = placeRows(t.legend(), top+2, top+t.height-2)
 	sentences := []string{"Thin lines: one a seed; thick: their mean, where all have a value"}
+	if t.banded {
+		sentences = []string{"Lines: mean over seeds, where all have a value; shades: the middle half of the seeds"}
+	}
 	if d.NullSD > 0 {
 		sentences = append(sentences, "Band: two standard deviations of tau around 0, where scores and truth have nothing in common")
 	}
@@ -228,8 +243,8 @@ func (t *tauSteps) layout() {
 
 // legendRow is an entry beside the panel, as near to what it names as there is room.
 type legendRow struct {
-	want, y, height float64 // middles
-	group           int     // index, or -1
+	want, y, height float64      // middles
+	style           *seriesStyle // nil for a line to compare with
 	name, note      string
 	alarm           string
 	dash            []vg.Length
@@ -240,7 +255,7 @@ type legendRow struct {
 func (t *tauSteps) legend() []legendRow {
 	var rows []legendRow
 	for i, g := range t.data.Groups {
-		r := legendRow{group: i, name: g.Name, height: legendLine, want: math.Inf(1), note: t.note(i)}
+		r := legendRow{style: &t.styles[i], name: g.Name, height: legendLine, want: math.Inf(1), note: t.note(i)}
 		if _, v, ok := t.means[i].last(); ok {
 			r.want = t.y.at(v)
 		}
@@ -250,19 +265,21 @@ func (t *tauSteps) legend() []legendRow {
 		}
 		rows = append(rows, r)
 	}
-	line := func(l TauLine, dash []vg.Length) {
-		rows = append(rows, legendRow{group: -1, name: l.Name, note: fixed(l.Tau, 3), height: 18, want: t.y.at(l.Tau), dash: dash})
-	}
 	for i, l := range t.data.Baselines {
-		line(l, dashes[1+i%2])
+		rows = append(rows, l.row(t.y, dashes[1+i%2]))
 	}
 	for _, l := range t.data.Published {
-		line(l, dashes[3])
+		rows = append(rows, l.row(t.y, dashes[3]))
 	}
 	if t.data.NullSD > 0 {
-		rows = append(rows, legendRow{group: -1, name: "no correlation", note: "± " + fixed(2*t.data.NullSD, 3), height: 18, want: t.y.at(0), band: true})
+		rows = append(rows, legendRow{name: "no correlation", note: "± " + fixed(2*t.data.NullSD, 3), height: 18, want: t.y.at(0), band: true})
 	}
 	return rows
+}
+
+// row is the entry of a line to compare with.
+func (l TauLine) row(y scale, dash []vg.Length) legendRow {
+	return legendRow{name: l.Name, note: fixed(l.Tau, 3), height: 18, want: y.at(l.Tau), dash: dash}
 }
 
 // placeRows moves rows apart, in the order of where they want to be.
@@ -310,17 +327,17 @@ func (t *tauSteps) figure() *Figure {
 		title: t.data.Title, desc: t.describe(),
 		draw: func(p *pen) {
 			t.heading.draw(p, figureWidth)
-			t.drawBand(p)
+			drawNull(p, t.x, t.y, t.data.NullSD)
 			p.leftAxis(t.y, linearTicks(t.y.lo, t.y.hi, 6), t.x.from, t.x.to)
 			p.bottomAxis(t.x, stepTicks(t.x.hi), top, base)
 			p.text((t.x.from+t.x.to)/2, base+38, t.data.XLabel, labelText, centre)
 			p.turned(padding+6, (top+base)/2, math.Pi/2, "Kendall's tau-b with the truth", labelText)
 			stamp(p, t.data.Watermark, t.x.from, top, t.x.to-t.x.from, base-top)
 			for i, l := range t.data.Baselines {
-				t.drawLine(p, "baseline", l, dashes[1+i%2])
+				l.draw(p, "baseline", t.x, t.y, dashes[1+i%2])
 			}
 			for _, l := range t.data.Published {
-				t.drawLine(p, "published", l, dashes[3])
+				l.draw(p, "published", t.x, t.y, dashes[3])
 			}
 			for i := range t.data.Groups {
 				t.drawRuns(p, i)
@@ -329,7 +346,7 @@ func (t *tauSteps) figure() *Figure {
 				t.drawMean(p, i)
 			}
 			for _, r := range t.rows {
-				t.drawRow(p, r)
+				r.draw(p, t.x.to)
 			}
 			drawCaption(p, caption, t.caption)
 		},
@@ -345,24 +362,25 @@ func stepTicks(end float64) []tick {
 	return slices.DeleteFunc(ticks, func(t tick) bool { return t.v != math.Trunc(t.v) })
 }
 
-// drawBand draws the band and the line of no correlation under everything.
-func (t *tauSteps) drawBand(p *pen) {
-	zero := t.y.at(0)
+// drawNull draws the band and the line of no correlation under everything.
+func drawNull(p *pen, x, y scale, sd float64) {
+	zero := y.at(0)
 	p.group("null", "", func() {
-		if sd := t.data.NullSD; sd > 0 {
-			up, down := t.y.at(2*sd), t.y.at(-2*sd)
-			p.rect(t.x.from, up, t.x.to-t.x.from, down-up, withAlpha(fillColor, 0x80))
+		if sd > 0 {
+			up, down := y.at(2*sd), y.at(-2*sd)
+			p.rect(x.from, up, x.to-x.from, down-up, withAlpha(fillColor, 0x80))
 		}
-		if t.y.lo <= 0 && t.y.hi >= 0 {
-			p.line(t.x.from, zero, t.x.to, zero, 1.2, axisColor)
+		if y.lo <= 0 && y.hi >= 0 {
+			p.line(x.from, zero, x.to, zero, 1.2, axisColor)
 		}
 	})
 }
 
-func (t *tauSteps) drawLine(p *pen, class string, l TauLine, dash []vg.Length) {
-	y := t.y.at(l.Tau)
+// draw draws a line across a panel.
+func (l TauLine) draw(p *pen, class string, x, y scale, dash []vg.Length) {
+	at := y.at(l.Tau)
 	p.group(class, l.Name, func() {
-		p.polyline([]xy{{t.x.from, y}, {t.x.to, y}}, 1.4, inkColor, dash)
+		p.polyline([]xy{{x.from, at}, {x.to, at}}, 1.4, inkColor, dash)
 	})
 }
 
@@ -379,6 +397,10 @@ func (t *tauSteps) drawRuns(p *pen, i int) {
 	if len(g.Runs) == 1 {
 		return // it is its own mean
 	}
+	if t.banded {
+		t.drawSpread(p, i)
+		return
+	}
 	p.group("run", g.Name, func() {
 		for _, r := range g.Runs {
 			p.gapped(t.points(r), 1, 1.8, withAlpha(s.color, 0x66), nil)
@@ -386,24 +408,47 @@ func (t *tauSteps) drawRuns(p *pen, i int) {
 	})
 }
 
-func (t *tauSteps) drawMean(p *pen, i int) {
-	s := t.styles[i]
-	p.group("mean", t.data.Groups[i].Name, func() {
-		p.gapped(t.points(t.means[i]), 2.8, 3, s.color, s.dash)
-		if step, v, ok := t.means[i].last(); ok {
-			p.dot(t.x.at(step), t.y.at(v), 4, s)
+// drawSpread draws the quartiles of the runs at each step.
+func (t *tauSteps) drawSpread(p *pen, i int) {
+	g := t.data.Groups[i]
+	at := map[float64][]float64{}
+	for _, r := range g.Runs {
+		for k, s := range r.Steps {
+			if v := r.Taus[k]; !math.IsNaN(v) {
+				at[s] = append(at[s], v)
+			}
 		}
-	})
+	}
+	var up, down []xy
+	for _, s := range slices.Sorted(maps.Keys(at)) {
+		slices.Sort(at[s])
+		up = append(up, xy{t.x.at(s), t.y.at(quantileOf(at[s], 0.75))})
+		down = append(down, xy{t.x.at(s), t.y.at(quantileOf(at[s], 0.25))})
+	}
+	most := min(maxMeanPoints, maxCurvePoints/(3*len(t.data.Groups)))
+	up, down = thinPoints(up, most), thinPoints(down, most)
+	slices.Reverse(down)
+	p.group("spread", g.Name, func() { p.fill(append(up, down...), withAlpha(t.styles[i].color, 0x30)) })
 }
 
-func (t *tauSteps) drawRow(p *pen, r legendRow) {
-	x := t.x.to + 22
+func (t *tauSteps) drawMean(p *pen, i int) {
+	s := t.styles[i]
+	pts := thinPoints(t.points(t.means[i]), min(maxMeanPoints, maxCurvePoints/(3*len(t.data.Groups))))
+	p.group("mean", t.data.Groups[i].Name, func() {
+		p.gapped(pts, 2.8, 3, s.color, s.dash)
+	})
+	p.group("marker", t.data.Groups[i].Name, func() { p.along(pts, 4, s, i, len(t.data.Groups)) })
+}
+
+// draw writes the row beside a panel that ends at edge.
+func (r legendRow) draw(p *pen, edge float64) {
+	x := edge + 22
 	width := figureWidth - padding - x - 26
-	if r.group >= 0 {
-		s, y := t.styles[r.group], r.y-r.height/2+10
+	if r.style != nil {
+		y := r.y - r.height/2 + 10
 		p.group("legend", r.name, func() {
-			p.polyline([]xy{{x, y}, {x + 20, y}}, 3, s.color, s.dash)
-			p.middle(x+26, y, strongText.fit(r.name, width), strongText.in(s.color), left)
+			p.sample(x, y, *r.style)
+			p.middle(x+26, y, strongText.fit(r.name, width), strongText.in(r.style.text), left)
 			p.middle(x+26, y+13, tickText.fit(r.note, width), tickText, left)
 			p.middle(x+26, y+26, r.alarm, tickText.in(alarmColor), left)
 		})
@@ -411,7 +456,7 @@ func (t *tauSteps) drawRow(p *pen, r legendRow) {
 	}
 	p.group("legend", r.name, func() {
 		// A thin line leads from what is named to its name.
-		p.polyline([]xy{{t.x.to + 2, r.want}, {t.x.to + 8, r.want}, {x - 8, r.y}, {x - 3, r.y}}, 0.8, axisColor, nil)
+		p.polyline([]xy{{edge + 2, r.want}, {edge + 8, r.want}, {x - 8, r.y}, {x - 3, r.y}}, 0.8, axisColor, nil)
 		if r.band {
 			p.rect(x, r.y-5, 20, 10, withAlpha(fillColor, 0x80))
 			p.line(x, r.y, x+20, r.y, 1.2, axisColor)

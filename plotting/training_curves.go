@@ -26,10 +26,15 @@ type TrainingCurvesData struct {
 	Caption         string
 }
 
-const trainingHeight = 210.0
+const (
+	trainingHeight = 210.0
+	maxCurveRows   = 40  // runs that the legend lists
+	maxCurves      = 400 // runs that are drawn
+)
 
 // TrainingCurves draws each run's values against epochs, with its last value beside
-// the end of its line. Runs without a value yet are in the legend alone.
+// the end of its line. Runs without a value yet are in the legend alone, which lists the
+// first 40; of more than 400 as many are drawn, evenly chosen.
 func TrainingCurves(data TrainingCurvesData) (*Figure, error) {
 	t, err := newTrainingCurves(data)
 	if err != nil {
@@ -76,11 +81,15 @@ func newTrainingCurves(data TrainingCurvesData) (*trainingCurves, error) {
 	}
 	lo, hi = widen(lo*factor, hi*factor)
 	air := 0.06 * (hi - lo)
-	t.height = max(trainingHeight, legendLine*float64(len(data.Curves))+20)
+	t.height = max(trainingHeight, legendLine*float64(min(len(data.Curves), maxCurveRows+1))+20)
 	top := t.heading.height()
 	t.x = scale{lo: 0, hi: float64(data.Epochs), from: padding + 64, to: figureWidth - padding - legendWidth}
 	t.y = scale{lo: lo - air, hi: hi + air, from: top + t.height, to: top}
-	t.caption = captionLines(figureWidth, data.Caption)
+	note := ""
+	if n := len(data.Curves); n > maxCurves {
+		note = fmt.Sprintf("%d of %s runs are drawn", maxCurves, count(n))
+	}
+	t.caption = captionLines(figureWidth, note, data.Caption)
 	return t, nil
 }
 
@@ -109,7 +118,7 @@ func (t *trainingCurves) figure() *Figure {
 			p.bottomAxis(t.x, linearTicks(0, t.x.hi, min(8, t.data.Epochs)), top, base)
 			p.text((t.x.from+t.x.to)/2, base+38, "epoch", labelText, centre)
 			p.turned(padding+6, (top+base)/2, math.Pi/2, labelText.fit(t.data.Metric, t.height), labelText)
-			for i := range t.data.Curves {
+			for _, i := range evenly(len(t.data.Curves), maxCurves) {
 				t.drawCurve(p, i)
 			}
 			t.legend(p, top)
@@ -128,27 +137,32 @@ func (t *trainingCurves) points(c Curve, values []float64) []xy {
 
 func (t *trainingCurves) drawCurve(p *pen, i int) {
 	c, s := t.data.Curves[i], t.styles[i]
+	n := len(t.data.Curves)
+	most := max(min(maxMeanPoints, maxCurvePoints/(2*min(n, maxCurves))), 4)
+	pts := thinPoints(t.points(c, c.Values), most)
 	p.group("curve", c.Name, func() {
-		if c.Light != nil {
-			p.polyline(t.points(c, c.Light), 1.2, withAlpha(s.color, 0x70), dashes[2])
+		if c.Light != nil && n <= maxCurveRows {
+			p.polyline(thinPoints(t.points(c, c.Light), most), 1.2, withAlpha(s.color, 0x70), dashes[2])
 		}
-		pts := t.points(c, c.Values)
 		p.polyline(pts, 2, s.color, s.dash)
-		if n := len(pts); n > 0 {
-			p.dot(pts[n-1].x, pts[n-1].y, 3.5, s)
-		}
 	})
+	if len(pts) > 0 && n <= maxCurveRows {
+		p.group("marker", c.Name, func() { p.along(pts, 3.5, s, i, n) })
+	}
 }
 
 // legend lists the runs in their order, with the last value of each.
 func (t *trainingCurves) legend(p *pen, top float64) {
 	x := t.x.to + 14
-	for i, c := range t.data.Curves {
+	if n := len(t.data.Curves); n > maxCurveRows {
+		p.middle(x, top+12+legendLine*maxCurveRows, "and "+count(n-maxCurveRows)+" more", tickText, left)
+	}
+	for i, c := range t.data.Curves[:min(len(t.data.Curves), maxCurveRows)] {
 		y, s := top+12+legendLine*float64(i), t.styles[i]
 		p.group("legend", c.Name, func() {
-			p.polyline([]xy{{x, y}, {x + 20, y}}, 3, s.color, s.dash)
+			p.sample(x, y, s)
 			width := figureWidth - padding - x - 26
-			p.middle(x+26, y-1, strongText.fit(c.Name, width), strongText.in(s.color), left)
+			p.middle(x+26, y-1, strongText.fit(c.Name, width), strongText.in(s.text), left)
 			p.middle(x+26, y+13, tickText.fit(t.last(c), width), tickText, left)
 		})
 	}
@@ -168,8 +182,12 @@ func (t *trainingCurves) last(c Curve) string {
 
 func (t *trainingCurves) describe() string {
 	parts := []string{t.data.Metric}
-	for _, c := range t.data.Curves {
+	n := len(t.data.Curves)
+	for _, c := range t.data.Curves[:min(n, maxCurveRows)] {
 		parts = append(parts, c.Name+": "+t.last(c))
+	}
+	if n > maxCurveRows {
+		parts = append(parts, "and "+count(n-maxCurveRows)+" more")
 	}
 	return joinSentences(parts...)
 }

@@ -35,14 +35,16 @@ const (
 	summaryHeight   = 300.0
 	summaryNames    = 40 // architectures that are named
 	summaryWhiskers = 60 // architectures whose spread is drawn one by one
-	maxSummary      = 5000
+	maxSummary      = 1_000_000
+	summaryBars     = 400 // bars; of more architectures a bar is several
 	standAlone      = "stand-alone"
 	sharedWeights   = "shared weights"
 )
 
 // WeightSharingSummary draws the true accuracy of architectures as bars, the best first,
 // and on a second axis what they have with shared weights: the mean over seeds as a line,
-// with its standard deviation.
+// with its standard deviation. Of more than 400 architectures each bar is the mean of as
+// many neighbours as it takes.
 func WeightSharingSummary(data WeightSharingSummaryData) (*Figure, error) {
 	s, err := newSummary(data)
 	if err != nil {
@@ -58,6 +60,7 @@ type summaryBar struct {
 	mean, sd       float64 // sd is 0 with one seed
 	x              float64
 	sharedSeeds    int
+	of             int // architectures
 }
 
 type summary struct {
@@ -65,6 +68,7 @@ type summary struct {
 	heading heading
 	style   seriesStyle
 	bars    []summaryBar
+	per     int // architectures a bar, 0 for one
 	slot    float64
 	x       scale
 	y, y2   scale
@@ -91,6 +95,7 @@ func newSummary(data WeightSharingSummaryData) (*summary, error) {
 		s.bars = append(s.bars, a.bar(factor))
 	}
 	slices.SortStableFunc(s.bars, s.compare)
+	s.merge()
 	s.layout()
 	return s, nil
 }
@@ -106,7 +111,7 @@ func (a SharedAccuracy) check() error {
 }
 
 func (a SharedAccuracy) bar(factor float64) summaryBar {
-	b := summaryBar{name: a.Name, truth: a.True * factor, truthSD: a.TrueSD * factor, mean: math.NaN()}
+	b := summaryBar{name: a.Name, of: 1, truth: a.True * factor, truthSD: a.TrueSD * factor, mean: math.NaN()}
 	sum := 0.0
 	for _, v := range a.Shared {
 		if !math.IsNaN(v) {
@@ -128,6 +133,51 @@ func (a SharedAccuracy) bar(factor float64) summaryBar {
 		b.sd = math.Sqrt(squares / float64(b.sharedSeeds-1))
 	}
 	return b
+}
+
+// merge makes bars of equally many neighbours where there are too many architectures. The
+// spread of a merged bar is that between its architectures.
+func (s *summary) merge() {
+	per := (len(s.bars) + summaryBars - 1) / summaryBars
+	if per <= 1 {
+		return
+	}
+	s.per = per
+	var out []summaryBar
+	for chunk := range slices.Chunk(s.bars, per) {
+		var truths, means []float64
+		b := summaryBar{name: fmt.Sprintf("%s and following", chunk[0].name), of: len(chunk)}
+		for _, c := range chunk {
+			if !math.IsNaN(c.truth) {
+				truths = append(truths, c.truth)
+			}
+			if !math.IsNaN(c.mean) {
+				means = append(means, c.mean)
+			}
+			b.sharedSeeds = max(b.sharedSeeds, c.sharedSeeds)
+		}
+		b.truth, _ = meanSpread(truths)
+		b.mean, b.sd = meanSpread(means)
+		out = append(out, b)
+	}
+	s.bars = out
+}
+
+// meanSpread is the mean and the sample's standard deviation, NaN and 0 of nothing.
+func meanSpread(values []float64) (mean, sd float64) {
+	if len(values) == 0 {
+		return math.NaN(), 0
+	}
+	for _, v := range values {
+		mean += v / float64(len(values))
+	}
+	if len(values) == 1 {
+		return mean, 0
+	}
+	for _, v := range values {
+		sd += float64((v - mean) * (v - mean))
+	}
+	return mean, math.Sqrt(sd / float64(len(values)-1))
 }
 
 // compare puts the best truth first and the unknown last.
@@ -224,18 +274,26 @@ func (s *summary) notes() []string {
 	seeds, noTruth, noShared, cut := 0, 0, 0, 0
 	for _, b := range s.bars {
 		seeds = max(seeds, b.sharedSeeds)
-		noTruth += boolInt(math.IsNaN(b.truth))
-		noShared += boolInt(b.sharedSeeds == 0)
 		cut += boolInt(s.outside(b))
+	}
+	for _, a := range s.data.Architectures {
+		noTruth += boolInt(math.IsNaN(a.True))
+		noShared += boolInt(!slices.ContainsFunc(a.Shared, func(v float64) bool { return !math.IsNaN(v) }))
 	}
 	line := "Line: mean with shared weights (right axis)"
 	switch {
+	case s.per > 0:
+		line = "Line: mean with shared weights (right axis); band: standard deviation between the architectures of a bar"
 	case seeds > 1 && len(s.bars) > summaryWhiskers:
 		line = fmt.Sprintf("Line: mean over up to %s with shared weights (right axis); band: its standard deviation", plural(seeds, "seed"))
 	case seeds > 1:
 		line = fmt.Sprintf("Line: mean over up to %s with shared weights (right axis); whiskers: its standard deviation", plural(seeds, "seed"))
 	}
-	out := []string{"Bars: trained alone, the best first (left axis, which starts at " + fixed(s.y.lo, s.decimals()) + ")", line}
+	bars := "Bars: trained alone"
+	if s.per > 0 {
+		bars = fmt.Sprintf("Bars: trained alone, mean of %d architectures each", s.per)
+	}
+	out := []string{bars + ", the best first (left axis, which starts at " + fixed(s.y.lo, s.decimals()) + ")", line}
 	if cut > 0 {
 		out = append(out, fmt.Sprintf("%d of %s lie outside the axis (arrows)", cut, plural(len(s.bars), "bar")))
 	}
@@ -279,9 +337,9 @@ func (s *summary) figure() *Figure {
 			p.line(s.x.from, base, s.x.to, base, 1, axisColor)
 			stamp(p, s.data.Watermark, s.x.from, top, s.x.to-s.x.from, base-top)
 			s.drawShared(p)
-			p.rightAxis(s.y2, linearTicks(s.y2.lo, s.y2.hi, 6), s.x.to, tickText.in(s.style.color))
+			p.rightAxis(s.y2, linearTicks(s.y2.lo, s.y2.hi, 6), s.x.to, tickText.in(s.style.text))
 			p.turned(padding+6, (top+base)/2, math.Pi/2, labelText.fit(s.data.Metric, summaryHeight), labelText)
-			p.turned(figureWidth-padding-6, (top+base)/2, math.Pi/2, labelText.fit(s.data.SharedMetric, summaryHeight), labelText.in(s.style.color))
+			p.turned(figureWidth-padding-6, (top+base)/2, math.Pi/2, labelText.fit(s.data.SharedMetric, summaryHeight), labelText.in(s.style.text))
 			s.drawNames(p, base)
 			drawCaption(p, caption, s.caption)
 		},
@@ -296,7 +354,7 @@ func (s *summary) legend(p *pen, y float64) {
 		x += 24 + labelText.width(standAlone) + 26
 		p.line(x, y, x+22, y, 2.2, s.style.color)
 		p.dot(x+11, y, 3.6, s.style)
-		p.middle(x+28, y, sharedWeights, labelText.in(s.style.color), left)
+		p.middle(x+28, y, sharedWeights, labelText.in(s.style.text), left)
 	})
 }
 
@@ -372,9 +430,10 @@ func (s *summary) drawShared(p *pen) {
 // drawNames names the bars, or counts them where there are too many.
 func (s *summary) drawNames(p *pen, base float64) {
 	if len(s.bars) > summaryNames {
-		places := scale{lo: 1, hi: float64(len(s.bars)), from: s.bars[0].x, to: s.bars[len(s.bars)-1].x}
+		n := len(s.data.Architectures)
+		places := scale{lo: 1, hi: float64(n), from: s.bars[0].x, to: s.bars[len(s.bars)-1].x}
 		p.group("axis x-axis", "", func() {
-			for _, t := range rankTicks(len(s.bars), 8) {
+			for _, t := range rankTicks(n, 8) {
 				x := places.at(t.v)
 				p.line(x, base, x, base+5, 1, axisColor)
 				p.text(x, base+21, t.label, tickText, centre)
@@ -397,7 +456,7 @@ func (s *summary) drawNames(p *pen, base float64) {
 
 func (s *summary) describe() string {
 	parts := []string{s.data.Watermark, fmt.Sprintf("%s: %s, bars; %s, line; of %s, the best first", s.data.Metric, standAlone, sharedWeights,
-		plural(len(s.bars), "architecture"))}
+		plural(len(s.data.Architectures), "architecture"))}
 	for _, b := range s.bars[:min(3, len(s.bars))] {
 		text := b.name + ": alone "
 		for i, v := range []float64{b.truth, b.mean} {

@@ -134,7 +134,8 @@ var comparisonAttrs = attrTable[*comparisonValue]{
 	{"n", "size of the space that ranks and percentiles refer to, 0 if it cannot be listed", func(r *comparisonValue) (lib.Value, error) { return lib.MakeInt(r.cmp.N), nil }},
 	{"figure", "figure: every seed's result over the distribution of the space", func(r *comparisonValue) (lib.Value, error) { return figureOf(versusFigure(r.cmp)) }},
 	{"anytime", "figure: the incumbent against evaluations, median and inter-quartile band", func(r *comparisonValue) (lib.Value, error) { return figureOf(anytimeFigure(r.cmp)) }},
-	{"save", "`.save(path)` writes .csv (a line a seed), .json, .md (tables), .svg or .png (the figure; `figure=\"anytime\"` for the other)", (*comparisonValue).saveMethod},
+	{"regret", "figure: the incumbent's distance to the best of the space against evaluations, None where that is not known", func(r *comparisonValue) (lib.Value, error) { return figureOf(regretFigure(r.cmp)) }},
+	{"save", "`.save(path)` writes .csv (a line a seed), .json, .md (tables), .svg or .png (the figure; `figure=\"anytime\"` or `\"regret\"` for others, `theme=\"dark\"` for dark pages)", (*comparisonValue).saveMethod},
 }
 
 func (r *comparisonValue) Attr(name string) (lib.Value, error) { return comparisonAttrs.get(r, name) }
@@ -160,16 +161,16 @@ func (l shownList) CompareSameType(op syntax.Token, y lib.Value, depth int) (boo
 func (r *comparisonValue) saveMethod() (lib.Value, error) {
 	return method("save", func(args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
 		var path string
-		figure := "versus"
-		if err := lib.UnpackArgs("save", args, kwargs, "path", &path, "figure?", &figure); err != nil {
+		figure, theme := "versus", lightTheme
+		if err := lib.UnpackArgs("save", args, kwargs, "path", &path, "figure?", &figure, "theme?", &theme); err != nil {
 			return nil, err
 		}
-		return lib.None, r.save(r.env.path(path), figure)
+		return lib.None, r.save(r.env.path(path), figure, theme)
 	})
 }
 
-func (r *comparisonValue) save(path, figure string) error {
-	data, err := r.encode(filepath.Ext(path), figure)
+func (r *comparisonValue) save(path, figure, theme string) error {
+	data, err := r.encode(strings.ToLower(filepath.Ext(path)), figure, theme)
 	if err != nil {
 		return fmt.Errorf("save %s: %w", path, err)
 	}
@@ -205,8 +206,8 @@ func writeFile(path string, data []byte) error {
 
 var errNothingToDraw = errors.New("there is nothing to draw: no seed of the comparison has what this figure shows")
 
-func (r *comparisonValue) encode(ext, figure string) ([]byte, error) {
-	switch strings.ToLower(ext) {
+func (r *comparisonValue) encode(ext, figure, theme string) ([]byte, error) {
+	switch ext {
 	case ".csv":
 		var b strings.Builder
 		w := csv.NewWriter(&b)
@@ -224,8 +225,10 @@ func (r *comparisonValue) encode(ext, figure string) ([]byte, error) {
 		case "versus":
 		case "anytime":
 			make = anytimeFigure
+		case "regret":
+			make = regretFigure
 		default:
-			return nil, unknown("figure", figure, []string{"versus", "anytime"})
+			return nil, unknown("figure", figure, []string{"versus", "anytime", "regret"})
 		}
 		fig, err := make(r.cmp)
 		if err != nil {
@@ -234,10 +237,7 @@ func (r *comparisonValue) encode(ext, figure string) ([]byte, error) {
 		if fig == nil {
 			return nil, errNothingToDraw
 		}
-		if strings.EqualFold(ext, ".svg") {
-			return fig.SVG()
-		}
-		return fig.PNG(pngScale)
+		return encodeFigure(fig, ext, theme)
 	}
 	return nil, fmt.Errorf("unknown ending %q: allowed are .csv, .json, .md, .svg and .png", ext)
 }

@@ -3,6 +3,7 @@ package commands
 import (
 	"encoding/base64"
 	"fmt"
+	"html"
 	"strings"
 
 	lib "go.starlark.net/starlark"
@@ -43,13 +44,36 @@ func figureOf(fig *plotting.Figure, err error) (lib.Value, error) {
 	return &figureValue{unhashable: unhashable{"figure"}, fig: fig}, nil
 }
 
-// figureBundle carries a figure as SVG, with PNG for what cannot show that.
+// figureStyle tells the images of a page which theme it has. JupyterLab shows SVG as an
+// image, into which no style of the page reaches but the element's color-scheme, which
+// the image's prefers-color-scheme follows. Paper is light.
+const figureStyle = `<style>img.evalnas-figure{color-scheme:light;max-width:100%;height:auto}` +
+	`[data-jp-theme-light="false"] img.evalnas-figure,.vscode-dark img.evalnas-figure{color-scheme:dark}` +
+	`@media print{img.evalnas-figure.evalnas-figure{color-scheme:light!important}}</style>`
+
+// imageOf is a figure as an image of a page, in the theme of that: two SVG documents in one
+// would share their ids.
+func imageOf(name string, fig *plotting.Figure) (string, error) {
+	svg, err := fig.In(plotting.Adaptive).SVG()
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf(`%s<img class="evalnas-figure" alt="%s" src="data:image/svg+xml;base64,%s"/>`,
+		figureStyle, html.EscapeString(name), base64.StdEncoding.EncodeToString(svg)), nil
+}
+
+// figureBundle carries a figure as HTML, which follows the theme of the page, as SVG and,
+// for what cannot show these, as PNG.
 func figureBundle(fig *plotting.Figure, text string) (*kernel.Bundle, error) {
 	svg, err := fig.SVG()
 	if err != nil {
 		return nil, err
 	}
-	b := &kernel.Bundle{Data: map[string]any{"image/svg+xml": string(svg), "text/plain": text}}
+	image, err := imageOf(fig.Description(), fig)
+	if err != nil {
+		return nil, err
+	}
+	b := &kernel.Bundle{Data: map[string]any{"text/html": image, "image/svg+xml": string(svg), "text/plain": text}}
 	width, height := fig.Size()
 	if height > maxFallback { // hundreds of groups: the SVG has to do
 		return b, nil
@@ -61,6 +85,24 @@ func figureBundle(fig *plotting.Figure, text string) (*kernel.Bundle, error) {
 	b.Data["image/png"] = base64.StdEncoding.EncodeToString(png)
 	b.Metadata = map[string]any{"image/png": map[string]any{"width": width, "height": height}}
 	return b, nil
+}
+
+// lightTheme is that of saved figures where none is named.
+const lightTheme = "light"
+
+// encodeFigure is a figure as a file with an ending, .svg or .png, in a theme.
+func encodeFigure(fig *plotting.Figure, ext, theme string) ([]byte, error) {
+	t, err := plotting.ThemeOf(theme)
+	if err != nil {
+		return nil, err
+	}
+	if ext == ".svg" {
+		return fig.In(t).SVG()
+	}
+	if t == plotting.Adaptive {
+		return nil, fmt.Errorf("theme %q is for .svg: a .png is light or dark", theme)
+	}
+	return fig.In(t).PNG(pngScale)
 }
 
 // archBundle draws an architecture: a NASBench-101 cell as one figure, the two
@@ -95,12 +137,11 @@ func genotypeBundle(g *space.Genotype) (*kernel.Bundle, error) {
 		if err != nil {
 			return nil, err
 		}
-		svg, err := fig.SVG()
+		image, err := imageOf(c.name, fig)
 		if err != nil {
 			return nil, err
 		}
-		// As images: two SVG documents in one page would share their ids.
-		fmt.Fprintf(&markup, `<img alt="%s" src="data:image/svg+xml;base64,%s"/>`, c.name, base64.StdEncoding.EncodeToString(svg))
+		markup.WriteString(image)
 	}
 	return htmlBundle(markup.String(), g.Literal()), nil
 }
@@ -188,10 +229,22 @@ func coincide(c *nasapi.Comparison) bool {
 
 // anytimeFigure shows the final evaluation of the incumbents as the searches
 // went on.
-func anytimeFigure(c *nasapi.Comparison) (*plotting.Figure, error) {
+func anytimeFigure(c *nasapi.Comparison) (*plotting.Figure, error) { return progressFigure(c, false) }
+
+// regretFigure is the same as the distance to the best of the space, on a logarithmic axis;
+// nil where that is not known.
+func regretFigure(c *nasapi.Comparison) (*plotting.Figure, error) {
+	if c.Best == nil {
+		return nil, nil
+	}
+	return progressFigure(c, true)
+}
+
+func progressFigure(c *nasapi.Comparison, regret bool) (*plotting.Figure, error) {
 	factor, unit := scaleOf(c.By)
 	data := plotting.AnytimeData{
 		Title:         "What the incumbent is worth as the search goes on",
+		Regret:        regret,
 		Subtitle:      fmt.Sprintf("%s, median and inter-quartile range over seeds", c.Space),
 		Metric:        metricLabel(c.Metric, unit),
 		Scale:         factor,
@@ -257,7 +310,7 @@ func figureCommands() []*starlark.Command {
 		Params: []starlark.Param{
 			{Name: "objective", Type: "objective", Doc: "what is counted, such as `truth.metric(\"test\")`"},
 			{Name: "space", Type: "space", Doc: "a space that can be listed"},
-			{Name: "mark", KeywordOnly: true, Default: lib.None, Type: "architecture or list of them", Doc: "architectures to mark"},
+			{Name: "mark", KeywordOnly: true, Default: lib.None, Type: "architecture or list of them", Doc: "architectures to mark; of more than 24 the names are left out"},
 		},
 		Doc: `Draw how the values of an objective are distributed over a whole space.
 
@@ -298,7 +351,8 @@ func runHistogram(c *starlark.Call) (lib.Value, error) {
 			if err != nil {
 				return nil, c.Errorf("mark: %w", err)
 			}
-			data.Marks = append(data.Marks, plotting.Mark{Name: a.label(), Value: v})
+			policy := a.found.Origin.Policy
+			data.Marks = append(data.Marks, plotting.Mark{Name: a.label(), Value: v, Random: policy == nasapi.SampleRandomPolicy || policy == "random"})
 			if a.found.Origin.Oracle {
 				data.Watermark = oracleWatermark
 			}

@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"encoding/base64"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -81,7 +80,7 @@ var rankingsAttrs = attrTable[*rankingsValue]{
 	{"disorder", "figure: rank with shared weights against true rank, at the last ranking of each policy's first seeds", func(r *rankingsValue) (lib.Value, error) { return figureOf(disorderFigure(r.ev)) }},
 	{"rank_change", "rank_change(policy, seed): figure of the ranks at each save point and by the truth", (*rankingsValue).rankChange},
 	{"summary", "figure: true accuracies as bars, accuracies with shared weights as a line", func(r *rankingsValue) (lib.Value, error) { return figureOf(summaryFigure(r.ev)) }},
-	{"save", "`.save(path)` writes .csv (a line a policy, seed, save point and architecture), .json, .md, .svg or .png", (*rankingsValue).saveMethod},
+	{"save", "`.save(path)` writes .csv (a line a policy, seed, save point and architecture), .json, .md, .svg or .png (`theme=\"dark\"` for dark pages)", (*rankingsValue).saveMethod},
 }
 
 func (r *rankingsValue) Attr(name string) (lib.Value, error) { return rankingsAttrs.get(r, name) }
@@ -484,10 +483,11 @@ func rankChangeFigure(ev *nasapi.RankingEvaluation, name string, s *nasapi.SeedR
 func (r *rankingsValue) saveMethod() (lib.Value, error) {
 	return method("save", func(args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
 		var path string
-		if err := lib.UnpackArgs("save", args, kwargs, "path", &path); err != nil {
+		theme := lightTheme
+		if err := lib.UnpackArgs("save", args, kwargs, "path", &path, "theme?", &theme); err != nil {
 			return nil, starlark.Named("TypeError", err)
 		}
-		data, err := r.encode(strings.ToLower(filepath.Ext(path)))
+		data, err := r.encode(strings.ToLower(filepath.Ext(path)), theme)
 		if err != nil {
 			return nil, fmt.Errorf("save %s: %w", path, err)
 		}
@@ -495,7 +495,7 @@ func (r *rankingsValue) saveMethod() (lib.Value, error) {
 	})
 }
 
-func (r *rankingsValue) encode(ext string) ([]byte, error) {
+func (r *rankingsValue) encode(ext, theme string) ([]byte, error) {
 	switch ext {
 	case ".json":
 		return r.ev.JSON()
@@ -516,10 +516,7 @@ func (r *rankingsValue) encode(ext string) ([]byte, error) {
 		if fig == nil {
 			return nil, errNothingToDraw
 		}
-		if ext == ".svg" {
-			return fig.SVG()
-		}
-		return fig.PNG(pngScale)
+		return encodeFigure(fig, ext, theme)
 	}
 	return nil, fmt.Errorf("unknown ending %q: allowed are .csv, .json, .md, .svg and .png", ext)
 }
@@ -638,15 +635,6 @@ func liveRankings(s *nasapi.Search) (markup, text string, err error) {
 		folded.WriteString(image)
 	}
 	return open + "<details><summary>Ranks at each save point, against the truth, and accuracies</summary>" + folded.String() + "</details>", "\n" + tau.Description(), nil
-}
-
-// imageOf is a figure as an image of a page: two SVG documents in one would share their ids.
-func imageOf(name string, fig *plotting.Figure) (string, error) {
-	svg, err := fig.SVG()
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf(`<img alt="%s" style="max-width:100%%" src="data:image/svg+xml;base64,%s">`, name, base64.StdEncoding.EncodeToString(svg)), nil
 }
 
 // firstRankChange is that of the first seed that has rankings.

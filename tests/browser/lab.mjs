@@ -134,6 +134,28 @@ export async function menu(page, title, item) {
   await page.click(`.lm-Menu-itemLabel:text-is("${item}")`);
 }
 
+// theme chooses a theme by its name in the menu; light is what the page then says.
+export async function theme(page, name, light) {
+  await page.click('.lm-MenuBar-itemLabel:text-is("Settings")');
+  await page.hover('.lm-Menu-itemLabel:text-is("Theme")');
+  await page.click(`.lm-Menu-itemLabel:text-is("${name}")`);
+  await page.waitForSelector(`body[data-jp-theme-light="${light}"]`, { state: "attached" });
+}
+
+// brightness is that of a picture near its lower left corner as it is on the screen, 0 to 255.
+export async function brightness(page, picture) {
+  await picture.scrollIntoViewIfNeeded();
+  await picture.evaluate((img) => img.decode());
+  const shot = (await picture.screenshot()).toString("base64");
+  return page.evaluate(async (shot) => {
+    const bitmap = await createImageBitmap(await (await fetch(`data:image/png;base64,${shot}`)).blob());
+    const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+    context.drawImage(bitmap, 0, 0);
+    const [red, green, blue] = context.getImageData(6, bitmap.height - 6, 1, 1).data;
+    return (red + green + blue) / 3;
+  }, shot);
+}
+
 // runAll runs every cell and returns when the kernel has answered the last.
 export async function runAll(page, milliseconds) {
   await menu(page, "Run", "Run All Cells");

@@ -64,9 +64,18 @@ test("the live tables moved, and ended with every seed done", async () => {
 });
 
 test("the figures are drawn", async () => {
-  const widths = await page.$$eval(".jp-OutputArea-output.jp-RenderedSVG img", (pictures) => pictures.map((picture) => picture.naturalWidth));
+  const widths = await page.$$eval(".jp-OutputArea-output img.evalnas-figure", (pictures) => pictures.map((picture) => picture.naturalWidth));
   assert.ok(widths.length >= 4, `${widths.length} figures`);
   for (const width of widths) assert.ok(width > 100, `a figure is ${width} pixels wide`);
+});
+
+test("the figures follow the theme", async () => {
+  const figure = page.locator(".jp-OutputArea-output img.evalnas-figure").first();
+  assert.ok((await lab.brightness(page, figure)) > 200, "a figure is not light at first");
+  await lab.theme(page, "JupyterLab Dark", "false");
+  assert.ok((await lab.brightness(page, figure)) < 60, "a figure is not dark on the dark theme");
+  await lab.theme(page, "JupyterLab Light", "true");
+  assert.ok((await lab.brightness(page, figure)) > 200, "a figure is not light again");
 });
 
 test("Tab completes and Shift-Tab documents", async () => {
