@@ -1,6 +1,7 @@
 package plotting
 
 import (
+	"cmp"
 	"fmt"
 	"image/color"
 	"math"
@@ -20,6 +21,7 @@ type DisorderPanel struct {
 type RankingDisorderData struct {
 	Title, Subtitle string
 	Panels          []DisorderPanel // 1 to 10
+	By              string          // what ranks, default "shared weights"
 	// Place is that of the policy among those of the report's other figures, from 0: it
 	// has its colour.
 	Place     int
@@ -63,6 +65,8 @@ type disorder struct {
 	levels        []int
 	caption       []string
 }
+
+func (d *disorder) by() string { return cmp.Or(d.data.By, "shared weights") }
 
 func newDisorder(data RankingDisorderData) (*disorder, error) {
 	if n := len(data.Panels); n < 1 || n > maxPanels {
@@ -269,7 +273,7 @@ func (d *disorder) figure() *Figure {
 			}
 			right := left + float64(d.columns)*(d.side+d.gap) - d.gap
 			p.text((left+right)/2, bottom+38, "rank by truth", labelText, centre)
-			p.turned(padding+2, (top+bottom)/2, math.Pi/2, "rank by shared weights", labelText)
+			p.turned(padding+2, (top+bottom)/2, math.Pi/2, "rank by "+d.by(), labelText)
 			if d.squares > 0 {
 				d.drawLevels(p, right, caption-2)
 			}
@@ -340,7 +344,7 @@ func (d DisorderPanel) note() string {
 }
 
 func (d *disorder) describe() string {
-	parts := []string{d.data.Watermark, "Rank by shared weights against rank by truth"}
+	parts := []string{d.data.Watermark, "Rank by " + d.by() + " against rank by truth"}
 	for _, panel := range d.data.Panels {
 		parts = append(parts, panel.Name+": "+panel.note())
 	}

@@ -1,10 +1,12 @@
 package commands
 
 import (
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	lib "go.starlark.net/starlark"
@@ -14,6 +16,7 @@ import (
 	"evalnas/nasapi"
 	"evalnas/nasapi/objective"
 	"evalnas/nasapi/space"
+	"evalnas/nasapi/table"
 	"evalnas/plotting"
 )
 
@@ -72,7 +75,11 @@ var correlationAttrs = attrTable[*correlationValue]{
 	{"n", "how many architectures were compared", func(r *correlationValue) (lib.Value, error) { return lib.MakeInt(r.c.Pool), nil }},
 	{"truth", "what the scores are held against, in words", func(r *correlationValue) (lib.Value, error) { return lib.String(r.c.Metric), nil }},
 	{"figure", "figure: rank by each score against true rank", func(r *correlationValue) (lib.Value, error) { return figureOf(correlationFigure(r.c)) }},
-	{"save", "`.save(path)` writes .csv (a line a score), .json, .md, .svg or .png (the figure)", (*correlationValue).saveMethod},
+	{"epochs", "figure: tau against epochs of training, of the scores that are accuracies after some; None where none is", func(r *correlationValue) (lib.Value, error) {
+		fig, err := epochsFigure(r.c)
+		return figureOf(fig, err)
+	}},
+	{"save", "`.save(path)` writes .csv (a line a score), .json, .md, .svg or .png (the figure; `figure=\"epochs\"` for the other, `theme=\"dark\"` for dark pages)", (*correlationValue).saveMethod},
 }
 
 func (r *correlationValue) Attr(name string) (lib.Value, error) { return correlationAttrs.get(r, name) }
@@ -85,10 +92,11 @@ func (r *correlationValue) Doc() string {
 func (r *correlationValue) saveMethod() (lib.Value, error) {
 	return method("save", func(args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
 		var path string
-		if err := lib.UnpackArgs("save", args, kwargs, "path", &path); err != nil {
+		figure, theme := "ranks", lightTheme
+		if err := lib.UnpackArgs("save", args, kwargs, "path", &path, "figure?", &figure, "theme?", &theme); err != nil {
 			return nil, err
 		}
-		data, err := r.encode(strings.ToLower(filepath.Ext(path)))
+		data, err := r.encode(strings.ToLower(filepath.Ext(path)), figure, theme)
 		if err != nil {
 			return nil, fmt.Errorf("save %s: %w", path, err)
 		}
@@ -96,7 +104,7 @@ func (r *correlationValue) saveMethod() (lib.Value, error) {
 	})
 }
 
-func (r *correlationValue) encode(ext string) ([]byte, error) {
+func (r *correlationValue) encode(ext, figure, theme string) ([]byte, error) {
 	switch ext {
 	case ".csv":
 		var b strings.Builder
@@ -107,14 +115,22 @@ func (r *correlationValue) encode(ext string) ([]byte, error) {
 	case ".md":
 		return []byte(correlationTable(r.c).markdown()), nil
 	case ".svg", ".png":
-		fig, err := correlationFigure(r.c)
+		make := correlationFigure
+		switch figure {
+		case "ranks":
+		case "epochs":
+			make = epochsFigure
+		default:
+			return nil, unknown("figure", figure, []string{"ranks", "epochs"})
+		}
+		fig, err := make(r.c)
 		if err != nil {
 			return nil, err
 		}
-		if ext == ".svg" {
-			return fig.SVG()
+		if fig == nil {
+			return nil, errNothingToDraw
 		}
-		return fig.PNG(pngScale)
+		return encodeFigure(fig, ext, theme)
 	}
 	return nil, fmt.Errorf("unknown ending %q: allowed are .csv, .json, .md, .svg and .png", ext)
 }
@@ -156,13 +172,46 @@ func correlationTable(c *nasapi.Correlation) *tableView {
 
 func correlationFigure(c *nasapi.Correlation) (*plotting.Figure, error) {
 	data := plotting.RankingDisorderData{
-		Title: "Rank by score against true rank", Subtitle: fmt.Sprintf("%s; the truth is %s", poolOf(c), c.Metric),
+		Title: "Rank by score against true rank", By: "score", Subtitle: fmt.Sprintf("%s; the truth is %s", poolOf(c), c.Metric),
 	}
 	for i := range c.Rows {
 		score, truth := c.Ranks(i)
 		data.Panels = append(data.Panels, plotting.DisorderPanel{Name: c.Rows[i].Name, Shared: score, True: truth, Tau: c.Rows[i].Tau.OrNaN()})
 	}
 	return plotting.RankingDisorder(data)
+}
+
+// epochsFigure shows the scores that are accuracies after some epochs of training as lines
+// over the others; nil where there are none.
+func epochsFigure(c *nasapi.Correlation) (*plotting.Figure, error) {
+	data := plotting.CorrelationAgainstEpochsData{
+		Title: "How soon accuracies rank as the truth does", Subtitle: fmt.Sprintf("%s; the truth is %s", poolOf(c), c.Metric),
+	}
+	rows := slices.Clone(c.Rows)
+	slices.SortStableFunc(rows, func(a, b nasapi.CorrelationRow) int { return cmp.Compare(a.Score.Epochs, b.Score.Epochs) })
+	at := map[objective.Spec]int{}
+	for _, r := range rows {
+		if r.Score.Epochs == 0 {
+			if r.Tau.Defined {
+				data.Baselines = append(data.Baselines, plotting.TauLine{Name: r.Name, Tau: r.Tau.Value})
+			}
+			continue
+		}
+		metric := r.Score
+		metric.Epochs = 0
+		i, known := at[metric]
+		if !known {
+			i = len(data.Lines)
+			at[metric] = i
+			data.Lines = append(data.Lines, plotting.CorrelationLine{Name: metric.Label() + ", " + table.RepeatText(metric.Repeat)})
+		}
+		line := &data.Lines[i]
+		line.Epochs, line.Taus = append(line.Epochs, float64(r.Score.Epochs)), append(line.Taus, r.Tau.OrNaN())
+	}
+	if len(data.Lines) == 0 {
+		return nil, nil
+	}
+	return plotting.CorrelationAgainstEpochs(data)
 }
 
 func (e *Env) correlationCommands() []*starlark.Command {

@@ -26,6 +26,7 @@ c`)
 	n.run(`assert c.table[0]["kendall_tau"] == c.tau["size"]`)
 	n.run(`assert correlate(params(), truth, space, n=50, seed=1).tau == correlate([params()], truth, space, n=50, seed=1).tau`)
 	n.run(`c.figure`)
+	n.run(`assert c.epochs == None and correlate(truth, truth, space).epochs != None`)
 	for _, ending := range []string{"csv", "json", "md", "svg", "png"} {
 		n.run(`c.save("c.` + ending + `")`)
 		if info, err := os.Stat(filepath.Join(n.env.Dir, "c."+ending)); err != nil || info.Size() < 100 {
