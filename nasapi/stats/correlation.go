@@ -79,7 +79,7 @@ func comparePairs(x, y []float64) (pairCounts, error) {
 	groups(n, func(a, b int) bool { return pairs[a].key == pairs[b].key }, func(lo, hi int) { p.x.add(hi - lo) })
 	groups(n, func(a, b int) bool { return pairs[a] == pairs[b] }, func(lo, hi int) { both.add(hi - lo) })
 	if p.all() == p.x.pairs || p.all() == p.y.pairs {
-		return pairCounts{}, fmt.Errorf("Kendall's tau: %w: one side has a single value", ErrUndefined)
+		return pairCounts{}, fmt.Errorf("Kendall's tau: %w: all values equal on one side", ErrUndefined)
 	}
 	ranks := make([]uint32, n)
 	for i, q := range pairs {
@@ -157,7 +157,7 @@ func Spearman(x, y []float64) (float64, error) {
 		yy += dy * dy
 	}
 	if xx == 0 || yy == 0 {
-		return 0, fmt.Errorf("Spearman's correlation: %w: one side has a single value", ErrUndefined)
+		return 0, fmt.Errorf("Spearman's correlation: %w: all values equal on one side", ErrUndefined)
 	}
 	return xy / math.Sqrt(xx) / math.Sqrt(yy), nil
 }

@@ -186,9 +186,9 @@ func TestNoiseCeiling(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	for want, repeats := range map[string][][]float64{
-		"unknown: one repeat":                    {{1, 2}},
-		"unknown: no repeat":                     nil,
-		"undefined: one side has a single value": {{1, 1}, {1, 2}},
+		"unknown: one repeat":                     {{1, 2}},
+		"unknown: no repeat":                      nil,
+		"undefined: all values equal on one side": {{1, 1}, {1, 2}},
 	} {
 		c, err := NoiseCeiling(repeats)
 		if err != nil || c.Tau.Defined || c.Why != want {

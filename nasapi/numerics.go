@@ -1,0 +1,96 @@
+package nasapi
+
+import (
+	"fmt"
+	"strings"
+
+	"evalnas/nasapi/jobs"
+)
+
+// NumericsVersions are the versions that results were made under, 0 where one does not
+// matter or is not known: results of different ones are not of one experiment.
+type NumericsVersions struct {
+	Search int `json:"search,omitempty"` // Numerics
+	Engine int `json:"engine,omitempty"` // EngineNumerics
+}
+
+// numericsOf reads the number that jobs of searches have.
+func numericsOf(job int) NumericsVersions {
+	return NumericsVersions{Search: job % 1000, Engine: job / 1000}
+}
+
+// numericsOfSearch is that of a search's jobs, which all have the same; jobs that cannot be
+// read have none.
+func numericsOfSearch(all []*jobs.Job) NumericsVersions {
+	newest := 0
+	for _, j := range all {
+		newest = max(newest, j.Spec.Numerics)
+	}
+	return numericsOf(newest)
+}
+
+// differs tells whether two results were made under different versions of the same.
+func (v NumericsVersions) differs(w NumericsVersions) bool {
+	other := func(a, b int) bool { return a != 0 && b != 0 && a != b }
+	return other(v.Search, w.Search) || other(v.Engine, w.Engine)
+}
+
+func (v NumericsVersions) String() string {
+	var parts []string
+	if v.Search != 0 {
+		parts = append(parts, fmt.Sprintf("numerics %d", v.Search))
+	}
+	if v.Engine != 0 {
+		parts = append(parts, fmt.Sprintf("engine %d", v.Engine))
+	}
+	if len(parts) == 0 {
+		return "unknown"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// checkNumerics refuses results of two versions of the program's arithmetic, unless the
+// comparison may be unequal: then it says so. Draws that are made now are of this version.
+func (c *Comparison) checkNumerics() error {
+	for i := range c.groups {
+		g := &c.groups[i]
+		for j := range c.groups[:i] {
+			h := &c.groups[j]
+			if !g.Numerics.differs(h.Numerics) {
+				continue
+			}
+			if !c.Unequal {
+				return fmt.Errorf("compare: %q was made under %s and %q under %s: the same configuration and seed can give other results, so run the older one again (unequal=True compares them all the same, and says so)",
+					h.Name, h.Numerics, g.Name, g.Numerics)
+			}
+			c.note(fmt.Sprintf("TWO NUMERICS VERSIONS: %s was made under %s, %s under %s; the same configuration and seed can give other results.", h.Name, h.Numerics, g.Name, g.Numerics))
+		}
+	}
+	return nil
+}
+
+// Marks are the warnings that belong on every output of the comparison: an oracle, a
+// protocol smaller than published, conditions that were not equal.
+func (c *Comparison) Marks() []string {
+	var marks []string
+	if c.Oracle {
+		marks = append(marks, "ORACLE: guided by the test column. A benchmark of optimisers, not evidence about accuracy.")
+	}
+	if r := c.Reduced(); r != "" {
+		marks = append(marks, "REDUCED: "+strings.ReplaceAll(r, ", REDUCED", ""))
+	}
+	return append(marks, c.Inequalities()...)
+}
+
+// Inequalities are those of the marks that say what the groups did not have alike.
+func (c *Comparison) Inequalities() []string {
+	var marks []string
+	for _, n := range c.Notes {
+		for _, start := range []string{"UNEQUAL ", "TWO NUMERICS VERSIONS: "} {
+			if strings.HasPrefix(n, start) {
+				marks = append(marks, n)
+			}
+		}
+	}
+	return marks
+}
