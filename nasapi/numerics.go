@@ -74,12 +74,37 @@ func (c *Comparison) checkNumerics() error {
 func (c *Comparison) Marks() []string {
 	var marks []string
 	if c.Oracle {
-		marks = append(marks, "ORACLE: guided by the test column. A benchmark of optimisers, not evidence about accuracy.")
+		marks = append(marks, OracleMark)
 	}
 	if r := c.Reduced(); r != "" {
-		marks = append(marks, "REDUCED: "+strings.ReplaceAll(r, ", REDUCED", ""))
+		marks = append(marks, ReducedMark(r))
+	}
+	if c.synthetic() {
+		marks = append(marks, SyntheticMark)
 	}
 	return append(marks, c.Inequalities()...)
+}
+
+// What Marks say.
+const (
+	OracleMark    = "ORACLE: guided by the test column. A benchmark of optimisers, not evidence about accuracy."
+	SyntheticMark = "SYNTHETIC images: made up, so accuracies on them say nothing about real ones."
+)
+
+// ReducedMark is the mark of protocols, in words, that are smaller than published.
+func ReducedMark(protocols string) string {
+	return "REDUCED: " + strings.NewReplacer(", REDUCED (preset ", " (preset ", ", REDUCED (", " (", " (SYNTHETIC)", "").Replace(protocols)
+}
+
+// synthetic tells whether values come from images that are made up.
+func (c *Comparison) synthetic() bool {
+	protocols := c.By.Protocol
+	for _, g := range c.groups {
+		if g.Objective != nil {
+			protocols += g.Objective.Protocol
+		}
+	}
+	return strings.Contains(protocols, "SYNTHETIC")
 }
 
 // Inequalities are those of the marks that say what the groups did not have alike.
