@@ -474,7 +474,7 @@ func (t *tableView) latex() string {
 	}
 	aligns, titles := "", make([]string, len(t.columns))
 	for i, c := range t.columns {
-		aligns += map[alignment]string{left: "l", right: "r", prose: "p{8em}"}[c.align]
+		aligns += map[alignment]string{left: "l", right: "r", prose: "p{8em}", wide: "p{16em}"}[c.align]
 		titles[i] = texText(c.title)
 	}
 	fmt.Fprintf(&b, "\\begin{tabular}{%s}\n\\toprule\n%s \\\\\n\\midrule\n", aligns, strings.Join(titles, " & "))

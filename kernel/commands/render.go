@@ -20,6 +20,7 @@ const (
 	left alignment = iota
 	right
 	prose // to the left, and may be broken into lines
+	wide  // prose of some length
 )
 
 type column struct {
@@ -114,9 +115,12 @@ const (
 	leftStyle  = padding + "white-space:nowrap;text-align:left;"
 	rightStyle = padding + "white-space:nowrap;text-align:right;font-variant-numeric:tabular-nums;"
 	proseStyle = padding + "white-space:normal;text-align:left;min-width:8em;max-width:16em;"
+	wideStyle  = padding + "white-space:normal;overflow-wrap:anywhere;text-align:left;min-width:12em;max-width:36em;"
 )
 
-func (a alignment) style() string { return [...]string{leftStyle, rightStyle, proseStyle}[a] }
+func (a alignment) style() string {
+	return [...]string{leftStyle, rightStyle, proseStyle, wideStyle}[a]
+}
 
 // headStyle lets titles break, so that they do not widen their columns.
 func (a alignment) headStyle() string {

@@ -118,7 +118,7 @@ func cellValue(c report.Cell) lib.Value {
 		return lib.None
 	case len(c.Values) == 0:
 		return lib.String(c.Text)
-	case len(c.Values) == 1 && c.Form == report.Count:
+	case len(c.Values) == 1 && (c.Form == report.Count || c.Form == report.Name):
 		return lib.MakeInt64(int64(c.Values[0]))
 	case len(c.Values) == 1:
 		return lib.Float(c.Values[0])
@@ -134,7 +134,7 @@ func (r *reportValue) table(t report.Table) *tableView {
 		if unit := r.unitOf(t, title); unit != "" {
 			title += " (" + unit + ")"
 		}
-		all = append(all, column{title, map[string]alignment{"right": right, "prose": prose}[c.Align]})
+		all = append(all, column{title, map[string]alignment{"right": right, "prose": prose, "wide": wide}[c.Align]})
 	}
 	view := newTable(t.Title, all...)
 	for _, row := range t.Rows {
@@ -177,7 +177,9 @@ func (r *reportValue) cell(c report.Cell) tableCell {
 	case report.Count:
 		return tableCell{text: plainCount(v[0])}
 	case report.Counts:
-		return tableCell{text: fmt.Sprintf("%s: %s to %s", plainCount(v[1]), plainCount(v[0]), plainCount(v[2]))}
+		return tableCell{text: fmt.Sprintf("%s (%s to %s)", millions(v[1]), millions(v[0]), millions(v[2]))}
+	case report.Name:
+		return tableCell{text: strconv.FormatFloat(v[0], 'f', -1, 64)}
 	case report.Value:
 		return tableCell{text: r.value(v[0])}
 	case report.Deviation:
@@ -252,6 +254,17 @@ func plainCount(v float64) string {
 	return count(int64(math.Round(v)))
 }
 
+// millions writes parameters and multiply-adds short enough for three in a cell.
+func millions(v float64) string {
+	switch {
+	case v < 1e6:
+		return plainCount(v)
+	case v < 1e8:
+		return strconv.FormatFloat(v/1e6, 'f', 1, 64) + " M"
+	}
+	return count(int64(math.Round(v/1e6))) + " M"
+}
+
 // trimmed writes a number with up to three decimals.
 func trimmed(v float64) string {
 	if math.Abs(v) >= 1000 {
@@ -267,6 +280,9 @@ func secondsText(v float64) string {
 	if v >= 1000 {
 		return count(int64(math.Round(v)))
 	}
+	if v < 1 {
+		return strconv.FormatFloat(v, 'f', 3, 64)
+	}
 	return strconv.FormatFloat(v, 'f', 1, 64)
 }
 
@@ -278,7 +294,7 @@ func deviceHours(v float64) string {
 }
 
 func outputsTable(r *report.Report) *tableView {
-	t := newTable("", column{"", right}, column{"output", prose}, column{"state", left}, column{"section", left}, column{"unknown, and what would give it", prose})
+	t := newTable("", column{"", right}, column{"output", wide}, column{"state", left}, column{"section", left}, column{"unknown, and what would give it", wide})
 	titles := map[string]string{}
 	for _, s := range r.Sections {
 		titles[s.ID] = s.Title
@@ -292,7 +308,7 @@ func outputsTable(r *report.Report) *tableView {
 }
 
 func checklistTable(r *report.Report) *tableView {
-	t := newTable("", column{"about", left}, column{"question", prose}, column{"answer", left}, column{"evidence", prose})
+	t := newTable("", column{"about", left}, column{"question", wide}, column{"answer", left}, column{"evidence", wide})
 	colours := map[report.Answer]string{report.Yes: green, report.No: red, report.NotKnown: yellow}
 	for _, i := range r.Check {
 		t.addCells(tableCell{text: i.Part}, tableCell{text: i.Question}, tableCell{text: string(i.Answer), markup: fmt.Sprintf(`<span style="color:%s">%s</span>`, colours[i.Answer], i.Answer)}, tableCell{text: i.Evidence})
@@ -333,7 +349,7 @@ func (r *reportValue) html() (string, error) {
 			fmt.Fprintf(&b, `<p %s>%s</p>`, proseOfPage, html.EscapeString(p))
 		}
 		for _, t := range s.Tables {
-			b.WriteString(r.table(t).html())
+			b.WriteString(`<div style="margin:4px 0 10px 0">` + r.table(t).html() + "</div>")
 		}
 		for _, name := range s.Figures {
 			if fig := r.figures[name]; fig != nil {

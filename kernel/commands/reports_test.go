@@ -69,7 +69,7 @@ func TestReportIsFilled(t *testing.T) {
 	if got := n.value("[c['question'] for c in r.checklist if c['answer'] == 'unknown' and 'fill in by hand' not in c['evidence']]"); got != "[]" {
 		t.Errorf("unknown without a place to fill in: %s", got)
 	}
-	if got := n.value(`[row["share of the space"] < 1 for row in r.tables["reach"].filter(group="enas")]`); got != "[True]" {
+	if got := n.value(`[row["share of the space, %"] < 1 for row in r.tables["reach"].filter(group="enas")]`); got != "[True]" {
 		t.Errorf("ENAS reaches %s", got)
 	}
 	n.run("help(r)\nhelp(report)")

@@ -57,7 +57,7 @@ func (s spending) cells() []Cell {
 
 func (m *maker) cost() (Section, error) {
 	s := Section{ID: "cost", Title: "Cost"}
-	t := Table{ID: "cost", Columns: columns(left("group"), right("jobs done", "seconds", "device-hours", "seconds waited"), prose("device"), right("parameters, from median to", "multiply-adds, from median to"))}
+	t := Table{ID: "cost", Columns: columns(left("group"), right("jobs done", "seconds", "device-hours", "seconds waited"), prose("device"), right("parameters: median (range)", "multiply-adds: median (range)"))}
 	for i := range m.c.Rows {
 		g := &m.c.Rows[i]
 		row := []Cell{label(g)}
@@ -107,17 +107,17 @@ func between(values []float64) Cell {
 func (m *maker) conditions() (Section, error) {
 	s := Section{ID: "conditions", Title: "Conditions"}
 	m.some(11)
-	general := Table{ID: "conditions", Columns: columns(left("condition"), prose("here"))}
+	general := Table{ID: "conditions", Columns: columns(left("condition"), wide("here"))}
 	add := func(what, is string) { general.Rows = append(general.Rows, []Cell{text(what), text(is)}) }
 	add("final evaluation", "the same for every group, checked: "+m.c.Metric)
-	add("space", fmt.Sprintf("%s, %s architectures, the same for every search, checked", m.c.Space, m.c.Size()))
+	add("space", fmt.Sprintf("%s, %s architectures, the same for every search, checked", m.c.Space, m.size()))
 	budgets := "shared by all searches, checked"
 	if unequal := m.c.Inequalities(); len(unequal) > 0 {
 		budgets = strings.Join(unequal, " ")
 	}
 	add("equality of budgets, training and numerics", budgets)
 	s.Tables = append(s.Tables, general)
-	reach := Table{ID: "reach", Columns: columns(left("group"), right("reachable architectures", "share of the space"), left("baseline draws"))}
+	reach := Table{ID: "reach", Columns: columns(left("group"), right("reachable architectures", "share of the space, %"), left("baseline draws"))}
 	for i := range m.c.Rows {
 		g := &m.c.Rows[i]
 		row := []Cell{label(g)}
@@ -140,10 +140,18 @@ func (m *maker) conditions() (Section, error) {
 	return s, nil
 }
 
+func (m *maker) size() string {
+	if m.c.N > 0 {
+		return grouped(m.c.N)
+	}
+	return m.c.Size().String()
+}
+
 // status is outputs 13 and 14.
 func (m *maker) status() (Section, error) {
 	s := Section{ID: "status", Title: "Every run", Long: true}
 	m.some(13, 14)
+	s.Text = append(s.Text, "result.seeds.save(...) writes these as CSV, JSON lines, Markdown and LaTeX, result.save(...) the figures as SVG and PNG.")
 	states := Table{ID: "states", Columns: columns(left("group"), right("runs"))}
 	var present []string
 	for _, st := range jobs.States() {
@@ -184,7 +192,7 @@ func seedText(s nasapi.SeedRow) string {
 func seedCells(g *nasapi.GroupRow, s nasapi.SeedRow) []Cell {
 	row := []Cell{label(g), text("unknown"), text(string(s.State)), {}, {}, {}, {}, {}, {}, text(s.Hash[:min(8, len(s.Hash))])}
 	if s.Seed != nil {
-		row[1] = numbers(Count, float64(*s.Seed))
+		row[1] = seedCell(*s.Seed)
 	}
 	if s.Value != nil {
 		row[3] = numbers(Value, *s.Value)

@@ -94,7 +94,7 @@ func (m *maker) percentiles() (Section, error) {
 		t.Rows = append(t.Rows, []Cell{label(g), count(p.N), numbers(Percentile, p.Mean), lead, numbers(Percentile, p.Median), numbers(Percentile, p.Min), numbers(Percentile, p.Max),
 			optional(NullChance, g.PNull, ""), holm, optional(Points, g.Detectable, "undefined: too few runs for any"), text(verdict)})
 	})
-	t.Notes = append(t.Notes, fmt.Sprintf("100 (1 - (mid-rank - 1)/N) among the N = %d architectures of %s; 100 is a best one. Random sampling has %.4f on average. In brackets the 95 %% interval of the lead by bootstrap over seeds. p: the chance that as many uniform draws have a mean percentile at least as high, from the exact distribution of the finite table.", m.c.N, m.c.Space, chance))
+	t.Notes = append(t.Notes, fmt.Sprintf("100 (1 - (mid-rank - 1)/N) among the N = %s architectures of %s; 100 is a best one. Random sampling has %.4f on average. In brackets the 95 %% interval of the lead by bootstrap over seeds. p: the chance that as many uniform draws have a mean percentile at least as high, from the exact distribution of the finite table.", grouped(m.c.N), m.c.Space, chance))
 	s.Tables = []Table{t}
 	if len(t.Rows) == 0 {
 		m.lacks(1, noValues)
@@ -250,7 +250,7 @@ func (m *maker) ranks() (Section, error) {
 	if len(t.Rows) == 0 {
 		m.lacks(5, noValues)
 	}
-	t.Notes = append(t.Notes, fmt.Sprintf("By %s, among %d architectures: a rank is 1 + the number that are strictly better; those that tie share it. The best of the space has %s.", m.c.Metric, m.c.N, m.valueText(*m.c.Best)))
+	t.Notes = append(t.Notes, fmt.Sprintf("By %s, among %s architectures: a rank is 1 + the number that are strictly better; those that tie share it. The best of the space has %s.", m.c.Metric, grouped(m.c.N), m.valueText(*m.c.Best)))
 	s.Tables = []Table{t}
 	return s, nil
 }

@@ -16,7 +16,7 @@ import (
 func (m *maker) manifest() (Section, error) {
 	s := Section{ID: "manifest", Title: "Manifest", Long: true}
 	m.some(12)
-	t := Table{ID: "manifest", Columns: columns(left("what"), prose("is"))}
+	t := Table{ID: "manifest", Columns: columns(left("what"), wide("is"))}
 	add := func(what, is string) {
 		if is == "" {
 			is = "unknown"
@@ -78,7 +78,7 @@ func (m *maker) provenance(add func(what, is string), name string, all []jobs.Ou
 		}
 		versions = appendNew(versions, fmt.Sprintf("%s, %s", o.Version, o.Go))
 		hosts = appendNew(hosts, fmt.Sprintf("%s (%s, %s)", o.Host, o.OS, o.CPU))
-		devices = appendNew(devices, fmt.Sprintf("%s, %d threads", deviceText(o), o.Threads))
+		devices = appendNew(devices, fmt.Sprintf("%s, threads: %d", deviceText(o), o.Threads))
 		if o.Started.Before(began) {
 			began = o.Started
 		}
@@ -86,7 +86,7 @@ func (m *maker) provenance(add func(what, is string), name string, all []jobs.Ou
 			ended = o.Ended
 		}
 	}
-	add(name+": configuration, SHA-256 from 16 digits", listed(configs))
+	add(name+": configuration (first 16 digits of its SHA-256)", listed(configs))
 	if len(data) > 0 {
 		add(name+": data read", listed(data))
 	}

@@ -131,11 +131,11 @@ func (m *maker) savePoints(i int, e *nasapi.RankingEvaluation) Table {
 			seed := &p.Seeds[j]
 			for _, at := range seed.Points {
 				why := because(at.Report.Agreement)
-				t.Rows = append(t.Rows, []Cell{text(p.Policy), numbers(Count, float64(seed.Seed)), text(string(seed.State)), count(at.Epoch), count(at.Steps),
+				t.Rows = append(t.Rows, []Cell{text(p.Policy), seedCell(seed.Seed), text(string(seed.State)), count(at.Epoch), count(at.Steps),
 					defined(Signed, at.Report.Tau, why), defined(Chance, at.Report.P, why), defined(Signed, at.Report.Spearman, why), defined(Signed, at.Report.SparseTau, ""), defined(Number, overlapOf(at.Report, 10), "")})
 			}
 			if len(seed.Points) == 0 {
-				t.Rows = append(t.Rows, []Cell{text(p.Policy), numbers(Count, float64(seed.Seed)), text(string(seed.State)), text("no ranking"), {}, {}, {}, {}, {}, {}})
+				t.Rows = append(t.Rows, []Cell{text(p.Policy), seedCell(seed.Seed), text(string(seed.State)), text("no ranking"), {}, {}, {}, {}, {}, {}})
 			}
 		}
 	}
@@ -155,7 +155,7 @@ func (m *maker) trainings() (Section, error) {
 			if policy == "" {
 				policy = "given by hand"
 			}
-			row := []Cell{text(policy), numbers(Count, float64(r.Seed)), numbers(Count, float64(r.TrainSeed)), text(string(r.Status.State))}
+			row := []Cell{text(policy), seedCell(r.Seed), seedCell(r.TrainSeed), text(string(r.Status.State))}
 			if res := r.Result; res != nil {
 				row = append(row, share(res.Valid), share(res.Test), numbers(Count, float64(res.Params)), numbers(Count, float64(res.MultAdds)), numbers(Seconds, res.Seconds))
 			} else {
@@ -195,14 +195,20 @@ func (m *maker) variance() (Section, error) {
 			trained = true
 			row[2] = count(v.Values)
 		}
-		row = append(row, defined(Value, v.Between.Deviation(), v.WhyBetween), defined(Value, v.Within.Deviation(), v.WhyWithin), defined(Number, v.Share, "undefined"), defined(Number, v.F, "undefined"), defined(Chance, v.P, "undefined"))
+		if v.Values > 0 {
+			row = append(row, defined(Value, v.Between.Deviation(), v.WhyBetween), defined(Value, v.Within.Deviation(), v.WhyWithin), defined(Number, v.Share, ""), defined(Number, v.F, ""), defined(Chance, v.P, ""))
+		} else {
+			row = append(row, text("unknown"), text("unknown"), Cell{}, Cell{}, Cell{})
+		}
 		t.Rows = append(t.Rows, row)
 	})
 	if failed != nil {
 		return s, failed
 	}
 	if !trained {
-		m.lacks(9, "unknown: how much of the spread is training's, for the metric has one training of each architecture; train(found.selected, ..., seeds=range(3)) and compare that, or a table with repeats, tells")
+		why := "unknown: how much of the spread is training's, for the metric has one training of each architecture; train(found.selected, ..., seeds=range(3)) and compare that, or a table with repeats, tells"
+		m.lacks(9, why)
+		s.Text = append(s.Text, why)
 	}
 	t.Notes = append(t.Notes, "The deviation over results has both in it. Apart they are the components of the one-way model with random effects, of as many trainings as each search's architecture had; F tests whether searches differ at all.")
 	s.Tables = []Table{t}

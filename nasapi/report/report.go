@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"evalnas/nasapi"
@@ -88,7 +89,7 @@ type Table struct {
 // Column is a title with how the cells below it stand.
 type Column struct {
 	Title string `json:"title"`
-	Align string `json:"align"` // "left", "right" or "prose", whose lines may be broken
+	Align string `json:"align"` // "left", "right", or "prose" and "wide", whose lines may be broken
 }
 
 // Cell is words, or numbers with a form.
@@ -104,6 +105,7 @@ type Form string
 // Forms, with the number of values where it is not one.
 const (
 	Count      Form = "count"
+	Name       Form = "name"       // a seed
 	Value      Form = "value"      // of the metric
 	Deviation  Form = "spread"     // of the metric: two, mean and standard deviation
 	Range      Form = "range"      // of the metric: two, an interval
@@ -117,7 +119,7 @@ const (
 	Percent    Form = "percent" // signed
 	Seconds    Form = "seconds"
 	Hours      Form = "hours"  // of devices
-	Counts     Form = "counts" // several, from to
+	Counts     Form = "counts" // three: least, median and greatest
 	TauSpread  Form = "tau"    // two, mean and standard deviation
 	TauRange   Form = "tau range"
 )
@@ -137,6 +139,19 @@ func optional(form Form, v *float64, why string) Cell {
 func left(titles ...string) (out []Column)  { return aligned("left", titles) }
 func right(titles ...string) (out []Column) { return aligned("right", titles) }
 func prose(titles ...string) (out []Column) { return aligned("prose", titles) }
+func wide(titles ...string) (out []Column)  { return aligned("wide", titles) }
+
+// seedCell is a seed, whose digits mean nothing.
+func seedCell(n int64) Cell { return numbers(Name, float64(n)) }
+
+// grouped writes a whole number with commas.
+func grouped(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
 
 func aligned(align string, titles []string) (out []Column) {
 	for _, t := range titles {
