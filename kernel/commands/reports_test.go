@@ -203,3 +203,58 @@ by = nasbench101_table().metric("test")`)
 		}
 	}
 }
+
+// Shared weights, rankings and trainings: what a table alone leaves unknown.
+func TestReportOfTrainings(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains a dozen small networks")
+	}
+	n := newNotebook(t)
+	n.run(`space = nasbench101(max_vertices=4)
+spos = search("spos", space, shared_weights(` + tiny + `), seeds=[1, 2])
+wait(spos)
+finals = train(spos.selected + sample_random(space, seeds=[1, 2]), synthetic(train=128, test=64), seeds=[1, 2], ` + small + `)
+wait(finals)
+r = report(compare(finals, by="valid"), rankings(spos), finals)`)
+	if dir := os.Getenv("EVALNAS_KEEP_REPORT"); dir != "" {
+		n.run(fmt.Sprintf("r.save(%q)", filepath.Join(dir, "trained.html")))
+	}
+	b, _ := n.run("r")
+	if markup := b.Data["text/html"].(string); !strings.Contains(markup, "SYNTHETIC images") || strings.Count(markup, "data:image/svg+xml") < 4 {
+		t.Error("the marks or the figures of rankings are missing")
+	}
+	got := n.value("[(o['number'], o['state']) for o in r.outputs]")
+	for _, want := range []string{`(6, "in part")`, `(9, "filled")`, `(10, "in part")`, `(15, "filled")`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("not %s: %s", want, got)
+		}
+	}
+	for expr, want := range map[string]string{
+		`[(row["group"], row["searches"], row["trainings"]) for row in r.tables["variance"]]`: `[("spos", 2, 4), ("sample_random", 2, 4)]`,
+		`len(r.tables["training_1"])`:                                                             "8",
+		`len(r.tables["save_points_1"])`:                                                          "4",
+		`[row["policy"] for row in r.tables["tau_1"]]`:                                            `["spos", "number of parameters", "FLOPs"]`,
+		`len(finals.table.filter(policy="spos").sort("test"))`:                                    "4",
+		`finals.table.sort("valid")[0]["valid"] == min([row["valid"] for row in finals.results])`: "True",
+	} {
+		if got := n.value(expr); got != want {
+			t.Errorf("%s is %s, want %s", expr, got, want)
+		}
+	}
+	// The variance components, by their definition.
+	components := n.value(`
+def mean(v): return sum(v) / len(v)
+cells = {}
+for row in finals.results:
+    if row["policy"] == "spos":
+        cells.setdefault(row["seed"], []).append(row["valid"])
+groups = cells.values()
+within = sum([sum([(v - mean(g)) * (v - mean(g)) for v in g]) for g in groups]) / 2
+between = 2 * sum([(mean(g) - mean(groups[0] + groups[1])) * (mean(g) - mean(groups[0] + groups[1])) for g in groups])
+row = r.tables["variance"][0]
+near = lambda a, b: abs(a - b) < 1e-9
+near(row["sd over trainings"] * row["sd over trainings"], within) and near(row["sd over searches"] * row["sd over searches"], max(0, (between - within) / 2))`)
+	if components != "True" {
+		t.Errorf("components %s: %s", components, n.value(`r.tables["variance"].csv()`))
+	}
+}

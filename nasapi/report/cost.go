@@ -65,6 +65,9 @@ func (m *maker) cost() (Section, error) {
 		case len(outcomes) > 0:
 			m.some(10)
 			row = append(row, spent(outcomes).cells()...)
+			if g.Kind == nasapi.Given {
+				m.lacks(10, fmt.Sprintf("unknown: what finding the architectures of %s took, for only their trainings are given; .provenance of the search has it", g.Name))
+			}
 		case g.Kind == nasapi.Drawn:
 			row = append(row, text("no job: drawn at once"), Cell{}, Cell{}, Cell{}, Cell{})
 		default:
@@ -87,6 +90,9 @@ func (m *maker) cost() (Section, error) {
 			}
 		}
 		t.Rows = append(t.Rows, append(append([]Cell{text(fmt.Sprintf("training %d", i+1))}, spent(all).cells()...), Cell{}, Cell{}))
+	}
+	if len(m.Trainings) > 0 {
+		t.Notes = append(t.Notes, "The jobs of a training are also those of the groups that are compared by it.")
 	}
 	t.Notes = append(t.Notes, "Seconds are those of each job's last attempt, device-hours of all attempts times their devices, and waiting is from submission to the end while no attempt ran; all summed over jobs. Final evaluation by a table costs nothing. Estimates were printed when each search and training was started.")
 	s.Tables = []Table{t}

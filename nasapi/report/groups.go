@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"evalnas/nasapi"
+	"evalnas/nasapi/objective"
 )
 
 // label is a group's name, marked where it is an oracle.
@@ -49,7 +50,7 @@ func (m *maker) question() (Section, error) {
 		if guide == "" && g.Kind == nasapi.Drawn {
 			guide = "nothing"
 		}
-		t.Rows = append(t.Rows, []Cell{label(g), text(kindText[g.Kind]), text(guide), budget, count(g.Runs), count(g.States["done"]), text(g.Measure)})
+		t.Rows = append(t.Rows, []Cell{label(g), text(kindOf(g)), text(guide), budget, count(g.Runs), count(g.States["done"]), text(g.Measure)})
 		if v := g.Verdict; v != "" {
 			s.Text = append(s.Text, fmt.Sprintf("%s: %s.", g.Name, v))
 		}
@@ -58,7 +59,17 @@ func (m *maker) question() (Section, error) {
 	return s, nil
 }
 
-var kindText = map[nasapi.GroupKind]string{nasapi.Searched: "search", nasapi.Drawn: "random draws", nasapi.Given: "results made elsewhere, or architectures"}
+func kindOf(g *nasapi.GroupRow) string {
+	switch {
+	case g.Kind == nasapi.Searched:
+		return "search"
+	case g.Kind == nasapi.Drawn:
+		return "random draws"
+	case g.Objective != "":
+		return "what a search found"
+	}
+	return "results or architectures, given"
+}
 
 // reason is why a field of a group has no number, else what stands in general.
 func reason(g *nasapi.GroupRow, field, otherwise string) string {
@@ -72,7 +83,7 @@ func (m *maker) percentiles() (Section, error) {
 	s := Section{ID: "percentiles", Title: "Percentiles in the space", Figures: []string{FigureResults}}
 	m.some(15)
 	if m.c.N == 0 {
-		why := fmt.Sprintf("unknown: %s cannot be listed under this metric, so there are no ranks and no exact null; a space with a table, such as nasbench101(), has them", m.c.Space)
+		why := fmt.Sprintf("unknown: %s, so there is no exact null; a space with a table, such as nasbench101(), has one", m.unlisted())
 		s.Text = append(s.Text, why)
 		m.lacks(1, why)
 		return s, nil
@@ -100,6 +111,14 @@ func (m *maker) percentiles() (Section, error) {
 		m.lacks(1, noValues)
 	}
 	return s, nil
+}
+
+// unlisted is why there is no list of the space under the metric.
+func (m *maker) unlisted() string {
+	if m.c.By.Kind == objective.Trained {
+		return "only what was trained has a value"
+	}
+	return m.c.Space + " cannot be listed"
 }
 
 func (m *maker) values() (Section, error) {
@@ -233,7 +252,7 @@ func (m *maker) tests() (Section, error) {
 func (m *maker) ranks() (Section, error) {
 	s := Section{ID: "ranks", Title: "Best architectures and ties"}
 	if m.c.N == 0 {
-		why := fmt.Sprintf("unknown: %s cannot be listed under this metric, so its architectures have no ranks", m.c.Space)
+		why := fmt.Sprintf("unknown: %s, so there are no ranks", m.unlisted())
 		m.lacks(5, why)
 		s.Text = append(s.Text, why)
 		return s, nil

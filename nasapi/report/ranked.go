@@ -132,7 +132,7 @@ func (m *maker) savePoints(i int, e *nasapi.RankingEvaluation) Table {
 			for _, at := range seed.Points {
 				why := because(at.Report.Agreement)
 				t.Rows = append(t.Rows, []Cell{text(p.Policy), seedCell(seed.Seed), text(string(seed.State)), count(at.Epoch), count(at.Steps),
-					defined(Signed, at.Report.Tau, why), defined(Chance, at.Report.P, why), defined(Signed, at.Report.Spearman, why), defined(Signed, at.Report.SparseTau, ""), defined(Number, overlapOf(at.Report, 10), "")})
+					defined(Signed, at.Report.Tau, why), defined(Chance, at.Report.P, why), defined(Signed, at.Report.Spearman, why), defined(Signed, at.Report.SparseTau, ""), defined(Number, overlapOf(at.Report, 10), "undefined: fewer than 10")})
 			}
 			if len(seed.Points) == 0 {
 				t.Rows = append(t.Rows, []Cell{text(p.Policy), seedCell(seed.Seed), text(string(seed.State)), text("no ranking"), {}, {}, {}, {}, {}, {}})
@@ -176,6 +176,17 @@ func share(v *float64) Cell {
 	return numbers(Number, 100**v)
 }
 
+// flat is why components have no F.
+func flat(v stats.Components) string {
+	switch {
+	case v.WhyBetween != "":
+		return v.WhyBetween
+	case v.Between.Value == 0:
+		return "undefined: all values equal"
+	}
+	return "undefined: no variation over trainings"
+}
+
 // variance is output 9.
 func (m *maker) variance() (Section, error) {
 	s := Section{ID: "variance", Title: "Variance over searches and over trainings"}
@@ -196,7 +207,7 @@ func (m *maker) variance() (Section, error) {
 			row[2] = count(v.Values)
 		}
 		if v.Values > 0 {
-			row = append(row, defined(Value, v.Between.Deviation(), v.WhyBetween), defined(Value, v.Within.Deviation(), v.WhyWithin), defined(Number, v.Share, ""), defined(Number, v.F, ""), defined(Chance, v.P, ""))
+			row = append(row, defined(Value, v.Between.Deviation(), v.WhyBetween), defined(Value, v.Within.Deviation(), v.WhyWithin), defined(Number, v.Share, flat(v)), defined(Number, v.F, flat(v)), defined(Chance, v.P, flat(v)))
 		} else {
 			row = append(row, text("unknown"), text("unknown"), Cell{}, Cell{}, Cell{})
 		}
