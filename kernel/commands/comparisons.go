@@ -382,6 +382,9 @@ func groupsOf(v lib.Value, by objective.Spec) ([]nasapi.Group, error) {
 	if works, err := worksOf(v); err == nil && len(works) > 0 {
 		return groupsOfWorks(works, by)
 	}
+	if lib.Len(v) == 0 {
+		return nil, errors.New("the list is empty: there is nothing in it to compare")
+	}
 	archs, err := archsOf(v)
 	if err != nil || len(archs) == 0 {
 		return nil, fmt.Errorf("%s is neither a search, a training, a list of architectures nor results(...)", v.Type())

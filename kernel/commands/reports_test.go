@@ -196,7 +196,8 @@ by = nasbench101_table().metric("test")`)
 	for code, want := range map[string]string{
 		"report(1)": "give the value of compare(...)",
 		"report(compare(results('one.csv'), by=by), 2)": "rankings(...) and train(...)",
-		"compare(by=by)": "nothing to compare",
+		"compare(by=by)":     "nothing to compare",
+		"compare([], by=by)": "the list is empty",
 	} {
 		if _, _, err := n.try(code); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", code, err, want)
