@@ -78,7 +78,7 @@ func GroupOfSearch(s *Search) Group {
 	g := Group{
 		Name: cfg.Policy, Kind: Searched, Policy: cfg.Policy, Objective: &cfg.Objective,
 		Budget: cfg.Budget, Oracle: cfg.Objective.Oracle(), Space: s.Space,
-		Numerics: numericsOfSearch(s.Jobs()), jobs: s.Jobs(),
+		Numerics: s.numerics(), jobs: s.Jobs(),
 		details: []detail{
 			{"guided by", cfg.Objective.String()},
 			{"minimise", fmt.Sprint(cfg.Objective.Minimise)},

@@ -3,8 +3,6 @@ package nasapi
 import (
 	"fmt"
 	"strings"
-
-	"evalnas/nasapi/jobs"
 )
 
 // NumericsVersions are the versions that results were made under, 0 where one does not
@@ -19,11 +17,14 @@ func numericsOf(job int) NumericsVersions {
 	return NumericsVersions{Search: job % 1000, Engine: job / 1000}
 }
 
-// numericsOfSearch is that of a search's jobs, which all have the same; jobs that cannot be
+// numerics are the versions of a search's jobs, which all have the same; jobs that cannot be
 // read have none.
-func numericsOfSearch(all []*jobs.Job) NumericsVersions {
+func (s *Search) numerics() NumericsVersions {
+	if s.batch == nil {
+		return NumericsVersions{}
+	}
 	newest := 0
-	for _, j := range all {
+	for _, j := range s.Jobs() {
 		newest = max(newest, j.Spec.Numerics)
 	}
 	return numericsOf(newest)

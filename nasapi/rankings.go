@@ -140,7 +140,7 @@ func rankedSpace(searches []*Search) (*Search, error) {
 			return nil, fmt.Errorf("%s ranked a pool of %d and %s one of %d: they are evaluated on one, so give them the same pool=",
 				first.Config.Policy, first.Config.Shared.Protocol.Pool, s.Config.Policy, s.Config.Shared.Protocol.Pool)
 		}
-		if a, b := numericsOfSearch(first.Jobs()), numericsOfSearch(s.Jobs()); a.differs(b) {
+		if a, b := first.numerics(), s.numerics(); a.differs(b) {
 			return nil, fmt.Errorf("%s was made under %s and %s under %s: the same configuration and seed can give other rankings, so run the older one again", first.Config.Policy, a, s.Config.Policy, b)
 		}
 	}
