@@ -3,6 +3,7 @@ package nasapi
 import (
 	"encoding/json"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -22,11 +23,9 @@ func TestTwoNumericsVersionsAreRefusedOrMarked(t *testing.T) {
 	if drawn.Numerics.Search != Numerics {
 		t.Errorf("draws are of %v", drawn.Numerics)
 	}
-	for _, groups := range [][]Group{{old, now}, {old, drawn}} {
-		_, err := Compare(groups, CompareOptions{By: oracle(t), Resamples: 200})
-		if err == nil || !strings.Contains(err.Error(), "numerics 2") || !strings.Contains(err.Error(), "unequal=True") {
-			t.Fatalf("two versions: %v", err)
-		}
+	_, err := Compare([]Group{old, now}, CompareOptions{By: oracle(t), Resamples: 200})
+	if err == nil || !strings.Contains(err.Error(), "numerics 2") || !strings.Contains(err.Error(), "unequal=True") {
+		t.Fatalf("two versions: %v", err)
 	}
 	c, err := Compare([]Group{old, now}, CompareOptions{By: oracle(t), Resamples: 200, Unequal: true})
 	if err != nil {
@@ -186,5 +185,71 @@ func TestAnytimeOfASearch(t *testing.T) {
 	}
 	if raw, err := json.Marshal(a); err != nil || string(raw) == "" {
 		t.Error(err)
+	}
+}
+
+// A study keeps what an older program left: attached, it is not mixed with new results.
+func TestOldResultsOfAStudyAreNotMixed(t *testing.T) {
+	st := testStudy(t)
+	request := SearchRequest{SearchConfig: SearchConfig{Policy: "random", Space: full, Objective: objective.OfParams().Spec(), Budget: 5}, Seeds: []int64{1, 2}}
+	now, err := StartSearch(st, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := now.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var specs []jobs.Spec
+	for _, j := range now.Jobs() {
+		s := j.Spec
+		s.Numerics++
+		specs = append(specs, s)
+	}
+	batch, err := st.Submit(jobs.Batch{Title: "random", Config: now.batch.Config, Specs: specs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := batch.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// This program refuses to run them; the other one left these results.
+	for i, j := range batch.Jobs() {
+		o, err := now.Jobs()[i].Outcome()
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.ID, o.Numerics, o.Attempt = j.ID, j.Spec.Numerics, 2
+		raw, err := json.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(j.Paths.Result(), raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old, err := AttachSearch(batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	group := GroupOfSearch(old)
+	if group.Numerics.Search != Numerics+1 || group.Runs[0].Arch == nil {
+		t.Fatalf("the old search is of %v, its first run %+v", group.Numerics, group.Runs[0])
+	}
+	by := CompareOptions{By: oracle(t), Resamples: 200}
+	for name, groups := range map[string][]Group{
+		"searches":      {GroupOfSearch(now), group},
+		"its selection": append(GroupsOfFound(old.Selected(), old.Space), GroupOfSearch(now)),
+	} {
+		if _, err := Compare(groups, by); err == nil || !strings.Contains(err.Error(), "numerics 1") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// By themselves they are as good as ever, and draws are never refused.
+	if c, err := Compare([]Group{group}, by); err != nil || len(c.Marks()) != 0 {
+		t.Error(err)
+	}
+	c, err := Compare([]Group{group, drawnGroup(t, 7, []int64{1, 2})}, by)
+	if err != nil || len(c.Marks()) != 1 || !strings.HasPrefix(c.Marks()[0], "TWO NUMERICS VERSIONS") {
+		t.Errorf("beside draws of now: %v", err)
 	}
 }

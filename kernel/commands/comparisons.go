@@ -540,6 +540,11 @@ func comparisonTable(c *nasapi.Comparison) *tableView {
 		column{"percentile: mean / median", right}, column{"p (exact)", right}, column{"verdict", prose},
 		column{"mean ± sd" + unit, right}, column{"median" + unit, right}, column{"best" + unit, right}, column{"best rank", right})
 	t.oracle = c.Oracle
+	for _, m := range c.Marks() {
+		if m != nasapi.OracleMark && !slices.Contains(c.Notes, m) {
+			t.marks = append(t.marks, m)
+		}
+	}
 	for _, g := range c.Rows {
 		row := []tableCell{groupLabel(g), {text: guidedText(g)}, {text: runsText(g)}}
 		if g.Values == nil {
