@@ -41,6 +41,7 @@ var layers = []layer{
 	{"nasapi/objective", []string{"nasapi/space", "nasapi/table", "nasapi/rng", "nasapi/stats", "nasapi/nearest"}, "an objective scores architectures, whoever asks"},
 	{"nasapi/policy", []string{"nasapi/space", "nasapi/rng", "nasapi/stats", "nasapi/detmath", "nasapi/nearest"}, "a policy knows neither Jupyter nor SLURM, and its objective is handed to it"},
 	{"nasapi/shared", []string{"nasapi/policy", "nasapi/train", "nasapi/nn", "nasapi/host", "nasapi/net", "nasapi/data", "nasapi/space", "nasapi/rng", "nasapi/detmath", "nasapi/nearest", "nasapi/stats"}, "shared weights are trained between a policy and a network, whoever asks"},
+	{"nasapi/report", []string{"nasapi"}, "a report is plain data: whoever shows it writes the numbers"},
 	{"nasapi", []string{"nasapi"}, "the API knows neither Jupyter nor figures"},
 	{"kernel/commands", []string{"kernel", "nasapi", "plotting"}, "the builtins of the cells join the language, the API and the figures"},
 	{"kernel", []string{"nasapi/nearest"}, "protocol and language serve any commands: neither knows of architectures"},

@@ -109,8 +109,20 @@ type GroupRow struct {
 	VersusRandomSearch *Difference `json:"versus_random_search,omitempty"`
 	RelativeToDraw     *float64    `json:"relative_improvement_percent,omitempty"`
 
-	MannWhitney *RankTest `json:"mann_whitney,omitempty"` // against the draws
-	CliffsDelta *float64  `json:"cliffs_delta,omitempty"` // against the draws
+	MannWhitney *RankTest        `json:"mann_whitney,omitempty"` // against the draws
+	Welch       *MeanTest        `json:"welch,omitempty"`        // against the draws
+	Permutation *PermutationTest `json:"permutation,omitempty"`  // against the draws
+	CliffsDelta *float64         `json:"cliffs_delta,omitempty"` // against the draws
+
+	// ValueInterval and PercentileInterval are of the means, 95 % by bootstrap.
+	ValueInterval      *Interval `json:"value_interval,omitempty"`
+	PercentileInterval *Interval `json:"percentile_interval,omitempty"`
+	// Undefined says of fields above, by their names in JSON, why the data leave them
+	// undefined.
+	Undefined map[string]string `json:"undefined,omitempty"`
+
+	// Numerics are the versions under which the runs were made, where they are known.
+	Numerics *NumericsVersions `json:"numerics,omitempty"`
 
 	Seeds []SeedRow `json:"seeds"`
 }
@@ -137,7 +149,8 @@ type CompareOptions struct {
 	// own vertex order may cost a few other parameters (see space.Cell), and
 	// ranks are those of the list.
 	By *objective.Objective
-	// Unequal allows searches of different budgets beside each other.
+	// Unequal allows searches of different budgets beside each other, and results of
+	// different numerics versions.
 	Unequal bool
 	// Resamples of the bootstrap, default 10,000.
 	Resamples int
@@ -173,11 +186,14 @@ func Compare(groups []Group, o CompareOptions) (*Comparison, error) {
 	if err := c.checkBudgets(); err != nil {
 		return nil, err
 	}
+	if err := c.checkNumerics(); err != nil {
+		return nil, err
+	}
 	if err := c.rank(sp); err != nil {
 		return nil, err
 	}
 	for _, g := range groups {
-		row, err := c.row(g)
+		row, err := c.row(g, o)
 		if err != nil {
 			return nil, err
 		}
@@ -193,7 +209,7 @@ func Compare(groups []Group, o CompareOptions) (*Comparison, error) {
 	if err := c.contrast(o.Resamples); err != nil {
 		return nil, err
 	}
-	return c, nil
+	return c, adjustTests(c.Rows)
 }
 
 // commonSpace is the space that the searches share, those whose architectures
@@ -340,10 +356,13 @@ func (c *Comparison) rank(sp space.Space) error {
 	return nil
 }
 
-func (c *Comparison) row(g Group) (GroupRow, error) {
+func (c *Comparison) row(g Group, o CompareOptions) (GroupRow, error) {
 	row := GroupRow{
 		Name: g.Name, Kind: g.Kind, Policy: g.Policy, Budget: g.Budget, Measure: g.Measure, Oracle: g.Oracle,
 		Objective: g.guide, Guide: g.guide, Runs: len(g.Runs), States: map[string]int{},
+	}
+	if g.Numerics != (NumericsVersions{}) {
+		row.Numerics = &g.Numerics
 	}
 	if g.Objective != nil {
 		row.Objective = guideText(*g.Objective, g.Objective.String())
@@ -369,7 +388,10 @@ func (c *Comparison) row(g Group) (GroupRow, error) {
 	if row.Values, err = summarise(values); err != nil {
 		return row, fmt.Errorf("compare: %s: %w", g.Name, err)
 	}
-	return row, c.rankRow(&row, g, values)
+	if row.ValueInterval, err = row.interval("value_interval", values, o.Resamples); err != nil {
+		return row, fmt.Errorf("compare: %s: %w", g.Name, err)
+	}
+	return row, c.rankRow(&row, g, values, o.Resamples)
 }
 
 // checkOneRunASeed refuses a group that counts a seed twice: its runs would not
@@ -447,7 +469,7 @@ func (r *GroupRow) values() []float64 {
 }
 
 // rankRow adds what follows from the ranks of a group's values.
-func (c *Comparison) rankRow(row *GroupRow, g Group, values []float64) error {
+func (c *Comparison) rankRow(row *GroupRow, g Group, values []float64, resamples int) error {
 	if c.ranking == nil {
 		return nil
 	}
@@ -461,6 +483,9 @@ func (c *Comparison) rankRow(row *GroupRow, g Group, values []float64) error {
 	}
 	var err error
 	if row.Percentiles, err = summarise(percentiles); err != nil {
+		return err
+	}
+	if row.PercentileInterval, err = row.interval("percentile_interval", percentiles, resamples); err != nil {
 		return err
 	}
 	row.BestRank, row.BestTies, row.BestMidRank = c.ranking.Rank(best), c.ranking.Ties(best), c.ranking.MidRank(best)
@@ -628,9 +653,10 @@ func (c *Comparison) draws(drawn, row *GroupRow, measure string) ([]float64, err
 	return out, nil
 }
 
-func (c *Comparison) difference(row *GroupRow, values, baseline []float64, label string, resamples int) (*Difference, error) {
+func (c *Comparison) difference(row *GroupRow, values, baseline []float64, key, label string, resamples int) (*Difference, error) {
 	d, err := stats.Bootstrap{Resamples: resamples, Stream: rng.New(0, "compare", "bootstrap", row.Name, label)}.MeanDifference(values, baseline)
 	if errors.Is(err, stats.ErrUndefined) {
+		row.leaveOut(key, "undefined: it needs two runs on either side")
 		c.note(fmt.Sprintf("The interval of %s against %s is undefined: it needs two runs on either side.", row.Name, label))
 		return nil, nil
 	}
@@ -642,15 +668,20 @@ func (c *Comparison) difference(row *GroupRow, values, baseline []float64, label
 
 func (c *Comparison) againstDraws(row *GroupRow, values, draws []float64, resamples int) error {
 	var err error
-	if row.VersusDraw, err = c.difference(row, values, draws, "one draw a seed", resamples); err != nil {
+	if row.VersusDraw, err = c.difference(row, values, draws, "versus_draw", "one draw a seed", resamples); err != nil {
 		return err
 	}
 	mean, err := stats.Mean(draws)
 	if err != nil {
 		return err
 	}
-	if rel, err := stats.RelativeImprovement(row.Values.Mean, mean, !c.By.Minimise); err == nil { // undefined where random's mean is 0
+	if rel, err := stats.RelativeImprovement(row.Values.Mean, mean, !c.By.Minimise); err == nil {
 		row.RelativeToDraw = &rel
+	} else {
+		row.leaveOut("relative_improvement_percent", "undefined: the mean of random sampling is 0")
+	}
+	if err := row.testMeans(values, draws, resamples); err != nil {
+		return fmt.Errorf("compare: %s against one draw a seed: %w", row.Name, err)
 	}
 	mw, err := stats.MannWhitney(values, draws)
 	if err != nil {
@@ -679,7 +710,7 @@ func (c *Comparison) againstEncoding(row *GroupRow, values []float64, resamples 
 	if err != nil {
 		return err
 	}
-	row.VersusEncoding, err = c.difference(row, values, draws, "draws in the encoding", resamples)
+	row.VersusEncoding, err = c.difference(row, values, draws, "versus_encoding_draw", "draws in the encoding", resamples)
 	return err
 }
 
@@ -691,7 +722,7 @@ func (c *Comparison) againstRandomSearch(row *GroupRow, values []float64, resamp
 		other := &c.Rows[i]
 		if other.Kind == Searched && other.Policy == "random" && other.Budget == row.Budget && other.Objective == row.Objective && other.Values != nil {
 			var err error
-			row.VersusRandomSearch, err = c.difference(row, values, other.values(), other.Name, resamples)
+			row.VersusRandomSearch, err = c.difference(row, values, other.values(), "versus_random_search", other.Name, resamples)
 			return err
 		}
 	}
@@ -761,12 +792,13 @@ func (c *Comparison) JSON() ([]byte, error) { return json.MarshalIndent(c, "", "
 // CSV returns one line for each policy and seed, with a header; `results` reads
 // it again.
 func (c *Comparison) CSV() [][]string {
-	out := [][]string{{"policy", "seed", "state", "hash", "architecture", "value", "rank", "ties", "percentile", "params", "flops", "objective", "budget", "oracle", "measure", "metric", "space"}}
+	out := [][]string{{"policy", "seed", "state", "hash", "architecture", "value", "rank", "ties", "percentile", "params", "flops", "objective", "budget", "oracle", "measure", "metric", "space", "numerics", "marks"}}
+	marks := strings.Join(c.Marks(), " ")
 	for _, r := range c.Rows {
 		for _, s := range r.Seeds {
 			out = append(out, []string{
 				r.Name, optInt(s.Seed), string(s.State), s.Hash, archText(s.Arch), optFloat(s.Value), optCount(s.Rank), optCount(s.Ties),
-				optFloat(s.Percentile), optCount(int(s.Params)), optCount(int(s.FLOPs)), r.Objective, optCount(r.Budget), strconv.FormatBool(r.Oracle), r.Measure, c.Metric, c.Space,
+				optFloat(s.Percentile), optCount(int(s.Params)), optCount(int(s.FLOPs)), r.Objective, optCount(r.Budget), strconv.FormatBool(r.Oracle), r.Measure, c.Metric, c.Space, r.numericsText(), marks,
 			})
 		}
 	}

@@ -34,6 +34,8 @@ type Origin struct {
 	Budget    int        `json:"budget,omitempty"`    // evaluations of the objective
 	Oracle    bool       `json:"oracle,omitempty"`    // the objective read a test column
 	Measure   string     `json:"measure,omitempty"`   // of a draw
+	// Numerics are the versions of the search; they are not kept with a training.
+	Numerics NumericsVersions `json:"-"`
 }
 
 // Found is an architecture that remembers where it came from.

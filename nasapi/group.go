@@ -37,9 +37,12 @@ type Group struct {
 	// Reduced says what of the protocol of shared weights is less than what was
 	// published; "" where nothing is.
 	Reduced string
+	// Numerics are the versions under which the runs were made.
+	Numerics NumericsVersions
 
-	guide   string // what guided it, in words, where Objective is not known
-	ofSpace bool   // Space was searched or drawn from; else it only has the architectures
+	jobs    []*jobs.Job // that made the runs, where they are known
+	guide   string      // what guided it, in words, where Objective is not known
+	ofSpace bool        // Space was searched or drawn from; else it only has the architectures
 	details []detail
 }
 
@@ -58,6 +61,9 @@ type GroupRun struct {
 	Trace   []TracePoint
 	// Evaluations that the run made in all, 0 if not known.
 	Evaluations int
+	// Trained are the values of each training of the architecture, where that is what
+	// Value is the mean of.
+	Trained []float64
 }
 
 // searchDetail is the key of the detail that is never the same for two searches.
@@ -72,6 +78,7 @@ func GroupOfSearch(s *Search) Group {
 	g := Group{
 		Name: cfg.Policy, Kind: Searched, Policy: cfg.Policy, Objective: &cfg.Objective,
 		Budget: cfg.Budget, Oracle: cfg.Objective.Oracle(), Space: s.Space,
+		Numerics: s.numerics(), jobs: s.Jobs(),
 		details: []detail{
 			{"guided by", cfg.Objective.String()},
 			{"minimise", fmt.Sprint(cfg.Objective.Minimise)},
@@ -158,7 +165,14 @@ func GroupsOfTraining(t *Training, metric string) ([]Group, error) {
 		}
 		run := &groups[i].Runs[next[f.Origin]]
 		next[f.Origin]++
-		run.judge(all[key{f.Origin, f.Seed, f.Hash()}], metric)
+		trained := all[key{f.Origin, f.Seed, f.Hash()}]
+		run.judge(trained, metric)
+		groups[i].Numerics.Engine = EngineNumerics // jobs of another version are not found
+		for _, r := range trained {
+			if r.Job != nil {
+				groups[i].jobs = append(groups[i].jobs, r.Job)
+			}
+		}
 	}
 	return groups, nil
 }
@@ -166,6 +180,7 @@ func GroupsOfTraining(t *Training, metric string) ([]Group, error) {
 // judge fills in the mean accuracy of a run's trainings, if all have ended well.
 func (r *GroupRun) judge(trained []TrainedRun, metric string) {
 	sum := 0.0
+	var values []float64
 	for _, t := range trained {
 		if r.State, r.Error = t.Status.State, t.Status.Error; r.State != jobs.Done {
 			r.Arch = nil // without a value it is counted by its state alone
@@ -180,7 +195,9 @@ func (r *GroupRun) judge(trained []TrainedRun, metric string) {
 			return
 		}
 		sum += *value
+		values = append(values, *value)
 	}
+	r.Trained = values
 	r.Value = new(sum / float64(len(trained)))
 }
 
@@ -208,11 +225,12 @@ func groupOfOrigin(o Origin, sp space.Space) Group {
 	}
 	g := Group{
 		Name: cmp.Or(o.Policy, "architectures"), Kind: Given, Policy: o.Policy, Budget: o.Budget,
-		Measure: o.Measure, Oracle: o.Oracle, Space: sp, guide: o.Objective, ofSpace: o.Space != space.Spec{},
+		Measure: o.Measure, Oracle: o.Oracle, Space: sp, Numerics: o.Numerics, guide: o.Objective, ofSpace: o.Space != space.Spec{},
 		details: []detail{{"measure", o.Measure}, {"guided by", o.Objective}, {"budget", fmt.Sprint(o.Budget)}, {"space", sp.String()}, {searchDetail, o.Search}},
 	}
 	if o.Policy == SampleRandomPolicy {
 		g.Kind = Drawn
+		g.Numerics.Search = Numerics // draws are made when they are asked for
 	}
 	return g
 }

@@ -42,4 +42,6 @@ type RankTest struct {
 	U      float64 `json:"u"`
 	P      float64 `json:"p"` // two-sided
 	Method string  `json:"method"`
+	// PHolm is P adjusted over the groups that are tested against draws.
+	PHolm *float64 `json:"p_holm,omitempty"`
 }

@@ -140,6 +140,9 @@ func rankedSpace(searches []*Search) (*Search, error) {
 			return nil, fmt.Errorf("%s ranked a pool of %d and %s one of %d: they are evaluated on one, so give them the same pool=",
 				first.Config.Policy, first.Config.Shared.Protocol.Pool, s.Config.Policy, s.Config.Shared.Protocol.Pool)
 		}
+		if a, b := first.numerics(), s.numerics(); a.differs(b) {
+			return nil, fmt.Errorf("%s was made under %s and %s under %s: the same configuration and seed can give other rankings, so run the older one again", first.Config.Policy, a, s.Config.Policy, b)
+		}
 	}
 	if _, ok := first.Space.(*space.NASBench); !ok {
 		return nil, fmt.Errorf("no table says what architectures of %s reach by training alone: rankings are evaluated in nasbench101(...)", first.Space)

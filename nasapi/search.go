@@ -270,7 +270,7 @@ func (s *Search) origin() Origin {
 	o := s.Config.Objective
 	return Origin{
 		Policy: s.Config.Policy, Space: s.Config.Space, Search: s.ID(), Objective: guideText(o, o.String()),
-		Budget: s.Config.Budget, Oracle: o.Oracle(),
+		Budget: s.Config.Budget, Oracle: o.Oracle(), Numerics: s.numerics(),
 	}
 }
 

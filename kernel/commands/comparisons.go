@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	lib "go.starlark.net/starlark"
-	"go.starlark.net/syntax"
 
 	"evalnas/kernel"
 	"evalnas/kernel/starlark"
@@ -91,7 +90,7 @@ var comparisonAttrs = attrTable[*comparisonValue]{
 		if err != nil {
 			return nil, err
 		}
-		return shownList{v.(*lib.List), comparisonTable(r.cmp)}, nil
+		return shownList{v.(*lib.List), marked(comparisonTable(r.cmp), r.cmp), r.env}, nil
 	}},
 	{"seeds", "list of dicts, one a group and seed: value, rank, ties, percentile, hash", func(r *comparisonValue) (lib.Value, error) {
 		out := lib.NewList(nil)
@@ -107,9 +106,7 @@ var comparisonAttrs = attrTable[*comparisonValue]{
 				}
 			}
 		}
-		view := seedTable(r.cmp)
-		view.oracle = r.cmp.Oracle
-		return shownList{out, view}, nil
+		return shownList{out, marked(seedTable(r.cmp), r.cmp), r.env}, nil
 	}},
 	{"groups", "list of the groups' names", func(r *comparisonValue) (lib.Value, error) {
 		var names []string
@@ -145,17 +142,12 @@ func (r *comparisonValue) Doc() string {
 	return "A comparison of search policies with random sampling.\n\n" + comparisonAttrs.list()
 }
 
-// shownList is a list that shows itself as a table.
-type shownList struct {
-	*lib.List
-	view *tableView
-}
-
-func (l shownList) Bundle() (*kernel.Bundle, error) { return l.view.bundle(), nil }
-func (l shownList) Type() string                    { return "list of rows" }
-
-func (l shownList) CompareSameType(op syntax.Token, y lib.Value, depth int) (bool, error) {
-	return l.List.CompareSameType(op, y.(shownList).List, depth)
+// marked is a table of a comparison that is shown by itself, with all marks on top instead
+// of among the notes.
+func marked(t *tableView, c *nasapi.Comparison) *tableView {
+	t.oracle, t.marks = false, c.Marks()
+	t.notes = slices.DeleteFunc(t.notes, func(n string) bool { return slices.Contains(t.marks, n) })
+	return t
 }
 
 func (r *comparisonValue) saveMethod() (lib.Value, error) {
@@ -390,6 +382,9 @@ func groupsOf(v lib.Value, by objective.Spec) ([]nasapi.Group, error) {
 	if works, err := worksOf(v); err == nil && len(works) > 0 {
 		return groupsOfWorks(works, by)
 	}
+	if lib.Len(v) == 0 {
+		return nil, errors.New("the list is empty: there is nothing in it to compare")
+	}
 	archs, err := archsOf(v)
 	if err != nil || len(archs) == 0 {
 		return nil, fmt.Errorf("%s is neither a search, a training, a list of architectures nor results(...)", v.Type())
@@ -545,6 +540,11 @@ func comparisonTable(c *nasapi.Comparison) *tableView {
 		column{"percentile: mean / median", right}, column{"p (exact)", right}, column{"verdict", prose},
 		column{"mean ± sd" + unit, right}, column{"median" + unit, right}, column{"best" + unit, right}, column{"best rank", right})
 	t.oracle = c.Oracle
+	for _, m := range c.Marks() {
+		if m != nasapi.OracleMark && !slices.Contains(c.Notes, m) {
+			t.marks = append(t.marks, m)
+		}
+	}
 	for _, g := range c.Rows {
 		row := []tableCell{groupLabel(g), {text: guidedText(g)}, {text: runsText(g)}}
 		if g.Values == nil {
@@ -609,7 +609,7 @@ func signed(by objective.Spec, v float64) string {
 func detailTable(c *nasapi.Comparison) *tableView {
 	t := newTable("Baselines and tests", column{"group", left},
 		column{"against one draw a seed", right}, column{"one draw in its encoding", right}, column{"random search, equal cost", right},
-		column{"relative", right}, column{"Mann-Whitney p", right}, column{"Cliff's delta", right},
+		column{"relative", right}, column{"Cliff's delta", right}, column{"Mann-Whitney p", right},
 		column{"p(> random)", right}, column{"equal-budget p", right}, column{"detectable lead", right})
 	var nullBand *[2]float64
 	for _, g := range c.Rows {
@@ -640,7 +640,7 @@ func detailTable(c *nasapi.Comparison) *tableView {
 		}
 		row := []tableCell{groupLabel(g)}
 		for _, s := range []string{differenceText(c.By, g.VersusDraw), differenceText(c.By, g.VersusEncoding), differenceText(c.By, g.VersusRandomSearch),
-			relative, mw, delta, paper, equal, detect} {
+			relative, delta, mw, paper, equal, detect} {
 			row = append(row, tableCell{text: s})
 		}
 		t.addCells(row...)

@@ -70,7 +70,7 @@ var correlationAttrs = attrTable[*correlationValue]{
 		if err != nil {
 			return nil, err
 		}
-		return shownList{v.(*lib.List), correlationTable(r.c)}, nil
+		return shownList{v.(*lib.List), correlationTable(r.c), r.env}, nil
 	}},
 	{"n", "how many architectures were compared", func(r *correlationValue) (lib.Value, error) { return lib.MakeInt(r.c.Pool), nil }},
 	{"truth", "what the scores are held against, in words", func(r *correlationValue) (lib.Value, error) { return lib.String(r.c.Metric), nil }},

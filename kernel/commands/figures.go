@@ -203,7 +203,7 @@ func versusFigure(c *nasapi.Comparison) (*plotting.Figure, error) {
 	if coincide(c) {
 		data.Caption = "Seeds with equal results share a point"
 	}
-	data.Caption = withReduced(c, data.Caption)
+	data.Caption = withMarks(c, data.Caption)
 	if c.Oracle {
 		data.Watermark = oracleWatermark
 	}
@@ -278,23 +278,26 @@ func progressFigure(c *nasapi.Comparison, regret bool) (*plotting.Figure, error)
 			data.Caption = "The incumbent is the best so far by the search's own objective, its value that of the final evaluation: so a curve may fall"
 		}
 	}
-	data.Caption = withReduced(c, data.Caption)
+	data.Caption = withMarks(c, data.Caption)
 	if c.Oracle {
 		data.Watermark = oracleWatermark
 	}
 	return plotting.Anytime(data)
 }
 
-// withReduced adds to a caption which protocols were smaller than published.
-func withReduced(c *nasapi.Comparison, caption string) string {
-	reduced := c.Reduced()
-	switch {
-	case reduced == "":
-		return caption
-	case caption == "":
-		return "Shared weights: " + reduced
+// withMarks adds to a caption the marks of the comparison but the oracle's, which is a
+// watermark.
+func withMarks(c *nasapi.Comparison, caption string) string {
+	var parts []string
+	if caption != "" {
+		parts = append(parts, caption)
 	}
-	return caption + ". Shared weights: " + reduced
+	for _, m := range c.Marks() {
+		if m != nasapi.OracleMark {
+			parts = append(parts, strings.TrimSuffix(m, "."))
+		}
+	}
+	return strings.Join(parts, ". ")
 }
 
 func metricLabel(metric, unit string) string {

@@ -155,7 +155,11 @@ func (r *rankingsValue) table() (lib.Value, error) {
 			out = append(out, row)
 		}
 	}
-	return shownList{lib.NewList(out), seedRankingsTable(r.ev)}, nil
+	view := seedRankingsTable(r.ev)
+	if reduced := reducedText(r.ev); reduced != "" {
+		view.marks = append(view.marks, reduced)
+	}
+	return shownList{lib.NewList(out), view, r.env}, nil
 }
 
 func tauText(n stats.Number) string {
@@ -280,6 +284,10 @@ func seedRankingsTable(ev *nasapi.RankingEvaluation) *tableView {
 			texts := make([]string, 8)
 			if at := s.Last(); at != nil {
 				texts[0], texts[1], texts[2] = count(at.Epoch), count(at.Steps), tauText(at.Report.Tau)
+				if why := at.Report.Why; why != "" {
+					texts[2] = "undefined"
+					t.note("%s, seed %d: %s", name, s.Seed, why)
+				}
 				if at.Report.P.Defined {
 					texts[3] = probability(at.Report.P.Value)
 				}

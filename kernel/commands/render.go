@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"evalnas/kernel"
+	"evalnas/nasapi"
 	"evalnas/nasapi/stats"
 )
 
@@ -19,6 +20,7 @@ const (
 	left alignment = iota
 	right
 	prose // to the left, and may be broken into lines
+	wide  // prose of some length
 )
 
 type column struct {
@@ -28,7 +30,8 @@ type column struct {
 
 // tableView renders rows as HTML and as aligned text. The two say the same.
 type tableView struct {
-	oracle  bool // under the watermark
+	oracle  bool     // under the watermark
+	marks   []string // other warnings on top
 	title   string
 	columns []column
 	rows    [][]tableCell
@@ -112,9 +115,12 @@ const (
 	leftStyle  = padding + "white-space:nowrap;text-align:left;"
 	rightStyle = padding + "white-space:nowrap;text-align:right;font-variant-numeric:tabular-nums;"
 	proseStyle = padding + "white-space:normal;text-align:left;min-width:8em;max-width:16em;"
+	wideStyle  = padding + "white-space:normal;overflow-wrap:anywhere;text-align:left;min-width:12em;max-width:36em;"
 )
 
-func (a alignment) style() string { return [...]string{leftStyle, rightStyle, proseStyle}[a] }
+func (a alignment) style() string {
+	return [...]string{leftStyle, rightStyle, proseStyle, wideStyle}[a]
+}
 
 // headStyle lets titles break, so that they do not widen their columns.
 func (a alignment) headStyle() string {
@@ -148,8 +154,8 @@ func (r remark) plain() string {
 func (t *tableView) html() string {
 	var b strings.Builder
 	b.WriteString(`<div class="evalnas" style="overflow-x:auto">`)
-	if t.oracle {
-		b.WriteString(watermarkHTML(oracleWatermark))
+	for _, m := range t.allMarks() {
+		b.WriteString(watermarkHTML(m))
 	}
 	if t.title != "" {
 		fmt.Fprintf(&b, `<p style="margin:4px 0"><b>%s</b></p>`, html.EscapeString(t.title))
@@ -192,8 +198,8 @@ func (t *tableView) text() string {
 		}
 	}
 	var b strings.Builder
-	if t.oracle {
-		b.WriteString(oracleWatermark + "\n")
+	for _, m := range t.allMarks() {
+		b.WriteString(m + "\n")
 	}
 	if t.title != "" {
 		b.WriteString(t.title + "\n")
@@ -224,13 +230,21 @@ func (t *tableView) text() string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
+// allMarks are the warnings on top, the watermark of an oracle first.
+func (t *tableView) allMarks() []string {
+	if !t.oracle {
+		return t.marks
+	}
+	return append([]string{oracleWatermark}, t.marks...)
+}
+
 // watermark is the banner of everything that an oracle search has touched.
 func watermarkHTML(text string) string {
 	return fmt.Sprintf(`<p style="margin:4px 0;padding:4px 8px;border:2px solid #b00020;color:#b00020;background:#fff4f4;font-weight:bold">%s</p>`, html.EscapeString(text))
 }
 
 const (
-	oracleWatermark = "ORACLE: guided by the test column. A benchmark of optimisers, not evidence about accuracy."
+	oracleWatermark = nasapi.OracleMark
 	oracleTag       = " [oracle]" // behind the names of what the watermark is about
 )
 
@@ -298,8 +312,8 @@ func percentileText(p float64, decimals int) string {
 func (t *tableView) markdown() string {
 	escape := strings.NewReplacer("|", `\|`, "\n", " ")
 	var b strings.Builder
-	if t.oracle {
-		fmt.Fprintf(&b, "> **%s**\n\n", oracleWatermark)
+	for _, m := range t.allMarks() {
+		fmt.Fprintf(&b, "> **%s**\n\n", m)
 	}
 	if t.title != "" {
 		fmt.Fprintf(&b, "**%s**\n\n", t.title)

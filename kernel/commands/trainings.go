@@ -62,6 +62,7 @@ func (t *trainingValue) Show(cell *kernel.Cell) error { return t.env.live.show(t
 
 var trainingAttrs = attrTable[*trainingValue]{
 	{"results", "list of dicts, one a network: hash, policy, seed, train_seed, state, params, valid, test, seconds; what is not known is None", (*trainingValue).results},
+	{"table", "results as a table that can be sorted, filtered and saved: `finals.table.sort(\"valid\")`", (*trainingValue).table},
 	{"curves", "list of lists of dicts, one an epoch: epoch, rate, loss, accuracy, valid_loss, valid_accuracy", (*trainingValue).curves},
 	{"finished", "True when no network is waiting or being trained", func(t *trainingValue) (lib.Value, error) {
 		statuses, err := t.training.Statuses()
@@ -92,9 +93,22 @@ func (t *trainingValue) Doc() string {
 	return t.String() + "\n\nA training: one job for each architecture and seed. It shows itself as a live table.\n\n" + trainingAttrs.list()
 }
 
-func (t *trainingValue) results() (lib.Value, error) {
+func (t *trainingValue) results() (lib.Value, error) { return resultsOf(t.training.Runs()), nil }
+
+// table is the results with what the live table says of each.
+func (t *trainingValue) table() (lib.Value, error) {
+	statuses, err := t.training.Statuses()
+	if err != nil {
+		return nil, err
+	}
+	runs := t.training.Runs()
+	view := trainingTable(t, runs, statuses, !slices.ContainsFunc(statuses, unfinished))
+	return shownList{resultsOf(runs), view, t.env}, nil
+}
+
+func resultsOf(runs []nasapi.TrainedRun) *lib.List {
 	var out []lib.Value
-	for _, r := range t.training.Runs() {
+	for _, r := range runs {
 		params, valid, test, seconds := lib.Value(lib.None), lib.Value(lib.None), lib.Value(lib.None), lib.Value(lib.None)
 		if r.Result != nil {
 			params, seconds = lib.MakeInt64(r.Result.Params), lib.Float(r.Result.Seconds)
@@ -103,7 +117,7 @@ func (t *trainingValue) results() (lib.Value, error) {
 		out = append(out, dict("hash", lib.String(r.Hash()), "policy", textOrNone(r.Origin.Policy), "seed", lib.MakeInt64(r.Seed),
 			"train_seed", lib.MakeInt64(r.TrainSeed), "state", lib.String(r.Status.State), "params", params, "valid", valid, "test", test, "seconds", seconds))
 	}
-	return lib.NewList(out), nil
+	return lib.NewList(out)
 }
 
 func (t *trainingValue) curves() (lib.Value, error) {

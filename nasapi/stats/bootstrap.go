@@ -94,7 +94,7 @@ func (b Bootstrap) run(op string, stat statistic, samples ...[]float64) (Interva
 		return Interval{}, err
 	}
 	for i, s := range samples {
-		if _, err := sortedFinite(op, s); err != nil {
+		if err := checkFinite(op, s); err != nil {
 			return Interval{}, err
 		}
 		if len(s) < 2 {

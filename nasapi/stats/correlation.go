@@ -1,10 +1,9 @@
 package stats
 
 import (
-	"cmp"
 	"fmt"
 	"math"
-	"slices"
+	"math/bits"
 )
 
 // KendallTau is Kendall's tau-b of paired values: 1 for the same order, -1 for
@@ -51,72 +50,94 @@ func (p pairCounts) tau() float64 {
 	return min(max(p.s/x/y, -1), 1) // the roots round
 }
 
-// comparePairs sorts by x, then y, and counts what a merge sort by y exchanges
-// (Knight 1966).
+// comparePairs sorts by x, then y, and counts the pairs that are out of order in y
+// (Knight 1966). Both sorts and the count go by the bits of whole numbers, so the time
+// depends little on the values.
 func comparePairs(x, y []float64) (pairCounts, error) {
 	if err := paired("Kendall's tau", x, y); err != nil {
 		return pairCounts{}, err
 	}
 	n := len(x)
 	p := pairCounts{n: float64(n)}
-	order := make([]int, n)
-	for i := range order {
-		order[i] = i
+	pairs, spare := make([]keyed, n), make([]keyed, n)
+	for i, v := range y {
+		pairs[i] = keyed{orderedBits(v), uint32(i)}
 	}
-	slices.SortFunc(order, func(i, j int) int {
-		return cmp.Or(cmp.Compare(x[i], x[j]), cmp.Compare(y[i], y[j]))
+	pairs, spare = radixSort(pairs, spare)
+	// In the order of y the payload becomes the dense rank of y, the key that of x.
+	rank := uint32(0)
+	groups(n, func(a, b int) bool { return pairs[a].key == pairs[b].key }, func(lo, hi int) {
+		p.y.add(hi - lo)
+		for i := lo; i < hi; i++ {
+			pairs[i] = keyed{orderedBits(x[pairs[i].payload]), rank}
+		}
+		rank++
 	})
+	// The sort is stable: equal x stay in the order of y.
+	pairs, _ = radixSort(pairs, spare)
 	var both tieCounts
-	groups(n, func(a, b int) bool { return x[order[a]] == x[order[b]] }, p.x.add)
-	groups(n, func(a, b int) bool {
-		return x[order[a]] == x[order[b]] && y[order[a]] == y[order[b]]
-	}, both.add)
-	seq := make([]float64, n)
-	for k, i := range order {
-		seq[k] = y[i]
-	}
-	discordant := float64(inversions(seq, make([]float64, n)))
-	// seq is sorted now.
-	groups(n, func(a, b int) bool { return seq[a] == seq[b] }, p.y.add)
+	groups(n, func(a, b int) bool { return pairs[a].key == pairs[b].key }, func(lo, hi int) { p.x.add(hi - lo) })
+	groups(n, func(a, b int) bool { return pairs[a] == pairs[b] }, func(lo, hi int) { both.add(hi - lo) })
 	if p.all() == p.x.pairs || p.all() == p.y.pairs {
-		return pairCounts{}, fmt.Errorf("Kendall's tau: %w: one side has a single value", ErrUndefined)
+		return pairCounts{}, fmt.Errorf("Kendall's tau: %w: all values equal on one side", ErrUndefined)
 	}
+	ranks := make([]uint32, n)
+	for i, q := range pairs {
+		ranks[i] = q.payload
+	}
+	discordant := float64(inversions(ranks, make([]uint32, n), bits.Len32(rank-1)))
 	p.s = p.all() - p.x.pairs - p.y.pairs + both.pairs - 2*discordant
 	return p, nil
 }
 
-// groups calls each with the size of every run of places that are the same.
-func groups(n int, same func(a, b int) bool, each func(size int)) {
+// groups calls each with the bounds of every run of places that are the same. each may
+// change the places of its run.
+func groups(n int, same func(a, b int) bool, each func(lo, hi int)) {
 	for lo := 0; lo < n; {
 		hi := lo + 1
 		for hi < n && same(lo, hi) {
 			hi++
 		}
-		each(hi - lo)
+		each(lo, hi)
 		lo = hi
 	}
 }
 
-// inversions sorts v by merging and counts the pairs that were out of order.
-func inversions(v, tmp []float64) int {
-	if len(v) < 2 {
+// fewInversions is the length up to which pairs are compared one by one.
+const fewInversions = 16
+
+// inversions counts the pairs of places whose numbers, of so many bits, are out of order.
+// It reorders v, which spare is as long as. A number with the highest bit stands before one
+// without it in as many pairs as are out of order by that bit; the rest is out of order
+// among those that share it.
+func inversions(v, spare []uint32, width int) int {
+	if width == 0 || len(v) < 2 {
 		return 0
 	}
-	mid := len(v) / 2
-	count := inversions(v[:mid], tmp[:mid]) + inversions(v[mid:], tmp[mid:])
-	i, j := 0, mid
-	for k := range tmp {
-		if j == len(v) || (i < mid && v[i] <= v[j]) {
-			tmp[k] = v[i]
-			i++
-		} else {
-			tmp[k] = v[j]
-			count += mid - i
-			j++
+	if len(v) <= fewInversions {
+		count := 0
+		for i, a := range v {
+			for _, b := range v[i+1:] {
+				if a > b {
+					count++
+				}
+			}
 		}
+		return count
 	}
-	copy(v, tmp)
-	return count
+	shift := uint(width - 1)
+	count, zeros, ones := 0, 0, 0
+	for _, a := range v {
+		bit := int(a >> shift & 1)
+		count += ones &^ -bit // the ones before a zero
+		// Both are written and one of them counts: no branch to guess.
+		v[zeros], spare[ones] = a, a
+		zeros += 1 - bit
+		ones += bit
+	}
+	copy(v[zeros:], spare[:ones])
+	low, high := v[:zeros], v[zeros:]
+	return count + inversions(low, spare, width-1) + inversions(high, spare, width-1)
 }
 
 // Spearman is the rank correlation of paired values, with mid-ranks for ties.
@@ -136,7 +157,7 @@ func Spearman(x, y []float64) (float64, error) {
 		yy += dy * dy
 	}
 	if xx == 0 || yy == 0 {
-		return 0, fmt.Errorf("Spearman's correlation: %w: one side has a single value", ErrUndefined)
+		return 0, fmt.Errorf("Spearman's correlation: %w: all values equal on one side", ErrUndefined)
 	}
 	return xy / math.Sqrt(xx) / math.Sqrt(yy), nil
 }

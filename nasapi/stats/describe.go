@@ -63,7 +63,7 @@ func Median(values []float64) (float64, error) { return Quantile(values, 0.5) }
 
 // Mean is the arithmetic mean.
 func Mean(values []float64) (float64, error) {
-	if _, err := sortedFinite("mean", values); err != nil {
+	if err := checkFinite("mean", values); err != nil {
 		return 0, err
 	}
 	return mean(values), nil
@@ -84,17 +84,25 @@ func RelativeImprovement(m, r float64, higherIsBetter bool) (float64, error) {
 
 // sortedFinite returns a sorted copy, or an error that names the operation.
 func sortedFinite(op string, values []float64) ([]float64, error) {
-	if len(values) == 0 {
-		return nil, fmt.Errorf("%s: %w: no values", op, ErrUndefined)
-	}
-	for i, v := range values {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, fmt.Errorf("%s: value %d of %d is %v; only finite values can be used", op, i+1, len(values), v)
-		}
+	if err := checkFinite(op, values); err != nil {
+		return nil, err
 	}
 	sorted := slices.Clone(values)
 	slices.Sort(sorted)
 	return sorted, nil
+}
+
+// checkFinite refuses a sample that is empty or has a value that is not finite.
+func checkFinite(op string, values []float64) error {
+	if len(values) == 0 {
+		return fmt.Errorf("%s: %w: no values", op, ErrUndefined)
+	}
+	for i, v := range values {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return fmt.Errorf("%s: value %d of %d is %v; only finite values can be used", op, i+1, len(values), v)
+		}
+	}
+	return nil
 }
 
 // The explicit conversions below keep compilers from fusing a product with a

@@ -12,6 +12,11 @@
 //	p := null.PAtLeast(meanPercentile)   // one-sided, ties counted
 //	d, _ := null.SmallestDetectable(0.05) // what ten runs could have shown
 //
+// Of two samples there are MannWhitney, Welch, Permutation and CliffsDelta, and Bootstrap
+// for intervals; Holm adjusts for several policies. VarianceComponents tells the deviation
+// over searches from that over trainings, NoiseCeiling what repeats of the truth agree on,
+// Anytime how runs stood as they went on.
+//
 // RankPool is the evaluation of a ranking by shared weights against the truth, with
 // Agree for the trivial baselines that it must beat and StillRising for the question
 // whether it was trained long enough to be judged.

@@ -50,7 +50,7 @@ func MannWhitney(a, b []float64) (MannWhitneyResult, error) {
 
 func twoSamples(op string, a, b []float64) error {
 	for i, s := range [][]float64{a, b} {
-		if _, err := sortedFinite(fmt.Sprintf("%s, sample %d", op, i+1), s); err != nil {
+		if err := checkFinite(fmt.Sprintf("%s, sample %d", op, i+1), s); err != nil {
 			return err
 		}
 	}

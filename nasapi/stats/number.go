@@ -2,8 +2,10 @@ package stats
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // Number is a quantity that the data may leave undefined. The zero value is undefined.
@@ -64,4 +66,26 @@ func (n *Number) UnmarshalJSON(data []byte) error {
 		*n = Number{*v, true}
 	}
 	return nil
+}
+
+// Deviation is the standard deviation that a variance is of.
+func (n Number) Deviation() Number {
+	if !n.Defined || n.Value < 0 {
+		return Number{}
+	}
+	return Defined(math.Sqrt(n.Value))
+}
+
+// Reason is the text of an error of this package as a table's cell has it: "undefined: all
+// values equal". Other errors are told as they are.
+func Reason(err error) string {
+	if err == nil {
+		return ""
+	}
+	if !errors.Is(err, ErrUndefined) {
+		return err.Error()
+	}
+	// What comes before names the operation, which the cell's column does.
+	text := err.Error()
+	return text[max(strings.Index(text, ErrUndefined.Error()), 0):]
 }

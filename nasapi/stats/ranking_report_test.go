@@ -143,7 +143,7 @@ func TestSparseTau(t *testing.T) {
 	for want, err := range map[string]error{
 		"width":  second(SparseTau(score, truth, 0)),
 		"shares": second(SparseTau(score, []float64{1, 2, 93}, SparseWidth)),
-		"single": second(SparseTauPublished(score, []float64{0.5, 0.5, 0.5}, SparseWidth)),
+		"equal":  second(SparseTauPublished(score, []float64{0.5, 0.5, 0.5}, SparseWidth)),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not mention %q", err, want)
