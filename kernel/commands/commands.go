@@ -26,6 +26,8 @@ type Env struct {
 	// Dir is the notebook's folder: paths are relative to it, and the study
 	// lies there unless the environment names another.
 	Dir string
+	// Study is the folder of the study, "" for the usual one.
+	Study string
 
 	live *liveTables
 
@@ -57,7 +59,7 @@ func (e *Env) Commands() []*starlark.Command {
 // study opens a study once; dir "" is the default study of the notebook.
 func (e *Env) study(dir string) (*jobs.Study, error) {
 	if dir == "" {
-		dir = jobs.DefaultStudy(e.Dir)
+		dir = e.defaultStudy()
 	}
 	dir = e.path(dir)
 	e.mu.Lock()
@@ -72,6 +74,9 @@ func (e *Env) study(dir string) (*jobs.Study, error) {
 	e.studies[dir] = st
 	return st, nil
 }
+
+// defaultStudy is the folder of the study of commands that name none.
+func (e *Env) defaultStudy() string { return cmp.Or(e.Study, jobs.DefaultStudy(e.Dir)) }
 
 // path makes a path that a cell gave absolute.
 func (e *Env) path(p string) string {

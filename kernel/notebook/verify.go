@@ -132,7 +132,7 @@ func (c *comparison) outputs(what string, was, is *Output) {
 	other, otherMIME, b := is.data()
 	switch {
 	case mime != "" && mime == otherMIME:
-		c.walk([]string{words[kind]}, a, b)
+		c.walk([]string{title(kind, a)}, a, b)
 	case mime == "" && otherMIME != "":
 		c.Notes = append(c.Notes, fmt.Sprintf("cell %d, %s is not compared: it is a %s, of which the notebook keeps no data (it was run by an earlier version)", c.cell, what, orElse(words[other], other)))
 	case mime != otherMIME:
@@ -145,6 +145,16 @@ func (c *comparison) outputs(what string, was, is *Output) {
 
 // words name the kinds of data.
 var words = map[string]string{"result": "comparison", "ranking": "rankings", "search": "search", "training": "training"}
+
+// title is what data are called, with their name where they have one.
+func title(kind string, data any) string {
+	m, _ := data.(map[string]any)
+	name, _ := m["name"].(string)
+	if kind = orElse(words[kind], kind); name == "" || name == kind {
+		return kind
+	}
+	return kind + " " + short(name)
+}
 
 // outcome is an error's name and message, or that there is none.
 func (o *Output) outcome() string {
@@ -331,4 +341,15 @@ func label(m map[string]any) string {
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// FailedAt tells of the cells of a copy of the notebook which failed in it.
+func (nb *Notebook) FailedAt(again *Notebook) func(*Cell) bool {
+	failed := map[*Cell]bool{}
+	for i, c := range nb.Cells {
+		if i < len(again.Cells) {
+			failed[again.Cells[i]] = slices.ContainsFunc(c.Outputs, func(o *Output) bool { return o.Kind == Error })
+		}
+	}
+	return func(c *Cell) bool { return failed[c] }
 }
