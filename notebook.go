@@ -392,27 +392,24 @@ func printRows(out io.Writer, head []string, rows [][]string, all bool) {
 	}
 }
 
-// removeStudy ends the jobs of a study and removes it. Its runner and workers may
-// take some moments to let go of it.
+// removeStudy ends the jobs of a study and removes it.
 func removeStudy(dir string, stderr io.Writer) {
+	// The context of the command may have ended, and this must be done all the same.
+	ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)
+	defer stop()
 	if jobs.IsStudy(dir) {
-		if st, err := jobs.OpenStudy(dir); err == nil {
-			all, err := st.Jobs()
-			for _, j := range all {
-				err = errors.Join(err, j.Cancel())
-			}
-			if err != nil {
-				fmt.Fprintln(stderr, "warning:", err)
-			}
+		st, err := jobs.OpenStudy(dir)
+		if err == nil {
+			err = st.WindDown(ctx)
 		}
-	}
-	var err error
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if err = os.RemoveAll(dir); err == nil {
+		if err != nil {
+			fmt.Fprintln(stderr, "warning: the study of this run stays:", err)
 			return
 		}
 	}
-	fmt.Fprintln(stderr, "warning: the study of this run stays:", err)
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Fprintln(stderr, "warning: the study of this run stays:", err)
+	}
 }
 
 func newNotebookDiffCommand() *cobra.Command {

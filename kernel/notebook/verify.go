@@ -165,7 +165,7 @@ func (o *Output) outcome() string {
 }
 
 func (c *comparison) texts(what, was, is string) {
-	for line := range strings.Lines(was) {
+	for _, line := range compared(was) {
 		for _, t := range tokens(settled(line)) {
 			if t.isNumber {
 				c.Compared++
