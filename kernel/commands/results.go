@@ -162,11 +162,14 @@ func holds(list []ipynb.Data, d ipynb.Data) bool {
 	return false
 }
 
-// listed says what the comparisons are, a line each.
+// listed says what the comparisons are, on one line as an error is.
 func listed(all []ipynb.Data) string {
 	var b strings.Builder
-	for _, d := range all {
-		fmt.Fprintf(&b, "\n  cell %d: ", d.Cell)
+	for i, d := range all {
+		if i > 0 {
+			b.WriteString(";")
+		}
+		fmt.Fprintf(&b, " cell %d has ", d.Cell)
 		c, err := nasapi.ReadComparison(d.JSON)
 		if err != nil {
 			fmt.Fprintf(&b, "%v", err)

@@ -23,7 +23,7 @@ type Verdict struct {
 	// Tolerance is what was allowed, as a share of the larger number: 0 where both
 	// runs are of one class of devices and one version of numerics.
 	Tolerance float64 `json:"tolerance"`
-	// Basis says why.
+	// Basis says how numbers were compared, and why.
 	Basis       string       `json:"basis"`
 	Compared    int          `json:"compared"` // numbers and texts of results, and printed numbers
 	Differences []Difference `json:"differences"`
@@ -72,7 +72,7 @@ func (v *Verdict) decide(was, is provenance, tolerance float64) {
 	switch {
 	case len(why) > 0:
 		v.Tolerance = tolerance
-		v.Basis = fmt.Sprintf("%s: numbers may differ by %g %% of the larger", strings.Join(why, "; "), 100*tolerance)
+		v.Basis = fmt.Sprintf("within %g %% of the larger number: %s", 100*tolerance, strings.Join(why, "; "))
 	case len(was.numerics)+len(was.engines)+len(was.devices) == 0:
 		v.Basis = "exactly: its outputs do not say by which version of numerics and on which devices they were computed"
 	case len(was.devices) == 0:
