@@ -5,7 +5,7 @@
 // It is the seam between the cell language (kernel/starlark) and the Go API
 // (nasapi): a command reads its arguments, calls nasapi, and wraps the answer
 // in a value that shows itself. One file holds one noun: spaces.go, archs.go,
-// tables.go, searches.go, datasets.go, trainings.go, comparisons.go, jobs.go, places.go, figures.go.
+// tables.go, searches.go, datasets.go, trainings.go, comparisons.go, results.go, jobs.go, places.go, figures.go.
 // costs.go says what work takes before it is started, steering.go cancels, holds and releases
 // it; live.go keeps the tables of running searches up to date; render.go makes HTML and text.
 package commands
