@@ -419,8 +419,9 @@ func newNotebookDiffCommand() *cobra.Command {
 		Short: "Compare the results of two executed notebooks, not their text",
 		Long: `Compare the results of two executed notebooks: of every comparison each group and seed, which
 architectures and values differ, what only one of them has, and which verdicts changed. The
-comparisons are paired in the order in which the notebooks show them; one that is shown twice
-counts once. Nothing is run.
+comparisons are paired in the order in which the notebooks show them; what is shown twice counts
+once. Of searches, trainings and rankings, paired by name and order, every number is compared.
+Nothing is run.
 
 Exit status: 0 the results are the same; 1 they differ; 2 there is nothing to compare.`,
 		Example: `  evalnas notebook diff mine.ipynb colleague.ipynb`,
@@ -434,63 +435,77 @@ Exit status: 0 the results are the same; 1 they differ; 2 there is nothing to co
 	return cmd
 }
 
+// notebookDiff is the outcome of notebook diff.
+type notebookDiff struct {
+	*nasapi.ResultDiff
+	// Data are the differences of searches, trainings and rankings, of which both have
+	// BothData.
+	Data     []notebook.Difference `json:"data"`
+	BothData int                   `json:"both_data"`
+}
+
 func runNotebookDiff(a, b string, all, asJSON bool, stdout io.Writer) error {
-	left, err := storedComparisons(a)
+	left, leftNotebook, err := storedComparisons(a)
 	if err != nil {
 		return trouble(err)
 	}
-	right, err := storedComparisons(b)
+	right, rightNotebook, err := storedComparisons(b)
 	if err != nil {
 		return trouble(err)
 	}
-	diff := nasapi.DiffResults(left, right)
+	diff := notebookDiff{ResultDiff: nasapi.DiffResults(left, right)}
+	diff.Data, diff.BothData = notebook.DiffData(leftNotebook, rightNotebook, nasapi.ComparisonMIME)
 	if asJSON {
 		if err := writeIndented(stdout, diff); err != nil {
 			return err
 		}
 	} else {
-		fmt.Fprintf(stdout, "A: %s, %d comparisons\nB: %s, %d comparisons\n", a, len(left), b, len(right))
-		rows := make([][]string, len(diff.Differences))
-		for i, d := range diff.Differences {
-			rows[i] = []string{strconv.Itoa(d.Comparison), d.Group, d.Seed, d.What, d.A, d.B}
+		fmt.Fprintf(stdout, "A: %s, comparisons: %d\nB: %s, comparisons: %d\n", a, len(left), b, len(right))
+		var rows [][]string
+		for _, d := range diff.Differences {
+			rows = append(rows, []string{strconv.Itoa(d.Comparison), d.Group, d.Seed, d.What, d.A, d.B})
+		}
+		for _, d := range diff.Data {
+			rows = append(rows, []string{"", "", "", d.What, d.Was, d.Is})
 		}
 		printRows(stdout, []string{"comparison", "group", "seed", "what", "A", "B"}, rows, all)
-		fmt.Fprintf(stdout, "%d runs are in both, %d of them the same\n", diff.Both, diff.Same)
+		fmt.Fprintf(stdout, "of comparisons %d runs are in both, %d of them the same; %d searches, trainings and rankings are in both\n", diff.Both, diff.Same, diff.BothData)
 	}
-	if len(diff.Differences) > 0 {
-		return &statusError{statusDiffers, fmt.Errorf("%s and %s differ in %d places", a, b, len(diff.Differences))}
+	if n := len(diff.Differences) + len(diff.Data); n > 0 {
+		return &statusError{statusDiffers, fmt.Errorf("%s and %s differ in %d places", a, b, n)}
 	}
 	return nil
 }
 
-// storedComparisons reads the comparisons of a notebook, each once.
-func storedComparisons(path string) ([]*nasapi.StoredComparison, error) {
+// storedComparisons reads the comparisons of a notebook, each once. There may be none
+// where it has other data.
+func storedComparisons(path string) ([]*nasapi.StoredComparison, *notebook.Notebook, error) {
 	nb, err := notebook.Read(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	data, err := nb.Data(nasapi.ComparisonMIME)
+	data, err := nb.Data("")
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
 	var out []*nasapi.StoredComparison
 	seen := map[string]bool{}
 	for _, d := range data {
-		if seen[string(d.JSON)] {
+		if d.MIME != nasapi.ComparisonMIME || seen[string(d.JSON)] {
 			continue
 		}
 		seen[string(d.JSON)] = true
 		c, err := nasapi.ReadComparison(d.JSON)
 		if err != nil {
-			return nil, fmt.Errorf("%s, cell %d: %w", path, d.Cell, err)
+			return nil, nil, fmt.Errorf("%s, cell %d: %w", path, d.Cell, err)
 		}
 		out = append(out, c)
 	}
 	switch {
-	case len(out) == 0 && !nb.HasOutputs():
-		return nil, fmt.Errorf("%s has no outputs: it was not executed, or they were cleared", path)
-	case len(out) == 0:
-		return nil, fmt.Errorf("%s has no result of compare(...) among its outputs", path)
+	case len(data) == 0 && !nb.HasOutputs():
+		return nil, nil, fmt.Errorf("%s has no outputs: it was not executed, or they were cleared", path)
+	case len(data) == 0:
+		return nil, nil, fmt.Errorf("%s has no results among its outputs: neither of compare(...) nor of searches, trainings or rankings", path)
 	}
-	return out, nil
+	return out, nb, nil
 }

@@ -288,7 +288,7 @@ func TestNotebookDiff(t *testing.T) {
 			t.Fatal(stderr)
 		}
 	}
-	if stdout, _, status := command(t, "notebook", "diff", a, a); status != 0 || !strings.Contains(stdout, "6 runs are in both, 6 of them the same") {
+	if stdout, _, status := command(t, "notebook", "diff", a, a); status != 0 || !strings.Contains(stdout, "6 runs are in both, 6 of them the same; 0 searches") {
 		t.Errorf("status %d: %s", status, stdout)
 	}
 	stdout, _, status := command(t, "notebook", "diff", a, b)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -341,6 +342,54 @@ func label(m map[string]any) string {
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// DiffData compares what the outputs of two notebooks hold for machines, but for one MIME
+// type: of each kind and name the first of one with the first of the other, and so on. What
+// is shown twice counts once. both is how many pairs there are.
+func DiffData(a, b *Notebook, but string) (differences []Difference, both int) {
+	v := &Verdict{Differences: []Difference{}}
+	left, right := a.titled(but), b.titled(but)
+	names := slices.Sorted(maps.Keys(left))
+	for name := range right {
+		if left[name] == nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		c := &comparison{Verdict: v}
+		for i := range max(len(left[name]), len(right[name])) {
+			switch {
+			case i >= len(right[name]):
+				c.differ(name, "only in A", "-", "")
+			case i >= len(left[name]):
+				c.differ(name, "-", "only in B", "")
+			default:
+				both++
+				c.walk([]string{name}, left[name][i], right[name][i])
+			}
+		}
+	}
+	return v.Differences, both
+}
+
+// titled are the data of a notebook by their titles, each once.
+func (nb *Notebook) titled(but string) map[string][]any {
+	out := map[string][]any{}
+	for _, c := range nb.Executable() {
+		for _, o := range c.Outputs {
+			kind, mime, v := o.data()
+			if kind == "" || mime == but {
+				continue
+			}
+			name := title(kind, v)
+			if !slices.ContainsFunc(out[name], func(other any) bool { return reflect.DeepEqual(v, other) }) {
+				out[name] = append(out[name], v)
+			}
+		}
+	}
+	return out
 }
 
 // FailedAt tells of the cells of a copy of the notebook which failed in it.

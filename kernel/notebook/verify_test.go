@@ -151,3 +151,38 @@ func TestVerifyComparesWholeCells(t *testing.T) {
 		t.Error("no answer")
 	}
 }
+
+func TestDiffData(t *testing.T) {
+	const mime = "application/vnd.evalnas.training.v1+json"
+	data := func(values ...string) *Notebook {
+		nb := written(t)
+		for _, v := range values {
+			nb.Cells = append(nb.Cells, withData(t, mime, v).Cells...)
+		}
+		return nb
+	}
+	one, other := `{"name": "training", "runs": [{"name": "a", "valid": 0.5}]}`, `{"name": "training", "runs": [{"name": "a", "valid": 0.6}]}`
+	spos := `{"name": "spos", "runs": []}`
+	for _, c := range []struct {
+		a, b *Notebook
+		want string
+		both int
+	}{
+		{data(one, one), data(one), "", 1},
+		{data(one), data(other), "training, a, valid: 0.5 -> 0.6", 1},
+		{data(one), data(one, spos), "training spos: - -> only in B", 1},
+		{data(one, other), data(one), "training: only in A -> -", 1},
+	} {
+		differences, both := DiffData(c.a, c.b, comparisonMIME)
+		var got []string
+		for _, d := range differences {
+			got = append(got, fmt.Sprintf("%s: %s -> %s", d.What, d.Was, d.Is))
+		}
+		if text := strings.Join(got, "; "); text != c.want || both != c.both {
+			t.Errorf("%s (%d); want %s (%d)", text, both, c.want, c.both)
+		}
+	}
+	if differences, both := DiffData(data(one), data(other), mime); len(differences) != 0 || both != 0 {
+		t.Errorf("what is left out is compared: %v", differences)
+	}
+}
