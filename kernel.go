@@ -40,7 +40,7 @@ func runKernel(ctx context.Context, connectionFile string, verbose bool) error {
 	defer env.Close()
 	cfg := kernel.Config{
 		ConnectionFile: connectionFile,
-		Language:       starlark.New(starlark.Options{Dir: dir, Commands: env.Commands(), Version: version}),
+		Language:       newLanguage(env),
 		Version:        version,
 		OwnProcess:     true,
 	}
@@ -48,4 +48,9 @@ func runKernel(ctx context.Context, connectionFile string, verbose bool) error {
 		cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	return kernel.Run(ctx, cfg)
+}
+
+// newLanguage is the language of the cells with the commands, for one notebook.
+func newLanguage(env *commands.Env) *starlark.Interpreter {
+	return starlark.New(starlark.Options{Dir: env.Dir, Commands: env.Commands(), Version: version})
 }

@@ -24,9 +24,27 @@ func main() {
 		if !errors.Is(err, errSilent) {
 			fmt.Fprintln(os.Stderr, "evalnas:", err)
 		}
-		os.Exit(1)
+		os.Exit(exitStatus(err))
 	}
 }
+
+// exitStatus is 1 for all errors but those that say otherwise.
+func exitStatus(err error) int {
+	var other *statusError
+	if errors.As(err, &other) {
+		return other.status
+	}
+	return 1
+}
+
+// statusError is an error with an exit status of its own.
+type statusError struct {
+	status int
+	err    error
+}
+
+func (e *statusError) Error() string { return e.err.Error() }
+func (e *statusError) Unwrap() error { return e.err }
 
 // errSilent ends a command that has said what is wrong with exit status 1.
 var errSilent = errors.New("failed")
@@ -54,7 +72,7 @@ condition, over ten seeds.
 	root.AddCommand(
 		newKernelCommand(), newInstallCommand(), newUninstallCommand(), newDoctorCommand(),
 		newDataCommand(), newTrainCommand(),
-		newJobsCommand(), newNASBenchCommand(), newRunnerCommand(), newWorkerCommand(handlers()),
+		newJobsCommand(), newNASBenchCommand(), newNotebookCommand(), newRunnerCommand(), newWorkerCommand(handlers()),
 	)
 	return root
 }

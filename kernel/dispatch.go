@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"strings"
 
@@ -50,7 +51,7 @@ func (s *server) answer(r *wire.Router, m *message, handle handler) {
 	s.busy(m)
 	content, err := s.guard(m, handle)
 	if err != nil {
-		content = errorContent(asCellError(err))
+		content = errorContent(AsCellError(err))
 	} else if _, set := content["status"]; !set {
 		content["status"] = "ok"
 	}
@@ -62,14 +63,14 @@ func (s *server) answer(r *wire.Router, m *message, handle handler) {
 func (s *server) guard(m *message, handle handler) (content object, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = s.panicked(m.header.MsgType, p)
+			err = panicked(s.log, m.header.MsgType, p)
 		}
 	}()
 	return handle(s, m)
 }
 
-func (s *server) panicked(where string, p any) error {
-	s.log.Error("panic", "in", where, "panic", p, "stack", string(debug.Stack()))
+func panicked(log *slog.Logger, where string, p any) error {
+	log.Error("panic", "in", where, "panic", p, "stack", string(debug.Stack()))
 	return &CellError{
 		Name:      "InternalError",
 		Value:     fmt.Sprintf("%s: %v", where, p),
@@ -103,8 +104,8 @@ func (s *server) sendTo(r *wire.Router, ids [][]byte, msgType string, frames [][
 	}
 }
 
-// asCellError is what a client is told of any error.
-func asCellError(err error) *CellError {
+// AsCellError is what a reader of a notebook is told of any error.
+func AsCellError(err error) *CellError {
 	var cell *CellError
 	if errors.As(err, &cell) {
 		return cell

@@ -130,9 +130,12 @@ func (o *output) pages() []object {
 	return o.paged
 }
 
+// ErrNoInput is the answer to a question where nobody can be asked.
+var ErrNoInput = errors.New("input: this front end cannot ask questions (batch execution); pass the value as a parameter instead")
+
 func (o *output) Input(ctx context.Context, prompt string, password bool) (string, error) {
 	if !o.allowStdin {
-		return "", errors.New("input: this front end cannot ask questions (batch execution); pass the value as a parameter instead")
+		return "", ErrNoInput
 	}
 	return o.s.input.ask(ctx, o, prompt, password)
 }

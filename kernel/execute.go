@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -105,7 +106,7 @@ func (s *server) finishCell(m *message, started string, reply object) {
 func (s *server) runCell(ctx context.Context, m *message) (reply object, stop bool) {
 	var req executeRequest
 	if err := decode(m, &req); err != nil {
-		reply := errorContent(asCellError(err))
+		reply := errorContent(AsCellError(err))
 		reply["execution_count"] = s.count
 		return reply, true
 	}
@@ -137,7 +138,7 @@ func (s *server) evaluateCell(ctx context.Context, cell *Cell, out *output, req 
 		}
 	}
 	if err != nil && !req.Silent {
-		content := errorContent(asCellError(err))
+		content := errorContent(AsCellError(err))
 		delete(content, "status")
 		s.iopub.state("error", out.parent, content)
 	}
@@ -146,10 +147,16 @@ func (s *server) evaluateCell(ctx context.Context, cell *Cell, out *output, req 
 
 // protect calls into the language: the only place where its panics and its
 // bare context errors can come from.
-func (s *server) protect(ctx context.Context, where string, f func() (*Bundle, error)) (b *Bundle, err error) {
+func (s *server) protect(ctx context.Context, where string, f func() (*Bundle, error)) (*Bundle, error) {
+	return Protect(ctx, s.log, where, f)
+}
+
+// Protect calls into a language on behalf of where. A panic and an error that is
+// only that ctx has ended become *CellErrors; other errors stay as they are.
+func Protect(ctx context.Context, log *slog.Logger, where string, f func() (*Bundle, error)) (b *Bundle, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			b, err = nil, s.panicked(where, p)
+			b, err = nil, panicked(log, where, p)
 		}
 		var cell *CellError
 		if err != nil && ctx.Err() != nil && !errors.As(err, &cell) {
@@ -162,7 +169,7 @@ func (s *server) protect(ctx context.Context, where string, f func() (*Bundle, e
 func (s *server) cellReply(ctx context.Context, cell *Cell, out *output, req executeRequest, err error) object {
 	reply := object{"status": "ok"}
 	if err != nil {
-		reply = errorContent(asCellError(err))
+		reply = errorContent(AsCellError(err))
 	} else {
 		reply["user_expressions"] = s.userExpressions(ctx, cell, req.UserExpressions)
 	}
@@ -183,7 +190,7 @@ func (s *server) userExpressions(ctx context.Context, cell *Cell, expressions ma
 			_, err = encodeJSON(content)
 		}
 		if err != nil {
-			content = errorContent(asCellError(err))
+			content = errorContent(AsCellError(err))
 		}
 		values[name] = content
 	}

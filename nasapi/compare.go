@@ -32,6 +32,7 @@ type Comparison struct {
 	Schema   int    `json:"schema"`
 	Version  string `json:"version"`
 	Numerics int    `json:"numerics"`
+	Engine   int    `json:"engine"` // EngineNumerics
 	// By is the final evaluation; Metric says it in words.
 	By     objective.Spec `json:"by"`
 	Metric string         `json:"metric"`
@@ -64,6 +65,8 @@ type GroupRow struct {
 	Budget    int       `json:"budget,omitempty"`
 	Measure   string    `json:"measure,omitempty"`
 	Oracle    bool      `json:"oracle,omitempty"`
+	Reduced   string    `json:"reduced,omitempty"` // of Group
+	Space     string    `json:"space,omitempty"`   // where it was drawn from another than the comparison's
 
 	Runs int `json:"runs"` // seeds that were asked for
 	// Distinct is the number of different architectures among the finished
@@ -172,6 +175,9 @@ func Compare(groups []Group, o CompareOptions) (*Comparison, error) {
 	}
 	groups = slices.Clone(groups)
 	nameGroups(groups)
+	if err := checkStored(groups, o.By.Spec()); err != nil {
+		return nil, err
+	}
 	sp, err := commonSpace(groups)
 	if err != nil {
 		return nil, err
@@ -180,7 +186,7 @@ func Compare(groups []Group, o CompareOptions) (*Comparison, error) {
 		return nil, err
 	}
 	c := &Comparison{
-		Schema: ComparisonSchema, Version: Version, Numerics: Numerics,
+		Schema: ComparisonSchema, Version: Version, Numerics: Numerics, Engine: EngineNumerics,
 		By: o.By.Spec(), Metric: o.By.Spec().Describe(), groups: groups, by: o.By, Unequal: o.Unequal,
 	}
 	if err := c.checkBudgets(); err != nil {
@@ -198,6 +204,7 @@ func Compare(groups []Group, o CompareOptions) (*Comparison, error) {
 			return nil, err
 		}
 		if g.Kind == Drawn && !c.ofSpace(g) {
+			row.Space = g.Space.String()
 			c.note(fmt.Sprintf("%s was drawn from %s: it is ranked in %s, and other draws stand for random sampling.", g.Name, g.Space, sp))
 		}
 		c.Oracle = c.Oracle || g.Oracle
@@ -316,6 +323,9 @@ func (c *Comparison) noteTraining() {
 		if g.Objective != nil && g.Objective.Kind == objective.SharedWeights {
 			protocols[g.Objective.Protocol] = true
 		}
+		if protocol, ok := strings.CutPrefix(g.guide, objective.SharedWeights+"("); ok && g.stored != nil {
+			protocols[strings.TrimSuffix(protocol, ")")] = true
+		}
 	}
 	if len(protocols) > 1 {
 		c.note("UNEQUAL TRAINING: the searches trained their shared weights by different protocols, which each group's line has.")
@@ -358,7 +368,7 @@ func (c *Comparison) rank(sp space.Space) error {
 
 func (c *Comparison) row(g Group, o CompareOptions) (GroupRow, error) {
 	row := GroupRow{
-		Name: g.Name, Kind: g.Kind, Policy: g.Policy, Budget: g.Budget, Measure: g.Measure, Oracle: g.Oracle,
+		Name: g.Name, Kind: g.Kind, Policy: g.Policy, Budget: g.Budget, Measure: g.Measure, Oracle: g.Oracle, Reduced: g.Reduced,
 		Objective: g.guide, Guide: g.guide, Runs: len(g.Runs), States: map[string]int{},
 	}
 	if g.Numerics != (NumericsVersions{}) {
@@ -446,6 +456,9 @@ func (c *Comparison) seedRow(g Group, r GroupRun) (SeedRow, error) {
 				return s, fmt.Errorf("compare: %s, seed %d: %w", g.Name, r.Seed, err)
 			}
 			s.Value = &v
+		}
+		if err := g.checkValue(r, *s.Value, c.By); err != nil {
+			return s, fmt.Errorf("compare: %s, seed %d: %w", g.Name, r.Seed, err)
 		}
 	}
 	if s.Value != nil && c.By.Accuracy() && (*s.Value < 0 || *s.Value > 1) {

@@ -44,10 +44,19 @@ type Group struct {
 	guide   string      // what guided it, in words, where Objective is not known
 	ofSpace bool        // Space was searched or drawn from; else it only has the architectures
 	details []detail
+	stored  *stored // where it was read from a notebook
 }
 
 // searched tells whether the group comes out of a search of its Space.
 func (g *Group) searched() bool { return g.Kind == Searched || g.Kind == Given && g.ofSpace }
+
+// Guide says what guided the group, in words, "" where that is not known.
+func (g *Group) Guide() string {
+	if g.Objective != nil {
+		return guideText(*g.Objective, g.Objective.Label())
+	}
+	return g.guide
+}
 
 // GroupRun is one seed of a group. A run that is not done has neither
 // architecture nor value; it is shown and counted all the same.
@@ -64,6 +73,8 @@ type GroupRun struct {
 	// Trained are the values of each training of the architecture, where that is what
 	// Value is the mean of.
 	Trained []float64
+
+	noted *float64 // the value that a notebook says it has
 }
 
 // searchDetail is the key of the detail that is never the same for two searches.
@@ -238,6 +249,7 @@ func groupOfOrigin(o Origin, sp space.Space) Group {
 // nameGroups makes names unique: groups of one policy are told apart by the
 // first details in which they differ, else by a number.
 func nameGroups(groups []Group) {
+	tellNotebooksApart(groups)
 	byName := map[string][]int{}
 	for i, g := range groups {
 		byName[g.Name] = append(byName[g.Name], i)

@@ -5,7 +5,8 @@
 // It is the seam between the cell language (kernel/starlark) and the Go API
 // (nasapi): a command reads its arguments, calls nasapi, and wraps the answer
 // in a value that shows itself. One file holds one noun: spaces.go, archs.go,
-// tables.go, searches.go, datasets.go, trainings.go, comparisons.go, reports.go, jobs.go, places.go, figures.go.
+// tables.go, searches.go, datasets.go, trainings.go, comparisons.go, results.go, correlations.go,
+// reports.go, jobs.go, places.go, figures.go.
 // costs.go says what work takes before it is started, steering.go cancels, holds and releases
 // it; live.go keeps the tables of running searches up to date; render.go makes HTML and text.
 package commands
@@ -26,6 +27,8 @@ type Env struct {
 	// Dir is the notebook's folder: paths are relative to it, and the study
 	// lies there unless the environment names another.
 	Dir string
+	// Study is the folder of the study, "" for the usual one.
+	Study string
 
 	live *liveTables
 
@@ -57,7 +60,7 @@ func (e *Env) Commands() []*starlark.Command {
 // study opens a study once; dir "" is the default study of the notebook.
 func (e *Env) study(dir string) (*jobs.Study, error) {
 	if dir == "" {
-		dir = jobs.DefaultStudy(e.Dir)
+		dir = e.defaultStudy()
 	}
 	dir = e.path(dir)
 	e.mu.Lock()
@@ -72,6 +75,9 @@ func (e *Env) study(dir string) (*jobs.Study, error) {
 	e.studies[dir] = st
 	return st, nil
 }
+
+// defaultStudy is the folder of the study of commands that name none.
+func (e *Env) defaultStudy() string { return cmp.Or(e.Study, jobs.DefaultStudy(e.Dir)) }
 
 // path makes a path that a cell gave absolute.
 func (e *Env) path(p string) string {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -234,24 +233,6 @@ func (r *comparisonValue) encode(ext, figure, theme string) ([]byte, error) {
 	return nil, fmt.Errorf("unknown ending %q: allowed are .csv, .json, .md, .svg and .png", ext)
 }
 
-// resultsValue is a set of groups read from a file.
-type resultsValue struct {
-	immutable
-	unhashable
-	path   string
-	groups []nasapi.Group
-}
-
-func (r *resultsValue) String() string { return fmt.Sprintf("results(%q)", r.path) }
-func (r *resultsValue) Type() string   { return "results" }
-func (r *resultsValue) Bundle() (*kernel.Bundle, error) {
-	t := newTable(r.String(), column{"policy", left}, column{"runs", right})
-	for _, g := range r.groups {
-		t.add(g.Name, fmt.Sprint(len(g.Runs)))
-	}
-	return t.bundle(), nil
-}
-
 func (e *Env) comparisonCommands() []*starlark.Command {
 	return []*starlark.Command{
 		{
@@ -280,32 +261,7 @@ searched space; where there is none, fresh draws under each group's own seeds.
     result.save("result.csv")`,
 			Run: e.runCompare,
 		},
-		{
-			Name:   "results",
-			Params: []starlark.Param{{Name: "path", Type: "str", Doc: "a CSV file"}},
-			Doc: `Read runs that were made elsewhere, to compare them with those made here.
-
-The CSV file has a header and a line for each policy and seed, with the columns policy, seed, and
-one of architecture (JSON with matrix and ops), hash (NASBench-101) and value (in the metric's
-unit: a fraction for an accuracy). Columns space, objective, budget, oracle and measure ("unique"
-makes the group random draws) say more. What result.save("x.csv") wrote is read again.
-
-    compare(found, results("mine.csv"), by=truth.metric("test"))`,
-			Run: func(c *starlark.Call) (lib.Value, error) {
-				path, err := c.String("path")
-				if err != nil {
-					return nil, err
-				}
-				groups, err := nasapi.ReadResults(e.path(path))
-				if errors.Is(err, fs.ErrNotExist) {
-					return nil, starlark.Named("FileNotFoundError", err)
-				}
-				if err != nil {
-					return nil, starlark.Named("ValueError", err)
-				}
-				return &resultsValue{unhashable: unhashable{"results"}, path: path, groups: groups}, nil
-			},
-		},
+		e.resultsCommand(),
 	}
 }
 
@@ -322,6 +278,9 @@ func (e *Env) runCompare(c *starlark.Call) (lib.Value, error) {
 	minimise, err := c.Bool("minimise")
 	if err != nil {
 		return nil, err
+	}
+	if !c.Given("by") && !c.Given("minimise") {
+		minimise = by.Spec().Minimise // of notebooks
 	}
 	if err := e.waitForGroups(c, args); err != nil {
 		return nil, err
@@ -447,7 +406,7 @@ func judge(c *starlark.Call, args lib.Tuple) (*objective.Objective, error) {
 		}
 	}
 	if !c.Given("by") {
-		return nil, c.Errorf("by is missing")
+		return judgeOfNotebooks(c, args)
 	}
 	return objectiveArg(c, "by")
 }

@@ -110,7 +110,7 @@ func (e *Env) jobsOfAll() (lib.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	if own := e.path(jobs.DefaultStudy(e.Dir)); !slices.Contains(dirs, own) && jobs.IsStudy(own) {
+	if own := e.path(e.defaultStudy()); !slices.Contains(dirs, own) && jobs.IsStudy(own) {
 		dirs = append(dirs, own)
 	}
 	title := "1 study"

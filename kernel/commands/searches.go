@@ -67,8 +67,14 @@ func seedsText(seeds []int64) string {
 // Show opens a live table in the cell.
 func (s *searchValue) Show(cell *kernel.Cell) error { return s.env.live.show(s, cell) }
 
-func (s *searchValue) handle() handle                        { return s.search }
-func (s *searchValue) render() (*kernel.Bundle, bool, error) { return searchBundle(s.search) }
+func (s *searchValue) handle() handle { return s.search }
+func (s *searchValue) render() (*kernel.Bundle, bool, error) {
+	b, final, err := searchBundle(s.search)
+	if err == nil && final {
+		b.Data[nasapi.SearchMIME] = nasapi.RecordOfSearch(s.search)
+	}
+	return b, final, err
+}
 
 var searchAttrs = attrTable[*searchValue]{
 	{"selected", "list of the found architectures, one a seed, in seed order; an error while seeds are unfinished", (*searchValue).selected},

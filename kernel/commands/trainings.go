@@ -164,8 +164,16 @@ func label(f nasapi.Found) string {
 	return fmt.Sprintf("%s %d", f.Origin.Policy, f.Seed)
 }
 
-// render shows the training as it stands.
+// render shows the training as it stands, with its data once it has ended.
 func (t *trainingValue) render() (*kernel.Bundle, bool, error) {
+	b, final, err := t.view()
+	if err == nil && final {
+		b.Data[nasapi.TrainingMIME] = nasapi.RecordOfTraining(t.training, label)
+	}
+	return b, final, err
+}
+
+func (t *trainingValue) view() (*kernel.Bundle, bool, error) {
 	statuses, err := t.training.Statuses()
 	if err != nil {
 		return nil, false, err

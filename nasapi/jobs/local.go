@@ -182,3 +182,29 @@ func (st *Study) Ensure() error {
 	}
 	return nil
 }
+
+// WindDown cancels all jobs and returns when no runner is left, so that the folder can be
+// removed, or when ctx ends.
+func (st *Study) WindDown(ctx context.Context) error {
+	all, err := st.Jobs()
+	if err != nil {
+		return err
+	}
+	for _, j := range all {
+		if err := j.Cancel(); err != nil {
+			return err
+		}
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if held, err := isHeld(st.Paths.Lock()); err != nil || !held {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("the runner of the study %s goes on: %w", st.Paths.Dir, ctx.Err())
+		}
+	}
+}
