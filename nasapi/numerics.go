@@ -2,6 +2,7 @@ package nasapi
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -120,4 +121,27 @@ func (c *Comparison) Inequalities() []string {
 		}
 	}
 	return marks
+}
+
+// parseNumerics reads what String wrote; nothing and "unknown" are no version.
+func parseNumerics(text string) (NumericsVersions, error) {
+	var v NumericsVersions
+	if text == "" || text == (NumericsVersions{}).String() {
+		return v, nil
+	}
+	for part := range strings.SplitSeq(text, ", ") {
+		name, number, _ := strings.Cut(part, " ")
+		n, err := strconv.Atoi(number)
+		switch {
+		case err != nil || n < 1:
+			return v, fmt.Errorf("numerics %.60q: it is written such as %q", text, NumericsVersions{Search: 1, Engine: 2})
+		case name == "numerics":
+			v.Search = n
+		case name == "engine":
+			v.Engine = n
+		default:
+			return v, fmt.Errorf("numerics %.60q: it is written such as %q", text, NumericsVersions{Search: 1, Engine: 2})
+		}
+	}
+	return v, nil
 }

@@ -23,7 +23,7 @@ const maxResultRows = 1_000_000
 // `architecture` (JSON with matrix and ops), `hash` (a NASBench-101 module
 // hash) and `value` (in the unit of the metric: a fraction for an accuracy).
 // What else Comparison.CSV writes is taken where it is there: `state`,
-// `objective`, `budget`, `oracle`, `measure` (which makes the group a draw) and
+// `objective`, `budget`, `oracle`, `measure` (which makes the group a draw), `numerics` and
 // `space` (nasbench101(max_vertices=7) if it is not). Other columns are
 // ignored. It returns one group for each policy, in order of first appearance.
 func ReadResults(path string) ([]Group, error) {
@@ -41,7 +41,7 @@ func ReadResults(path string) ([]Group, error) {
 
 // resultColumns are the places of the columns in a file, -1 where missing.
 type resultColumns struct {
-	policy, seed, state, arch, hash, value, objective, budget, oracle, measure, space int
+	policy, seed, state, arch, hash, value, objective, budget, oracle, measure, space, numerics int
 }
 
 func parseResults(r io.Reader) ([]Group, error) {
@@ -93,8 +93,8 @@ func parseResults(r io.Reader) ([]Group, error) {
 			at[name] = i
 			groups = append(groups, described)
 		}
-		if was := groups[i]; described.Space.Spec() != was.Space.Spec() || described.Budget != was.Budget || described.Measure != was.Measure {
-			return nil, fmt.Errorf("line %d: policy %q has another space, budget or measure than in its first line: give it another name", row, name)
+		if was := groups[i]; described.Space.Spec() != was.Space.Spec() || described.Budget != was.Budget || described.Measure != was.Measure || described.Numerics != was.Numerics {
+			return nil, fmt.Errorf("line %d: policy %q has another space, budget, measure or numerics than in its first line: give it another name", row, name)
 		}
 		groups[i].Oracle = groups[i].Oracle || described.Oracle
 		groups[i].Runs = append(groups[i].Runs, run)
@@ -114,7 +114,7 @@ func findColumns(header []string) (resultColumns, error) {
 	c := resultColumns{
 		policy: find("policy"), seed: find("seed"), state: find("state"), arch: find("architecture", "arch"),
 		hash: find("hash"), value: find("value"), objective: find("objective"), budget: find("budget"), oracle: find("oracle"),
-		measure: find("measure"), space: find("space"),
+		measure: find("measure"), space: find("space"), numerics: find("numerics"),
 	}
 	var missing []string
 	if c.policy < 0 {
@@ -165,6 +165,9 @@ func (c resultColumns) group(rec []string) (Group, error) {
 	named := c.field(rec, c.space)
 	g.ofSpace = named != ""
 	var err error
+	if g.Numerics, err = parseNumerics(c.field(rec, c.numerics)); err != nil {
+		return g, err
+	}
 	g.Space, err = namedSpace(named)
 	return g, err
 }

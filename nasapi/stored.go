@@ -152,7 +152,7 @@ func (r *storedRow) read(f *storedForm) (StoredGroup, error) {
 	}
 	g := Group{
 		Name: r.Name, Kind: Given, Policy: r.Policy, Budget: r.Budget, Measure: r.Measure, Oracle: r.Oracle, Reduced: r.Reduced,
-		Space: sp, guide: r.Objective, ofSpace: r.Kind != Given,
+		Space: sp, guide: r.Objective, ofSpace: r.Kind != Given, Numerics: NumericsVersions{Search: f.Numerics},
 		stored: &stored{by: f.By, numerics: f.Numerics, engine: f.Engine},
 	}
 	if r.Kind == Drawn {
