@@ -544,7 +544,7 @@ func TestDamagedResultsAreTold(t *testing.T) {
 	}
 	damaged["result"] = map[string]any{"x": 1}
 	if text, err = json.Marshal(damaged); err == nil {
-		err = os.WriteFile(all[0].Paths.Result(), text, 0o644)
+		err = writeFile(all[0].Paths.Result(), text) // at once: whoever looks meanwhile must not see half of it
 	}
 	if err != nil {
 		t.Fatal(err)
