@@ -172,23 +172,10 @@ func (c resultColumns) group(rec []string) (Group, error) {
 // namedSpace finds the space whose expression is given, by default the whole of
 // NASBench-101.
 func namedSpace(text string) (space.Space, error) {
-	specs := []space.Spec{{Name: "nasbench101", MaxVertices: 7}}
-	for v := 2; v < 7; v++ {
-		specs = append(specs, space.Spec{Name: "nasbench101", MaxVertices: v})
+	if text == "" {
+		text = "nasbench101(max_vertices=7)"
 	}
-	for _, nodes := range []int{4, 5} {
-		specs = append(specs, space.Spec{Name: "darts", Nodes: nodes})
-	}
-	for _, spec := range specs {
-		sp, err := space.FromSpec(spec)
-		if err != nil {
-			return nil, err
-		}
-		if text == "" || text == sp.String() {
-			return sp, nil
-		}
-	}
-	return nil, fmt.Errorf("space %q is not known: allowed are such as nasbench101(max_vertices=7) and darts_space(nodes=4)", text)
+	return space.FromText(text)
 }
 
 // run reads one line. An architecture is preferred to a hash, a hash to a

@@ -60,8 +60,8 @@ func (c SearchConfig) Complete() (SearchConfig, error) {
 	if err := info.Needs(sp); err != nil {
 		return c, err
 	}
-	if c.Objective.Kind == objective.Table && c.Objective.Table != c.Space.Name {
-		return c, fmt.Errorf("objective %s has no values for %s: it can guide a search of %s", c.Objective, sp, c.Objective.Table)
+	if err := c.Objective.Fits(sp); err != nil {
+		return c, err
 	}
 	return c.completeShared(info, sp)
 }

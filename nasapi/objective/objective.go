@@ -40,7 +40,7 @@ const (
 // Spec is the serialised form of an objective.
 type Spec struct {
 	Kind     string `json:"kind"`
-	Table    string `json:"table,omitempty"`  // "nasbench101"
+	Table    string `json:"table,omitempty"`  // "nasbench101", "nasbench201" or "own"
 	Digest   string `json:"digest,omitempty"` // SHA-256 of the table's data
 	Metric   string `json:"metric,omitempty"` // "test"
 	Epochs   int    `json:"epochs,omitempty"`
@@ -126,7 +126,7 @@ func (o *Objective) Measure(a space.Arch, epochs int, draws *rng.Stream) (Measur
 func OfParams() *Objective {
 	return &Objective{
 		spec: Spec{Kind: Params},
-		eval: func(a space.Arch) (float64, error) { return float64(a.Params()), nil },
+		eval: func(a space.Arch) (float64, error) { return counted(a, "params()", a.Params()) },
 	}
 }
 
@@ -134,8 +134,36 @@ func OfParams() *Objective {
 func OfFLOPs() *Objective {
 	return &Objective{
 		spec: Spec{Kind: FLOPs},
-		eval: func(a space.Arch) (float64, error) { return float64(a.FLOPs()), nil },
+		eval: func(a space.Arch) (float64, error) { return counted(a, "flops()", a.FLOPs()) },
 	}
+}
+
+// counted refuses architectures of which nobody knows the network.
+func counted(a space.Arch, name string, n int64) (float64, error) {
+	if n == 0 {
+		return 0, fmt.Errorf("%s: the network of %s is not known here, so nothing of it can be counted", name, a)
+	}
+	return float64(n), nil
+}
+
+// Fits says that an objective has a value for every architecture of a space: nil, or an
+// error that says what it has values for.
+func (s Spec) Fits(sp space.Space) error {
+	switch s.Kind {
+	case Table:
+		t, err := table.Open(s.Table, s.Digest)
+		if err != nil {
+			return err
+		}
+		if !space.Includes(t.Space(), sp) {
+			return fmt.Errorf("objective %s has no values for %s: it can guide a search of %s", s, sp, t.Space())
+		}
+	case Params, FLOPs:
+		if !space.Counted(sp) {
+			return fmt.Errorf("%s(): the networks of %s are not known here, so nothing of them can be counted: a table can guide a search of it", s.Kind, sp)
+		}
+	}
+	return nil
 }
 
 // OfTrained returns the accuracy of trained networks, of TrainedValid or TrainedTest
@@ -227,16 +255,30 @@ func (o *Objective) String() string { return o.spec.String() }
 
 // String is the expression that makes the objective in a cell.
 func (s Spec) String() string {
-	if s.Kind == Table {
+	if s.Kind == Table && s.Table == table.NASBench101Name {
 		return fmt.Sprintf("nasbench101_table().metric(%q)", s.Metric)
 	}
 	switch s.Kind {
+	case Table:
+		return s.ownExpression()
 	case Trained:
 		return fmt.Sprintf("%q of train(...)", s.Metric)
 	case SharedWeights:
 		return fmt.Sprintf("shared_weights(%s)", s.Protocol)
 	}
 	return s.Kind + "()"
+}
+
+// ownExpression is that of a table that was read from somebody's file.
+func (s Spec) ownExpression() string {
+	text := fmt.Sprintf("%s.metric(%q", table.Expression(s.Table, s.Digest), s.Metric)
+	if s.Epochs > 0 {
+		text += fmt.Sprintf(", epochs=%d", s.Epochs)
+	}
+	if s.Repeat > 0 {
+		text += fmt.Sprintf(", repeat=%d", s.Repeat)
+	}
+	return text + ")"
 }
 
 // Label is a short form for tables.
@@ -246,6 +288,9 @@ func (s Spec) Label() string {
 	}
 	if s.Accuracy() {
 		return s.Metric + " accuracy"
+	}
+	if s.Kind == Table {
+		return s.Metric + " value"
 	}
 	return s.Kind + "()"
 }
@@ -266,7 +311,7 @@ func (s Spec) Describe() string {
 	if s.Table == table.NASBench101Name {
 		return "NASBench-101 " + m.String()
 	}
-	return s.Table + " " + m.String()
+	return table.Title(s.Table, s.Digest) + " " + m.String()
 }
 
 // Column returns the raw values of all architectures of a finite space, in its

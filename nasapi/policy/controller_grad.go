@@ -68,9 +68,9 @@ func (b *backwardPass) throughDecision(d *decision, coefficient float64) {
 			b.throughAttention(d, j, logit)
 			continue
 		}
-		b.g.opBias[j] += logit
-		detmath.Axpy(logit, hid, b.rowOf(b.g.opHid, j))
-		detmath.Axpy(logit, b.rowOf(b.w.opHid, j), b.hid)
+		b.g.opBias[d.first+j] += logit
+		detmath.Axpy(logit, hid, b.rowOf(b.g.opHid, d.first+j))
+		detmath.Axpy(logit, b.rowOf(b.w.opHid, d.first+j), b.hid)
 	}
 	if d.index {
 		detmath.AddOuter(b.query, hid, b.g.queryHid)

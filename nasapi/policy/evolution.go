@@ -38,7 +38,7 @@ func needsMutator(s space.Space) error {
 	if _, ok := s.(space.Mutator); ok {
 		return nil
 	}
-	return fmt.Errorf("evolution: %s has no mutation; nasbench101(max_vertices=4..7) and darts_space(nodes=4 or 5) have one", s)
+	return fmt.Errorf("evolution: %s has no mutation; nasbench101(max_vertices=4..7), nasbench201(), darts_space(nodes=4 or 5), choices(...) and the rows of a table have one", s)
 }
 
 type evolution struct{ population, tournament int }

@@ -11,10 +11,14 @@ import (
 // then its operations.
 type layout struct {
 	inputs int // cell inputs, to which an index may point too
-	ops    int
+	ops    int // all that some choice has
 	length int // of a sequence
 	nodes  []nodeChoices
+	spans  []span // of an operation, by position in the sequence
 }
+
+// span is which of all operations a choice has.
+type span struct{ first, n int }
 
 // nodeChoices holds the positions in the sequence that a node decides. Place is
 // its number in its cell: a node of place 0 begins a cell.
@@ -23,7 +27,8 @@ type nodeChoices struct {
 	place        int
 }
 
-// newLayout checks that the encoding is one that the controller can speak: an
+// newLayout checks that the encoding is one that the controller can speak: a choice of an
+// operation is among some of all, one behind the other. Where there are choices of indices an
 // index of a cell's node i points to an input or to one of the i nodes before
 // it. Where a node can point to the inputs only, a cell begins.
 func newLayout(s space.Sequences) (*layout, error) {
@@ -31,7 +36,7 @@ func newLayout(s space.Sequences) (*layout, error) {
 	if len(choices) == 0 {
 		return nil, fmt.Errorf("enas: %s leaves nothing to decide; nasbench101(max_vertices=4..7) and darts_space(nodes=5) do", s)
 	}
-	l := &layout{ops: len(s.Operations()), length: len(choices)}
+	l := &layout{ops: len(s.Operations()), length: len(choices), spans: make([]span, len(choices))}
 	for at, c := range choices {
 		switch c.Node {
 		case len(l.nodes):
@@ -47,7 +52,8 @@ func newLayout(s space.Sequences) (*layout, error) {
 		n := &l.nodes[c.Node]
 		if !c.Index {
 			n.ops = append(n.ops, at)
-			if c.N != l.ops {
+			l.spans[at] = span{c.First, c.N}
+			if c.N < 1 || c.First < 0 || c.First+c.N > l.ops {
 				return nil, l.refuse(s, at, c)
 			}
 			continue
@@ -79,8 +85,8 @@ func (l *layout) checkTokens(seq []int) error {
 			}
 		}
 		for _, at := range n.ops {
-			if seq[at] < 0 || seq[at] >= l.ops {
-				return fmt.Errorf("operation %d at position %d is outside 0..%d", seq[at], at, l.ops-1)
+			if n := l.spans[at].n; seq[at] < 0 || seq[at] >= n {
+				return fmt.Errorf("operation %d at position %d is outside 0..%d", seq[at], at, n-1)
 			}
 		}
 	}

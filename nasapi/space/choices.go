@@ -18,11 +18,8 @@ import (
 
 const choicesName = "choices"
 
-// Bounds of a space of choices. Its definition is part of every job's configuration.
-const (
-	maxOptions = 10_000
-	maxChoices = 1 << 17 // bytes of the definition
-)
+// maxChoices bounds the bytes of a definition that is part of a job's configuration.
+const maxChoices = 1 << 17
 
 // Pick is a choice of a space: a name and the options that there are.
 type Pick struct {
@@ -82,9 +79,6 @@ func Choices(picks []Pick) (Space, error) {
 		c.picks = append(c.picks, Pick{p.Name, slices.Clone(p.Options)})
 	}
 	c.spec = Spec{Name: choicesName, Choices: writePicks(c.picks, ",", ":", func(o Option) string { return string(o) })}
-	if n := len(c.spec.Choices); n > maxChoices {
-		return nil, fmt.Errorf("choices: the options are %d bytes of text: at most %d are allowed", n, maxChoices)
-	}
 	if n, ok := c.listed(); ok {
 		return &ListedChoices{c, n}, nil
 	}
@@ -92,8 +86,8 @@ func Choices(picks []Pick) (Space, error) {
 }
 
 func (p Pick) numbers() (map[Option]uint32, error) {
-	if n := len(p.Options); n == 0 || n > maxOptions {
-		return nil, fmt.Errorf("choices: %q has %d options: it needs 1 to %d", abbreviate(p.Name), n, maxOptions)
+	if len(p.Options) == 0 {
+		return nil, fmt.Errorf("choices: %q has no options: it needs one at least", abbreviate(p.Name))
 	}
 	numbers := make(map[Option]uint32, len(p.Options))
 	for i, o := range p.Options {
@@ -127,9 +121,6 @@ func writePicks(picks []Pick, comma, colon string, write func(Option) string) st
 
 // ParsePicks reads {"depth": [8, 14], "op": ["conv", "pool"]}, in that order.
 func ParsePicks(text string) ([]Pick, error) {
-	if len(text) > 2*maxChoices {
-		return nil, fmt.Errorf("choices: a text of %d bytes: at most %d are allowed", len(text), maxChoices)
-	}
 	dec := json.NewDecoder(strings.NewReader(text))
 	fail := func(err error) ([]Pick, error) {
 		return nil, fmt.Errorf(`choices: %q is not such as {"depth": [8, 14, 20]}: %w`, abbreviate(text), err)
@@ -149,7 +140,7 @@ func ParsePicks(text string) ([]Pick, error) {
 		}
 		p := Pick{Name: name.(string)} // keys are all that a JSON object allows here
 		for _, r := range raw {
-			o, err := parseOption(r)
+			o, err := ParseOption(r)
 			if err != nil {
 				return fail(err)
 			}
@@ -164,6 +155,14 @@ func ParsePicks(text string) ([]Pick, error) {
 		return fail(errors.New("something follows it"))
 	}
 	return picks, nil
+}
+
+// CheckPortable refuses a space whose definition is too long to be written into every job.
+func (c *ChoiceSpace) CheckPortable() error {
+	if n := len(c.spec.Choices); n > maxChoices {
+		return fmt.Errorf("choices: names and options are %d bytes of text: at most %d are allowed", n, maxChoices)
+	}
+	return nil
 }
 
 // choicesOfText reads what String wrote.
@@ -320,7 +319,7 @@ func (c *ChoiceSpace) Parse(raw json.RawMessage) (Arch, error) {
 	}
 	values := make(map[string]Option, len(given))
 	for name, r := range given {
-		o, err := parseOption(r)
+		o, err := ParseOption(r)
 		if err != nil {
 			return nil, fmt.Errorf("the choice %q: %w", abbreviate(name), err)
 		}

@@ -61,8 +61,8 @@ func FloatOption(v float64) Option {
 	return Option(strconv.FormatFloat(v, 'g', -1, 64))
 }
 
-// parseOption reads a JSON scalar.
-func parseOption(raw json.RawMessage) (Option, error) {
+// ParseOption reads a JSON scalar.
+func ParseOption(raw json.RawMessage) (Option, error) {
 	text := strings.TrimSpace(string(raw))
 	switch {
 	case text == "true" || text == "false":

@@ -256,3 +256,63 @@ func FromText(text string) (Space, error) {
 	}
 	return nil, fmt.Errorf("space %q is not known: allowed are such as nasbench101(max_vertices=7), nasbench201(), darts_space(nodes=4) and choices({...})", abbreviate(text))
 }
+
+// Includes says whether every architecture of part is one of whole: part is the same space,
+// one of its sub-spaces of NASBench-101, or has the choices of the whole with some of their
+// options.
+func Includes(whole, part Space) bool {
+	if whole.Spec() == part.Spec() {
+		return true
+	}
+	switch w := whole.(type) {
+	case *NASBench:
+		p, ok := part.(*NASBench)
+		return ok && p.max <= w.max
+	case *ListedChoices:
+		return w.includes(part)
+	case *ChoiceSpace:
+		return w.includes(part)
+	}
+	if r, ok := part.(*Rows); ok {
+		return Includes(whole, r.base)
+	}
+	return false
+}
+
+func (c *ChoiceSpace) includes(part Space) bool {
+	var p *ChoiceSpace
+	switch s := part.(type) {
+	case *ChoiceSpace:
+		p = s
+	case *ListedChoices:
+		p = s.ChoiceSpace
+	case *Rows:
+		return c.includes(s.base)
+	}
+	if p == nil || len(p.picks) != len(c.picks) {
+		return false
+	}
+	for _, pick := range p.picks {
+		at, ok := c.at[pick.Name]
+		if !ok {
+			return false
+		}
+		for _, o := range pick.Options {
+			if _, ok := c.of[at][o]; !ok {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Counted says whether parameters and multiply-adds of the space's architectures are known.
+func Counted(s Space) bool {
+	switch s := s.(type) {
+	case *ChoiceSpace, *ListedChoices:
+		return false
+	case *Rows:
+		return Counted(s.base)
+	}
+	return true
+}

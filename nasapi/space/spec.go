@@ -25,6 +25,9 @@ func FromSpec(s Spec) (Space, error) {
 	case nasbench201Name:
 		return OpenNASBench201(), nil
 	case choicesName:
+		if len(s.Choices) > maxChoices {
+			return nil, fmt.Errorf("choices: a definition of %d bytes: at most %d are allowed", len(s.Choices), maxChoices)
+		}
 		picks, err := ParsePicks(s.Choices)
 		if err != nil {
 			return nil, err

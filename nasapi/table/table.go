@@ -154,6 +154,8 @@ type Answer struct {
 // openers open the tables of a name by the digest of their data, "" for any.
 var openers = map[string]func(digest string) (Table, error){
 	NASBench101Name: openNASBench101,
+	NASBench201Name: func(digest string) (Table, error) { return openOwn(NASBench201Name, digest) },
+	OwnName:         func(digest string) (Table, error) { return openOwn(OwnName, digest) },
 }
 
 // Open finds a table again from its name and digest, as a configuration has them.

@@ -1,0 +1,23 @@
+package table
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// folderVariable names the environment variable that moves all data of the program.
+const folderVariable = "EVALNAS_DATA"
+
+// cacheDir is the folder of the tables that were read: tables in $EVALNAS_DATA, else
+// evalnas/tables in the user's cache folder. It makes nothing.
+func cacheDir() (string, error) {
+	if dir := os.Getenv(folderVariable); dir != "" {
+		return filepath.Abs(filepath.Join(dir, "tables"))
+	}
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("finding the folder of tables: %w; set %s to a folder", err, folderVariable)
+	}
+	return filepath.Join(base, "evalnas", "tables"), nil
+}
