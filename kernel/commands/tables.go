@@ -23,12 +23,13 @@ type tableValue struct {
 
 var _ lib.HasAttrs = (*tableValue)(nil)
 
-func (t *tableValue) String() string { return "nasbench101_table()" }
+func (t *tableValue) String() string { return t.table.String() }
 func (t *tableValue) Type() string   { return "table" }
 func (t *tableValue) Len() int       { return t.table.Space().Len() }
 
 var tableAttrs = attrTable[*tableValue]{
 	{"metric", "`.metric(\"test\")` is one column, as an objective of a search or the final evaluation of a comparison", (*tableValue).metricMethod},
+	{"space", "the space of its architectures", func(t *tableValue) (lib.Value, error) { return newSpaceValue(t.table.Space()), nil }},
 	{"digest", "SHA-256 of the data", func(t *tableValue) (lib.Value, error) { return lib.String(t.table.Digest()), nil }},
 }
 

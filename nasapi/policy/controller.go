@@ -92,7 +92,7 @@ const cellInput = -1
 type decision struct {
 	step    int
 	index   bool
-	first   int // index: the anchor that is option 0
+	first   int // the anchor, or which of all operations, that is option 0
 	chosen  int
 	prob    []float64 // of each option
 	squash  []float64 // tanh of logit / temperature, before the constant and bias

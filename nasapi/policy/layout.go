@@ -28,7 +28,8 @@ type nodeChoices struct {
 }
 
 // newLayout checks that the encoding is one that the controller can speak: a choice of an
-// operation is among some of all, one behind the other. Where there are choices of indices an
+// operation is among all of them, or, in a space without indices, among some that follow
+// each other. Where there are indices an
 // index of a cell's node i points to an input or to one of the i nodes before
 // it. Where a node can point to the inputs only, a cell begins.
 func newLayout(s space.Sequences) (*layout, error) {
@@ -53,7 +54,7 @@ func newLayout(s space.Sequences) (*layout, error) {
 		if !c.Index {
 			n.ops = append(n.ops, at)
 			l.spans[at] = span{c.First, c.N}
-			if c.N < 1 || c.First < 0 || c.First+c.N > l.ops {
+			if c.N < 1 || c.First < 0 || c.First+c.N > l.ops || l.inputs > 0 && c.N != l.ops {
 				return nil, l.refuse(s, at, c)
 			}
 			continue

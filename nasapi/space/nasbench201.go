@@ -228,17 +228,18 @@ func (c *NB201Cell) Edges() []NB201Edge {
 
 // Text is the cell as the benchmark writes it.
 func (c *NB201Cell) Text() string {
-	var b strings.Builder
-	for i, e := range c.Edges() {
+	b := make([]byte, 0, 128)
+	for i, o := range c.ops {
+		from := nb201Edges[i][0]
 		switch {
 		case i == 0:
-			b.WriteByte('|')
-		case e.From == 0:
-			b.WriteString("+|")
+			b = append(b, '|')
+		case from == 0:
+			b = append(b, "+|"...)
 		}
-		fmt.Fprintf(&b, "%s~%d|", e.Op, e.From)
+		b = append(append(b, nb201Ops[o]...), '~', byte('0'+from), '|')
 	}
-	return b.String()
+	return string(b)
 }
 
 // Hash is half of the SHA-256 of the text: 32 hexadecimal digits.

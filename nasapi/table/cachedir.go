@@ -6,14 +6,14 @@ import (
 	"path/filepath"
 )
 
-// folderVariable names the environment variable that moves all data of the program.
-const folderVariable = "EVALNAS_DATA"
+// folderVariable names the environment variable that moves the folder of tables.
+const folderVariable = "EVALNAS_TABLES"
 
-// cacheDir is the folder of the tables that were read: tables in $EVALNAS_DATA, else
+// cacheDir is the folder of the tables that were read: $EVALNAS_TABLES, else
 // evalnas/tables in the user's cache folder. It makes nothing.
 func cacheDir() (string, error) {
 	if dir := os.Getenv(folderVariable); dir != "" {
-		return filepath.Abs(filepath.Join(dir, "tables"))
+		return filepath.Abs(dir)
 	}
 	base, err := os.UserCacheDir()
 	if err != nil {

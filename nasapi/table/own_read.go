@@ -154,14 +154,14 @@ func openFile(path string, r ownReading) (*Own, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Base(path), err)
 	}
-	err = writeWhole(pointer, func(out io.Writer) error {
+	err = writeOwnFile(pointer, func(out io.Writer) error {
 		_, err := io.WriteString(out, digest+"\n")
 		return err
 	})
-	return remember(t).called(r.label), err
+	return rememberOwn(t).called(r.label), err
 }
 
-// called is the table under the name of the file that it was opened from.
+// called is the table under the name of the file that it was ownOpened from.
 func (t *Own) called(label ownLabel) *Own {
 	c := *t
 	c.label = label

@@ -239,7 +239,7 @@ func (d *ownData) keep(dir, name string, label ownLabel) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return digest, writeWhole(path, func(out io.Writer) error {
+	return digest, writeOwnFile(path, func(out io.Writer) error {
 		if _, err := io.WriteString(out, ownMagic+string(title)+"\n"); err != nil {
 			return err
 		}
@@ -247,8 +247,8 @@ func (d *ownData) keep(dir, name string, label ownLabel) (string, error) {
 	})
 }
 
-// writeWhole makes a file that is there as a whole or not at all.
-func writeWhole(path string, write func(io.Writer) error) error {
+// writeOwnFile makes a file that is there as a whole or not at all.
+func writeOwnFile(path string, write func(io.Writer) error) error {
 	fail := func(err error) error {
 		return fmt.Errorf("keeping a table in %s: %w; %s names another folder", filepath.Dir(path), err, folderVariable)
 	}
@@ -269,8 +269,8 @@ func writeWhole(path string, write func(io.Writer) error) error {
 	return nil
 }
 
-// opened are the tables of this process, by digest.
-var opened sync.Map
+// ownOpened are the tables of this process, by digest.
+var ownOpened sync.Map
 
 // openOwn opens a table that is kept.
 func openOwn(name, digest string) (Table, error) {
@@ -288,7 +288,7 @@ func openKept(digest string) (*Own, error) {
 	if raw, err := hex.DecodeString(digest); err != nil || len(raw) != sha256.Size {
 		return nil, fmt.Errorf("%q is not the digest of a table: it has 64 hexadecimal digits", shorten(digest))
 	}
-	if t, ok := opened.Load(digest); ok {
+	if t, ok := ownOpened.Load(digest); ok {
 		return t.(*Own), nil
 	}
 	dir, err := cacheDir()
@@ -307,13 +307,13 @@ func openKept(digest string) (*Own, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is damaged: %w; delete it and open the table's file again", path, err)
 	}
-	return remember(t), nil
+	return rememberOwn(t), nil
 }
 
-// remember returns the first of the tables with one digest: others may have taken the work
+// rememberOwn returns the first of the tables with one digest: others may have taken the work
 // up at the same time.
-func remember(t *Own) *Own {
-	first, _ := opened.LoadOrStore(t.digest, t)
+func rememberOwn(t *Own) *Own {
+	first, _ := ownOpened.LoadOrStore(t.digest, t)
 	return first.(*Own)
 }
 

@@ -27,7 +27,7 @@ func folder(t testing.TB) string {
 	return dir
 }
 
-func forget() { opened = sync.Map{} }
+func forget() { ownOpened = sync.Map{} }
 
 var ownColumns = OwnColumns{
 	Choices: []string{"depth", "width", "op", "flag"}, Valid: "val", Test: "test", Seconds: "t", Repeat: "seed", Params: "params",
@@ -194,7 +194,7 @@ func TestOpenKept(t *testing.T) {
 	} {
 		name := c.name
 		forget()
-		if err := c.change(filepath.Join(dir, "tables", tab.Digest()+ownSuffix)); err != nil {
+		if err := c.change(filepath.Join(dir, tab.Digest()+ownSuffix)); err != nil {
 			t.Fatal(err)
 		}
 		want := "damaged"
@@ -207,7 +207,7 @@ func TestOpenKept(t *testing.T) {
 		if name == "gone" {
 			continue
 		}
-		if err := os.Remove(filepath.Join(dir, "tables", tab.Digest()+ownSuffix)); err != nil {
+		if err := os.Remove(filepath.Join(dir, tab.Digest()+ownSuffix)); err != nil {
 			t.Fatal(err)
 		}
 		openFixture(t, "own.csv") // writes it anew
