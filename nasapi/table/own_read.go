@@ -161,10 +161,11 @@ func openFile(path string, r ownReading) (*Own, error) {
 	return rememberOwn(t).called(r.label), err
 }
 
-// called is the table under the name of the file that it was ownOpened from.
+// called is the table under the name of the file that it was opened from last.
 func (t *Own) called(label ownLabel) *Own {
 	c := *t
 	c.label = label
+	ownOpened.Store(c.digest, &c)
 	return &c
 }
 
