@@ -142,7 +142,9 @@ func reader(c *parquet.Column) (*typeReader, error) {
 	if l := c.Type().LogicalType(); l != nil {
 		kind, _, _ := strings.Cut(l.String(), "(")
 		switch kind {
-		case "STRING", "ENUM", "INT", "NULL", "UNKNOWN", "":
+		case "NULL", "UNKNOWN":
+			return nothing, nil
+		case "STRING", "ENUM", "INT", "":
 		default:
 			return nil, fmt.Errorf("the column %q is of the type %s: a number, a text, true or false is needed", shorten(c.Name()), l)
 		}
@@ -164,6 +166,9 @@ func reader(c *parquet.Column) (*typeReader, error) {
 }
 
 func never(parquet.Value) bool { return false }
+
+// nothing reads a column without a type, in which no row has a value.
+var nothing = &typeReader{none: func(parquet.Value) bool { return true }}
 
 // readers make the typeReader of each physical type. A number of 32 bits stands for its
 // shortest decimal, which is what CSV files have of it.
