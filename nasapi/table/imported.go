@@ -351,14 +351,31 @@ func (t *Imported) Answer(m Metric, a space.Arch) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	params := t.columns[len(t.columns)-1]
-	if err := params.load(); err != nil {
+	params, err := t.paramsAt(row)
+	if err != nil {
 		return Answer{}, err
 	}
 	made, _ := t.ranks.LoadOrStore(m, &ranking{make: sync.OnceValue(func() rankOf { return r.ranks(t.space.Len()) })})
-	answer := Answer{Hash: a.Hash(), Metric: m, Value: r.value(row), N: t.space.Len(), Params: int64(params.encoding.value(params.raw, row))}
+	answer := Answer{Hash: a.Hash(), Metric: m, Value: r.value(row), N: t.space.Len(), Params: params}
 	answer.rank(made.(*ranking).make()(row))
 	return answer, nil
+}
+
+// Params is the number of parameters that the file has for an architecture.
+func (t *Imported) Params(a space.Arch) (int64, error) {
+	row, err := t.row(a)
+	if err != nil {
+		return 0, err
+	}
+	return t.paramsAt(row)
+}
+
+func (t *Imported) paramsAt(row int) (int64, error) {
+	c := t.columns[len(t.columns)-1]
+	if err := c.load(); err != nil {
+		return 0, err
+	}
+	return int64(c.encoding.value(c.raw, row)), nil
 }
 
 // rank fills in what follows from the numbers of better and of equal architectures.
