@@ -228,7 +228,7 @@ func (o *Objective) String() string { return o.spec.String() }
 // String is the expression that makes the objective in a cell.
 func (s Spec) String() string {
 	if s.Kind == Table {
-		return fmt.Sprintf("nasbench101_table().metric(%q)", s.Metric)
+		return s.tableText()
 	}
 	switch s.Kind {
 	case Trained:
@@ -237,6 +237,31 @@ func (s Spec) String() string {
 		return fmt.Sprintf("shared_weights(%s)", s.Protocol)
 	}
 	return s.Kind + "()"
+}
+
+// tableText is the metric of a table: of the one inside the program, or of one that its
+// digest names.
+func (s Spec) tableText() string {
+	if s.Digest == "" || s.Digest == table.EmbeddedDigest {
+		return fmt.Sprintf("nasbench101_table().metric(%q)", s.Metric)
+	}
+	return fmt.Sprintf("nasbench101_table(%q).metric(%q%s)", s.Digest[:min(len(s.Digest), 12)], s.Metric, s.trainingText())
+}
+
+// trainingText are the arguments that name a training.
+func (s Spec) trainingText() string {
+	text := fmt.Sprintf(", epochs=%d", s.Epochs)
+	switch s.Repeat {
+	case table.RepeatMean:
+	case table.RepeatDrawn:
+		text += `, repeat="drawn"`
+	default:
+		text += fmt.Sprintf(", repeat=%d", s.Repeat)
+	}
+	if s.Halfway {
+		text += ", halfway=True"
+	}
+	return text
 }
 
 // Label is a short form for tables.

@@ -203,7 +203,7 @@ func (t *Imported) reader(m Metric) (reader, error) {
 
 func (t *Imported) readerAt(p place, repeat int) (reader, error) {
 	if repeat == RepeatDrawn {
-		return reader{}, errors.New("a repeat that is drawn anew for each look-up has no column: draw one first")
+		return reader{}, errors.New(`one repeat drawn for each look-up is no column: two looks at one architecture differ; it may guide a search, and what judges or ranks is repeat="mean" or a repeat of its own, such as repeat=0`)
 	}
 	first, last := repeat, repeat
 	if repeat == RepeatMean {

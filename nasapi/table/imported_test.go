@@ -126,7 +126,7 @@ func TestImportedFind(t *testing.T) {
 		}
 	}
 	// What has no value says so.
-	if v, err := tab.Value(Metric{Name: Test, Epochs: 108, Repeat: RepeatDrawn}, tab.Space().At(0)); err == nil || !strings.Contains(err.Error(), "draw one first") {
+	if v, err := tab.Value(Metric{Name: Test, Epochs: 108, Repeat: RepeatDrawn}, tab.Space().At(0)); err == nil || !strings.Contains(err.Error(), "is no column") {
 		t.Errorf("a repeat that was not drawn: %v, %v", v, err)
 	}
 }

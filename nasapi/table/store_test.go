@@ -263,7 +263,7 @@ func TestOpenByDigest(t *testing.T) {
 		}
 	}
 	// The embedded table needs no folder.
-	if tab, err := Open(NASBench101Name, testColumnSum); err != nil || tab.Repeats() != 1 {
+	if tab, err := Open(NASBench101Name, EmbeddedDigest); err != nil || tab.Repeats() != 1 {
 		t.Errorf("%v, %v", tab, err)
 	}
 }
