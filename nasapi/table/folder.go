@@ -232,7 +232,18 @@ func OpenFile(ctx context.Context, path string, o ImportOptions) (*Imported, err
 	return Import(ctx, path, o)
 }
 
+// makeFolder makes a folder for what this package keeps for itself; people make theirs.
+func makeFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("making the folder of tables: %w%s", err, writeHint(err))
+	}
+	return nil
+}
+
 func writeText(path, text string) error {
+	if err := makeFolder(filepath.Dir(path)); err != nil {
+		return err
+	}
 	_, err := writeWhole(filepath.Dir(path), func(f *os.File) (string, error) {
 		_, err := f.WriteString(text)
 		return filepath.Base(path), err
@@ -250,9 +261,6 @@ const unfinished = ".unfinished-table-"
 func writeWhole(dir string, write func(*os.File) (name string, err error), check func(temp string) error) (path string, err error) {
 	wrong := func(err error) (string, error) {
 		return "", fmt.Errorf("writing a table into %s: %w%s", dir, err, writeHint(err))
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return wrong(err)
 	}
 	removeStale(dir)
 	f, err := os.CreateTemp(dir, unfinished+"*")

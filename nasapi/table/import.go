@@ -309,11 +309,14 @@ func (g *gathered) store(out string) (*Imported, error) {
 		return nil, err
 	}
 	dir := folder.Dir
-	if out != "" {
-		if out, err = filepath.Abs(out); err != nil {
-			return nil, fmt.Errorf("importing a table: %w", err)
-		}
+	if out == "" {
+		err = makeFolder(dir)
+	} else {
+		out, err = filepath.Abs(out)
 		dir = filepath.Dir(out)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("importing a table: %w", err)
 	}
 	var digest string
 	path, err := writeWhole(dir, func(f *os.File) (name string, err error) {

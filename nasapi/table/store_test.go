@@ -38,7 +38,7 @@ func TestStoreDamageIsFound(t *testing.T) {
 	if err := check(data); err != nil {
 		t.Fatal(err)
 	}
-	for at := range data {
+	for at := 0; at < len(data); at += damageStep(at, len(data)) {
 		damaged := bytes.Clone(data)
 		damaged[at] ^= 1 << (at % 8)
 		err := check(damaged)
@@ -53,7 +53,7 @@ func TestStoreDamageIsFound(t *testing.T) {
 			t.Fatalf("byte %d of %d was changed: %v", at, len(data), err)
 		}
 	}
-	for size := range data {
+	for size := 0; size < len(data); size += damageStep(size, len(data)) {
 		if err := check(data[:size]); err == nil {
 			t.Fatalf("%d bytes of %d open", size, len(data))
 		}
@@ -64,6 +64,15 @@ func TestStoreDamageIsFound(t *testing.T) {
 	if err := check([]byte(strings.Replace(string(data), storeMagic, "evalnas table 2\n", 1))); err == nil || !strings.Contains(err.Error(), "another version") {
 		t.Errorf("another version: %v", err)
 	}
+}
+
+// damageStep goes through both ends of a file byte by byte, and through the rest in steps
+// that no column's width divides.
+func damageStep(at, size int) int {
+	if at < 64 || at >= size-128 {
+		return 1
+	}
+	return 41
 }
 
 // A value of a damaged column is never given, and the others still are.
