@@ -113,8 +113,8 @@ func (f Folder) complete(digest string) (string, error) {
 	}
 	found := ""
 	for _, file := range files {
-		name, _, _ := strings.Cut(file.Name(), ".")
-		if !strings.HasPrefix(name, digest) || name == found {
+		name, suffix, _ := strings.Cut(file.Name(), ".")
+		if "."+suffix != storeSuffix && "."+suffix != pointerSuffix || !strings.HasPrefix(name, digest) || name == found {
 			continue
 		}
 		if found != "" {
