@@ -9,11 +9,11 @@ import (
 )
 
 // ownTable shows what was read of a file and is the table in the cell.
-func ownTable(c *starlark.Call, t *table.Own, err error) (lib.Value, error) {
+func (e *Env) ownTable(c *starlark.Call, t *table.Own, err error) (lib.Value, error) {
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}
-	return &tableValue{unhashable: unhashable{"table"}, table: t}, nil
+	return e.newTableValue(t), nil
 }
 
 // Bundle shows what a table holds.
@@ -107,7 +107,7 @@ func (e *Env) runTable(c *starlark.Call) (lib.Value, error) {
 		}
 	}
 	t, err := table.OpenOwn(e.path(path), path, columns)
-	return ownTable(c, t, err)
+	return e.ownTable(c, t, err)
 }
 
 func (e *Env) runNASBench201Table(c *starlark.Call) (lib.Value, error) {
@@ -126,5 +126,5 @@ func (e *Env) runNASBench201Table(c *starlark.Call) (lib.Value, error) {
 		return nil, err
 	}
 	t, err := table.OpenNASBench201(e.path(path), path, dataset, partial)
-	return ownTable(c, t, err)
+	return e.ownTable(c, t, err)
 }

@@ -87,7 +87,7 @@ wait(found)`)
 	if text := out.text(); !strings.Contains(text, "percentile") || !strings.Contains(text, "test accuracy") {
 		t.Errorf("compare shows\n%s", text)
 	}
-	for _, cell := range []string{`histogram(own.metric("test"), own.space, mark=found.selected)`, "own", "found.selected", "drawn[0]", "r.seeds", "help(own)", "choices({'a': [1]})"} {
+	for _, cell := range []string{`histogram(own.metric("test"), own.space, mark=found.selected)`, "own", "found.selected", "drawn[0]", "r.seeds", "help(own)", "query(drawn, table=own)", "query(drawn[0], table=own, repeat='mean')", `own.export("x.csv")`, `own.export("x.parquet")`, "own.account().query(drawn[0])", "choices({'a': [1]})"} {
 		n.run(cell)
 	}
 	n.run(`r.save("r.csv")`)

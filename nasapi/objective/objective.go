@@ -255,12 +255,10 @@ func (o *Objective) String() string { return o.spec.String() }
 
 // String is the expression that makes the objective in a cell.
 func (s Spec) String() string {
-	if s.Kind == Table && s.Table == table.NASBench101Name {
-		return fmt.Sprintf("nasbench101_table().metric(%q)", s.Metric)
+	if s.Kind == Table {
+		return s.tableText()
 	}
 	switch s.Kind {
-	case Table:
-		return s.ownExpression()
 	case Trained:
 		return fmt.Sprintf("%q of train(...)", s.Metric)
 	case SharedWeights:
@@ -269,16 +267,32 @@ func (s Spec) String() string {
 	return s.Kind + "()"
 }
 
-// ownExpression is that of a table that was read from somebody's file.
-func (s Spec) ownExpression() string {
-	text := fmt.Sprintf("%s.metric(%q", table.Expression(s.Table, s.Digest), s.Metric)
-	if s.Epochs > 0 {
-		text += fmt.Sprintf(", epochs=%d", s.Epochs)
+// tableText is the metric of a table: of the one inside the program, or of one that its
+// digest names.
+func (s Spec) tableText() string {
+	if s.Table != table.NASBench101Name {
+		return table.Expression(s.Table, s.Digest, s.metric())
 	}
-	if s.Repeat > 0 {
+	if s.Digest == "" || s.Digest == table.EmbeddedDigest {
+		return fmt.Sprintf("nasbench101_table().metric(%q)", s.Metric)
+	}
+	return fmt.Sprintf("nasbench101_table(%q).metric(%q%s)", s.Digest[:min(len(s.Digest), 12)], s.Metric, s.trainingText())
+}
+
+// trainingText are the arguments that name a training.
+func (s Spec) trainingText() string {
+	text := fmt.Sprintf(", epochs=%d", s.Epochs)
+	switch s.Repeat {
+	case table.RepeatMean:
+	case table.RepeatDrawn:
+		text += `, repeat="drawn"`
+	default:
 		text += fmt.Sprintf(", repeat=%d", s.Repeat)
 	}
-	return text + ")"
+	if s.Halfway {
+		text += ", halfway=True"
+	}
+	return text
 }
 
 // Label is a short form for tables.
@@ -307,11 +321,15 @@ func (s Spec) Describe() string {
 	case Trained:
 		return fmt.Sprintf("%s accuracy after training from scratch: %s", s.Metric, s.Protocol)
 	}
-	m := table.Metric{Name: s.Metric, Epochs: s.Epochs, Repeat: s.Repeat, Halfway: s.Halfway, Free: s.Free}
 	if s.Table == table.NASBench101Name {
-		return "NASBench-101 " + m.String()
+		return "NASBench-101 " + s.metric().String()
 	}
-	return table.Title(s.Table, s.Digest) + " " + m.String()
+	return table.Title(s.Table, s.Digest) + " " + s.metric().String()
+}
+
+// metric is the column of a table that the objective is.
+func (s Spec) metric() table.Metric {
+	return table.Metric{Name: s.Metric, Epochs: s.Epochs, Repeat: s.Repeat, Halfway: s.Halfway, Free: s.Free}
 }
 
 // Column returns the raw values of all architectures of a finite space, in its

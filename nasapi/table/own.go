@@ -290,15 +290,11 @@ func (t *Own) Answer(m Metric, a space.Arch) (Answer, error) {
 	v := values[i]
 	first := sort.SearchFloat64s(sorted, v)
 	behind := sort.Search(len(sorted), func(i int) bool { return sorted[i] > v })
-	answer := Answer{
-		Hash: a.Hash(), Metric: m, Value: v, N: len(sorted), Params: a.Params(),
-		Rank: 1 + len(sorted) - behind, Ties: behind - first, MaxRank: len(sorted) - first,
-	}
+	answer := Answer{Hash: a.Hash(), Metric: m, Value: v, N: len(sorted), Params: a.Params()}
 	if t.params != nil {
 		answer.Params = int64(t.params[i])
 	}
-	answer.MidRank = float64(answer.Rank+answer.MaxRank) / 2
-	answer.Percentile = 100 * (1 - (answer.MidRank-1)/float64(answer.N))
+	answer.rank(len(sorted)-behind, behind-first)
 	return answer, nil
 }
 
@@ -377,12 +373,27 @@ func (t *Own) repeatsText() string {
 	return fmt.Sprintf("repeats: %d to %d of each; a mean is over those that there are", least, t.repeats)
 }
 
-// Expression is what opens a table in a cell, as far as it is known here.
-func Expression(name, digest string) string {
+// Expression is what makes a metric of a table in a cell, as far as it is known here.
+func Expression(name, digest string, m Metric) string {
+	text, usual := fmt.Sprintf("table %s %.12s", shorten(name), digest), RepeatMean
 	if t, err := Open(name, digest); err == nil {
-		return t.String()
+		text = t.String()
+		if own, ok := t.(*Own); ok {
+			usual = own.usual()
+		}
 	}
-	return fmt.Sprintf("table %s %.12s", shorten(name), digest)
+	text += fmt.Sprintf(".metric(%q", m.Name)
+	if m.Epochs > 0 {
+		text += fmt.Sprintf(", epochs=%d", m.Epochs)
+	}
+	switch m.Repeat {
+	case usual:
+	case RepeatDrawn:
+		text += `, repeat="drawn"`
+	default:
+		text += fmt.Sprintf(", repeat=%d", m.Repeat)
+	}
+	return text + ")"
 }
 
 // Title names a table for people.

@@ -132,11 +132,11 @@ func openFile(path string, r ownReading) (*Own, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := cacheDir()
+	folder, err := OpenFolder()
 	if err != nil {
 		return nil, err
 	}
-	pointer := filepath.Join(dir, key+ownPointer)
+	pointer := filepath.Join(folder.Dir, key+ownPointer)
 	if digest, err := os.ReadFile(pointer); err == nil {
 		if t, err := openKept(strings.TrimSpace(string(digest))); err == nil {
 			return t.called(r.label), nil
@@ -146,7 +146,7 @@ func openFile(path string, r ownReading) (*Own, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Base(path), err)
 	}
-	digest, err := d.keep(dir, r.name, r.label)
+	digest, err := d.keep(folder.Dir, r.name, r.label)
 	if err != nil {
 		return nil, err
 	}

@@ -250,7 +250,7 @@ func (d *ownData) keep(dir, name string, label ownLabel) (string, error) {
 // writeOwnFile makes a file that is there as a whole or not at all.
 func writeOwnFile(path string, write func(io.Writer) error) error {
 	fail := func(err error) error {
-		return fmt.Errorf("keeping a table in %s: %w; %s names another folder", filepath.Dir(path), err, folderVariable)
+		return fmt.Errorf("keeping a table in %s: %w; %s names another folder", filepath.Dir(path), err, FolderVariable)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fail(err)
@@ -291,14 +291,14 @@ func openKept(digest string) (*Own, error) {
 	if t, ok := ownOpened.Load(digest); ok {
 		return t.(*Own), nil
 	}
-	dir, err := cacheDir()
+	folder, err := OpenFolder()
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, digest+ownSuffix)
+	path := filepath.Join(folder.Dir, digest+ownSuffix)
 	content, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("the table with the digest %s... is not in %s: open its file again in a cell, with table(...) or nasbench201_table(...)", digest[:12], dir)
+		return nil, fmt.Errorf("the table with the digest %s... is not in %s: open its file again in a cell, with table(...) or nasbench201_table(...)", digest[:shortDigest], folder.Dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening a table: %w", err)
@@ -339,7 +339,7 @@ func readKept(digest string, content []byte) (*Own, error) {
 
 // openRows finds the rows of a kept table by the first 12 digits of its digest or by all.
 func openRows(digest string) (space.Space, error) {
-	if len(digest) == 12 {
+	if len(digest) == shortDigest {
 		whole, err := wholeDigest(digest)
 		if err != nil {
 			return nil, err
@@ -354,16 +354,16 @@ func openRows(digest string) (space.Space, error) {
 }
 
 func wholeDigest(start string) (string, error) {
-	dir, err := cacheDir()
+	folder, err := OpenFolder()
 	if err != nil {
 		return "", err
 	}
-	found, err := filepath.Glob(filepath.Join(dir, start+"*"+ownSuffix))
+	found, err := filepath.Glob(filepath.Join(folder.Dir, start+"*"+ownSuffix))
 	if err != nil {
 		return "", err
 	}
 	if len(found) != 1 {
-		return "", fmt.Errorf("%d tables in %s have a digest that begins with %s: open the table's file again in a cell, with table(...)", len(found), dir, start)
+		return "", fmt.Errorf("%d tables in %s have a digest that begins with %s: open the table's file again in a cell, with table(...)", len(found), folder.Dir, start)
 	}
 	return strings.TrimSuffix(filepath.Base(found[0]), ownSuffix), nil
 }

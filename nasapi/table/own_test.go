@@ -21,7 +21,7 @@ import (
 func folder(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
-	t.Setenv(folderVariable, dir)
+	t.Setenv(FolderVariable, dir)
 	forget()
 	t.Cleanup(forget)
 	return dir

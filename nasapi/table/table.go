@@ -173,8 +173,16 @@ func openNASBench101(digest string) (Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	if digest != "" && digest != t.Digest() {
-		return nil, fmt.Errorf("the configuration names %s with the data %s, and this program has %s", NASBench101Name, shorten(digest), t.Digest())
+	if digest == "" || digest == t.Digest() {
+		return t, nil
 	}
-	return t, nil
+	folder, err := OpenFolder()
+	if err != nil {
+		return nil, err
+	}
+	found, err := folder.find(digest)
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
 }
