@@ -75,12 +75,18 @@ func (s *Stream) Perm(n int) []int { return s.Sample(n, n) }
 
 // Sample returns k distinct integers of 0..n-1 in uniform random order.
 // It panics if k is negative or greater than n.
-func (s *Stream) Sample(n, k int) []int {
+func (s *Stream) Sample(n, k int) []int { return s.AppendSample(make([]int, 0, max(k, 0)), n, k) }
+
+// AppendSample appends what Sample returns to out: for those who draw over and over.
+func (s *Stream) AppendSample(out []int, n, k int) []int {
 	if k < 0 || k > n {
 		panic("rng: Sample of k outside 0..n")
 	}
 	// The swaps of a Fisher-Yates shuffle, kept sparse so that a few of many
 	// cost what the few cost.
+	if k <= len(fewSwaps{}.place) {
+		return s.sampleFew(out, n, k)
+	}
 	moved := make(map[int]int, k)
 	at := func(i int) int {
 		if v, ok := moved[i]; ok {
@@ -88,11 +94,47 @@ func (s *Stream) Sample(n, k int) []int {
 		}
 		return i
 	}
-	out := make([]int, k)
-	for i := range out {
+	for i := range k {
 		j := i + s.IntN(n-i)
-		out[i] = at(j)
+		out = append(out, at(j))
 		moved[j] = at(i)
+	}
+	return out
+}
+
+// fewSwaps says what stands at some places of a shuffled list; elsewhere it is the place
+// itself. So few are found faster by going through them than in a map.
+type fewSwaps struct {
+	n            int
+	place, value [16]int
+}
+
+func (f *fewSwaps) at(i int) int {
+	for k := range f.n {
+		if f.place[k] == i {
+			return f.value[k]
+		}
+	}
+	return i
+}
+
+func (f *fewSwaps) set(i, v int) {
+	for k := range f.n {
+		if f.place[k] == i {
+			f.value[k] = v
+			return
+		}
+	}
+	f.place[f.n], f.value[f.n] = i, v
+	f.n++
+}
+
+func (s *Stream) sampleFew(out []int, n, k int) []int {
+	var moved fewSwaps
+	for i := range k {
+		j := i + s.IntN(n-i)
+		out = append(out, moved.at(j))
+		moved.set(j, moved.at(i))
 	}
 	return out
 }

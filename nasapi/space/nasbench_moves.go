@@ -50,7 +50,8 @@ func (n *NASBench) padded(c *Cell, s *rng.Stream, out []uint64, ops []uint8) ([]
 	for range interior {
 		ops = append(ops, uint8(s.IntN(nb101.NumOps)))
 	}
-	places := s.Sample(interior, len(c.labels))
+	var drawn [nb101.MaxVertices]int
+	places := s.AppendSample(drawn[:0], interior, len(c.labels))
 	slices.Sort(places)
 	place := make([]int, 0, nb101.MaxVertices)
 	place = append(place, 0)
