@@ -146,7 +146,7 @@ func EstimateSearch(ctx context.Context, r SearchRequest) (SearchCost, error) {
 	if _, err := RunSearch(ctx, cfg, r.Seeds[0], w); err != nil {
 		return c, err
 	}
-	each, pace := w.extrapolate(cfg.Budget)
+	each, pace := w.extrapolate(w.lookUps(cfg))
 	c.Each, c.PerSecond = workerStart+each, pace
 	room, err := r.On.Room()
 	return c.in(room), err
@@ -231,6 +231,7 @@ type stopwatch struct {
 type lap struct {
 	evaluations int
 	after       time.Duration // since the search began
+	simulated   float64       // seconds on the virtual clock
 }
 
 func (*stopwatch) Progress(int, int, map[string]any) {}
@@ -239,7 +240,7 @@ func (*stopwatch) Event(string, any) error           { return nil }
 // Evaluated takes the time; what is set up before the first evaluation is no part of the
 // slice, as it may be the reading of a table.
 func (w *stopwatch) Evaluated(e Evaluation) error {
-	w.end = lap{e.Number, time.Since(w.began)}
+	w.end = lap{e.Number, time.Since(w.began), e.Seconds}
 	begins := (e.Number-1)%w.round == 0
 	switch {
 	case e.Number == 1:
@@ -259,6 +260,20 @@ func (w *stopwatch) Evaluated(e Evaluation) error {
 }
 
 func (w *stopwatch) lasted(d time.Duration) bool { return w.end.after-w.first.after >= d }
+
+// lookUps is how many evaluations a search will make: where a virtual clock bounds it, as
+// many as fit if they go on to take what they took.
+func (w *stopwatch) lookUps(c SearchConfig) int {
+	n := c.Budget
+	if c.Seconds == 0 || w.end.simulated == 0 {
+		return n
+	}
+	fit := int(min(c.Seconds/w.end.simulated*float64(w.end.evaluations), MaxBudget))
+	if n == 0 || fit < n {
+		n = fit
+	}
+	return max(n, w.end.evaluations)
+}
 
 // extrapolate is how long the whole budget takes and how many evaluations a second are
 // made. A search that ended by itself is its own measure.
