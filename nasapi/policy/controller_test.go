@@ -306,7 +306,8 @@ func TestLayoutRefuses(t *testing.T) {
 	for name, choices := range map[string][]space.Choice{
 		"nothing to decide": {},
 		"index too wide":    {{Node: 0, Index: true, N: 1}, {Node: 0, N: 3}, {Node: 1, Index: true, N: 3}},
-		"other operations":  {{Node: 0, Index: true, N: 1}, {Node: 0, N: 2}},
+		"other operations":  {{Node: 0, Index: true, N: 1}, {Node: 0, N: 4}},
+		"operations beyond": {{Node: 0, Index: true, N: 1}, {Node: 0, N: 2, First: 2}},
 		"node skipped":      {{Node: 0, Index: true, N: 1}, {Node: 2, N: 3}},
 		"node again":        {{Node: 0, Index: true, N: 1}, {Node: 1, Index: true, N: 2}, {Node: 0, N: 3}},
 	} {

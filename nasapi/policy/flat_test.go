@@ -62,13 +62,23 @@ func (f flatSpace) Neighbours(a space.Arch) []space.Arch {
 
 func (f flatSpace) Choices() []space.Choice {
 	var list []space.Choice
+	first := 0
 	for i, n := range f {
-		list = append(list, space.Choice{Node: i, N: n})
+		list = append(list, space.Choice{Node: i, N: n, First: first})
+		first += n
 	}
 	return list
 }
 
-func (f flatSpace) Operations() []string { return []string{"a", "b", "c", "d", "e", "f"} }
+func (f flatSpace) Operations() []string {
+	var names []string
+	for i, n := range f {
+		for v := range n {
+			names = append(names, fmt.Sprintf("choice%d=%d", i, v))
+		}
+	}
+	return names
+}
 
 func (f flatSpace) Decode(seq []int) (space.Arch, error) { return slices.Clone(fakeArch(seq)), nil }
 func (f flatSpace) Encode(a space.Arch) ([]int, error)   { return slices.Clone(a.(fakeArch)), nil }

@@ -78,7 +78,7 @@ func TestSpacesThatPoliciesCanSearch(t *testing.T) {
 		{nasbench(t, 2), "random evolution local_search successive_halving reinforce bananas spos fairnas"}, // one architecture
 		{darts(t, 4), "random evolution local_search successive_halving reinforce bananas spos fairnas darts fbnet"},
 		{darts(t, 5), "random evolution local_search successive_halving reinforce bananas enas nao spos fairnas"},
-		{flatSpace{4, 3}, "random evolution local_search successive_halving reinforce bananas spos"},
+		{flatSpace{4, 3}, "random evolution local_search successive_halving reinforce bananas enas nao spos"},
 	} {
 		var can []string
 		for _, info := range All() {

@@ -145,4 +145,3 @@ func (d *deck) draw(s *rng.Stream) space.Arch {
 		}
 	}
 }
-

@@ -102,6 +102,7 @@ type Choice struct {
 	Node  int  // which node decides, from 0; those of a second cell count on
 	Index bool // an index of an earlier state (else an operation)
 	N     int  // number of options, 0..N-1
+	First int  // of an operation: which of Operations is option 0
 }
 
 // Sequences is a space with the sequence encoding of ENAS and NAO: see SequencesOf.
@@ -109,7 +110,7 @@ type Sequences interface {
 	Space
 	// Choices lists the decisions of one sequence, in order.
 	Choices() []Choice
-	// Operations names the options of an operation choice, in order.
+	// Operations names the options of the operation choices, in order.
 	Operations() []string
 	// Decode turns a sequence into its architecture. A sequence whose
 	// architecture is not in the space gives an error that wraps ErrOutside.
