@@ -1,12 +1,18 @@
 package nasapi
 
 import (
+	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"evalnas/nasapi/jobs"
 	"evalnas/nasapi/objective"
 	"evalnas/nasapi/policy"
 	"evalnas/nasapi/rng"
@@ -169,6 +175,9 @@ func TestEveryPolicyKeepsToTheClock(t *testing.T) {
 		}
 		const limit = 2e4
 		cfg := SearchConfig{Policy: info.Name, Space: full, Objective: obj.Spec(), Seconds: limit}
+		if info.Name == "bananas" {
+			cfg.Params = policy.Config{"layers": 2, "ensemble": 2, "epochs": 5}
+		}
 		r, made := mustRun(t, cfg, 3)
 		if r.Seconds > limit || r.Seconds < limit-108*15 || r.Evaluations != len(made) {
 			t.Errorf("%s: %d evaluations took %v of %v seconds", info.Name, r.Evaluations, r.Seconds, limit)
@@ -274,5 +283,127 @@ func TestEstimateOnAClock(t *testing.T) {
 	want := 1e9 / (108 * 12.5) / c.PerSecond // look-ups of 108 epochs at 10 to 15 seconds each
 	if share := c.Each.Seconds() / want; share < 0.8 || share > 1.25 {
 		t.Errorf("1e9 simulated seconds are estimated at %v, want about %.1f s", c.Each, want)
+	}
+}
+
+// TestEstimateGivesUp: what learns for longer than anybody waits for is told as a bound.
+func TestEstimateGivesUp(t *testing.T) {
+	cfg := SearchConfig{Policy: "nao", Space: full, Objective: objective.OfParams().Spec(), Budget: 200, Params: policy.Config{"predictor_epochs": 1_000_000, "pool": 20}}
+	began := time.Now()
+	c, err := EstimateSearch(t.Context(), SearchRequest{SearchConfig: cfg, Seeds: []int64{1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 4*searchGivesUp {
+		t.Errorf("it was tried for %v", took)
+	}
+	if !c.AtLeast || c.Each < searchGivesUp*200/20 {
+		t.Errorf("the estimate is %+v; 20 of 200 evaluations took %v and more", c, searchGivesUp)
+	}
+}
+
+// TestCompareOnAClock: equal seconds are an equal budget, whatever the number of look-ups.
+func TestCompareOnAClock(t *testing.T) {
+	obj := timed(t, table.Query{Name: table.Valid})
+	by, err := openObjective(objective.Spec{Kind: objective.Table, Table: table.NASBench101Name, Digest: fakeDigest, Metric: table.Test, Epochs: 108})
+	if err != nil {
+		t.Fatal(err)
+	}
+	four := space.Spec{Name: "nasbench101", MaxVertices: 4}
+	group := func(name string, budget int, seconds float64) Group {
+		sp, err := space.FromSpec(four)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec := obj.Spec()
+		g := Group{Name: name, Kind: Searched, Policy: name, Objective: &spec, Budget: budget, Seconds: seconds, Space: sp,
+			details: []detail{{"budget", optCount(budget)}, {"seconds", optSeconds(seconds)}}}
+		for seed := range int64(3) {
+			r, _ := mustRun(t, SearchConfig{Policy: name, Space: four, Objective: spec, Budget: budget, Seconds: seconds}, seed)
+			a, err := sp.Parse(r.Selected)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g.Runs = append(g.Runs, GroupRun{Seed: seed, HasSeed: true, State: jobs.Done, Arch: a, Trace: r.Trace, Evaluations: r.Evaluations, Seconds: r.Seconds})
+		}
+		return g
+	}
+	random, halving := group("random", 0, 30_000), group("successive_halving", 0, 30_000)
+	c, err := Compare([]Group{random, halving}, CompareOptions{By: by, Resamples: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	row, _ := c.Row("successive_halving")
+	if row.Seconds != 30_000 || row.Budget != 0 || row.VersusRandomSearch == nil {
+		t.Errorf("the row has budget %d, seconds %v, against random search %+v", row.Budget, row.Seconds, row.VersusRandomSearch)
+	}
+	runs, err := c.Incumbents("successive_halving")
+	if err != nil || len(runs) != 3 {
+		t.Fatalf("%d runs, %v", len(runs), err)
+	}
+	for i, r := range runs {
+		trace := halving.Runs[i].Trace
+		if r.Seconds != halving.Runs[i].Seconds || r.Seconds > 30_000 || len(r.Points) != len(trace) {
+			t.Errorf("run %d took %v seconds", i, r.Seconds)
+		}
+		for k, p := range r.Points {
+			if p.Seconds != trace[k].Seconds || p.Evaluations != trace[k].Evaluations {
+				t.Errorf("run %d, change %d is at %v seconds, want %v", i, k, p.Seconds, trace[k].Seconds)
+			}
+		}
+	}
+	// The guide is the judge: by look-ups there is an equal-budget p, on a clock there is not.
+	self, err := Compare([]Group{random}, CompareOptions{By: obj, Resamples: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if self.Rows[0].PEqualBudget != nil {
+		t.Error("an equal-budget p of a search that was bounded by a clock")
+	}
+	for name, other := range map[string]Group{
+		"30000 simulated seconds":                   group("successive_halving", 0, 20_000),
+		"30 evaluations":                            group("successive_halving", 30, 0),
+		"30 evaluations or 30000 simulated seconds": group("successive_halving", 30, 30_000),
+	} {
+		_, err := Compare([]Group{random, other}, CompareOptions{By: by, Resamples: 100})
+		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "unequal=True") {
+			t.Errorf("error %v, want %q", err, name)
+		}
+		c, err := Compare([]Group{random, other}, CompareOptions{By: by, Resamples: 100, Unequal: true})
+		if err != nil || !slices.ContainsFunc(c.Notes, func(s string) bool { return strings.Contains(s, "UNEQUAL BUDGETS") }) {
+			t.Errorf("unequal budgets are not marked: %v, %v", c, err)
+		}
+	}
+	// A file of results has the seconds too.
+	path := filepath.Join(t.TempDir(), "r.csv")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := csv.NewWriter(f).WriteAll(c.CSV()); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	read, err := ReadResults(path)
+	if err != nil || len(read) != 2 || read[0].Seconds != 30_000 || read[0].Budget != 0 {
+		t.Errorf("read back: %+v, %v", read, err)
+	}
+	if _, err := Compare(append(read, group("evolution", 0, 20_000)), CompareOptions{By: by, Resamples: 100}); err == nil {
+		t.Error("results read from a file have lost their clock")
+	}
+}
+
+// TestClockIsPartOfAnIdentityOnlyWhereItIs: jobs of before there was one keep their ids.
+func TestClockIsPartOfAnIdentityOnlyWhereItIs(t *testing.T) {
+	cfg := SearchConfig{Policy: "random", Space: full, Objective: objective.OfParams().Spec(), Budget: 5}
+	raw, err := json.Marshal(cfg)
+	if want := `{"policy":"random","space":{"name":"nasbench101","max_vertices":7},"objective":{"kind":"params"},"budget":5}`; err != nil || string(raw) != want {
+		t.Errorf("%s (%v), want %s", raw, err, want)
+	}
+	cfg.Seconds = 5e6
+	if raw, err = json.Marshal(cfg); err != nil || !strings.HasSuffix(string(raw), `"budget":5,"seconds":5000000}`) {
+		t.Errorf("%s (%v)", raw, err)
 	}
 }

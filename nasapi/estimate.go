@@ -111,6 +111,9 @@ type SearchCost struct {
 	PerSecond float64       // evaluations, or images where weights are shared
 	Threads   int           // of a job, where weights are shared
 	Params    int64         // of the supernet, where weights are shared
+	// AtLeast says that times are lower bounds: what the policy learns between two
+	// evaluations took longer than it was tried.
+	AtLeast bool
 }
 
 const (
@@ -119,6 +122,9 @@ const (
 	// searchPatience is how much longer it may be for a policy that has not yet
 	// learnt once: only a search of many minutes is that slow.
 	searchPatience = 10 * searchSlice
+	// searchGivesUp is when it ends where the policy learns for longer between two
+	// evaluations.
+	searchGivesUp = 3 * time.Second
 	// workerStart is what a job takes beside its search: 60 that do nothing end in
 	// 0.7 s on two slots.
 	workerStart = 20 * time.Millisecond
@@ -143,8 +149,13 @@ func EstimateSearch(ctx context.Context, r SearchRequest) (SearchCost, error) {
 		return estimateSharing(ctx, r, cfg)
 	}
 	w := &stopwatch{round: info.Round(cfg.Params), began: time.Now()}
-	if _, err := RunSearch(ctx, cfg, r.Seeds[0], w); err != nil {
-		return c, err
+	tried, stop := context.WithTimeout(ctx, searchGivesUp)
+	defer stop()
+	if _, err := RunSearch(tried, cfg, r.Seeds[0], w); err != nil {
+		if c.AtLeast = errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && w.end.evaluations > 0; !c.AtLeast {
+			return c, err
+		}
+		w.giveUp()
 	}
 	each, pace := w.extrapolate(w.lookUps(cfg))
 	c.Each, c.PerSecond = workerStart+each, pace
@@ -257,6 +268,15 @@ func (w *stopwatch) Evaluated(e Evaluation) error {
 		return policy.ErrBudget
 	}
 	return nil
+}
+
+// giveUp ends what was not over: the last evaluation is counted as long as all lasted.
+func (w *stopwatch) giveUp() {
+	w.end.after, w.stopped = time.Since(w.began), true
+	if w.end.evaluations == w.first.evaluations {
+		w.first = lap{}
+	}
+	w.middle, w.last = w.first, w.first // so that all from the first to the end is taken
 }
 
 func (w *stopwatch) lasted(d time.Duration) bool { return w.end.after-w.first.after >= d }
