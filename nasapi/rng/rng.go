@@ -82,11 +82,11 @@ func (s *Stream) AppendSample(out []int, n, k int) []int {
 	if k < 0 || k > n {
 		panic("rng: Sample of k outside 0..n")
 	}
-	// The swaps of a Fisher-Yates shuffle, kept sparse so that a few of many
-	// cost what the few cost.
-	if k <= len(fewSwaps{}.place) {
+	if n <= len(inOrder) {
 		return s.sampleFew(out, n, k)
 	}
+	// The swaps of a Fisher-Yates shuffle, kept sparse so that a few of many
+	// cost what the few cost.
 	moved := make(map[int]int, k)
 	at := func(i int) int {
 		if v, ok := moved[i]; ok {
@@ -102,39 +102,22 @@ func (s *Stream) AppendSample(out []int, n, k int) []int {
 	return out
 }
 
-// fewSwaps says what stands at some places of a shuffled list; elsewhere it is the place
-// itself. So few are found faster by going through them than in a map.
-type fewSwaps struct {
-	n            int
-	place, value [16]int
-}
-
-func (f *fewSwaps) at(i int) int {
-	for k := range f.n {
-		if f.place[k] == i {
-			return f.value[k]
-		}
+// inOrder is a short list before it is shuffled.
+var inOrder = func() (list [256]uint8) {
+	for i := range list {
+		list[i] = uint8(i)
 	}
-	return i
-}
+	return list
+}()
 
-func (f *fewSwaps) set(i, v int) {
-	for k := range f.n {
-		if f.place[k] == i {
-			f.value[k] = v
-			return
-		}
-	}
-	f.place[f.n], f.value[f.n] = i, v
-	f.n++
-}
-
+// sampleFew is the same shuffle where the list is so short that a copy costs less than a
+// map.
 func (s *Stream) sampleFew(out []int, n, k int) []int {
-	var moved fewSwaps
+	list := inOrder
 	for i := range k {
 		j := i + s.IntN(n-i)
-		out = append(out, moved.at(j))
-		moved.set(j, moved.at(i))
+		out = append(out, int(list[j]))
+		list[j] = list[i]
 	}
 	return out
 }
