@@ -2,9 +2,11 @@ package nasapi
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,7 +26,7 @@ func writeFile(t *testing.T, name, content string) string {
 }
 
 // tablePolicies are those that need nothing but a table's values.
-var tablePolicies = []string{"random", "evolution", "local_search", "enas"}
+var tablePolicies = []string{"random", "evolution", "local_search", "enas", "reinforce", "bananas", "nao"}
 
 func ownTable(t *testing.T, path string, c table.OwnColumns) *table.Own {
 	t.Helper()
@@ -47,6 +49,10 @@ func guided(t *testing.T, name string, sp space.Space, tab table.Table) SearchCo
 		cfg.Params = policy.Config{"population": 6, "tournament": 3}
 	case "enas":
 		cfg.Params = policy.Config{"hidden": 8}
+	case "bananas":
+		cfg.Params = policy.Config{"epochs": 5, "ensemble": 2, "candidates": 10}
+	case "nao":
+		cfg.Params = policy.Config{"pool": 12, "hidden": 8, "predictor_epochs": 2, "proposals": 5, "random": 5}
 	}
 	return cfg
 }
@@ -126,8 +132,8 @@ func (w *watched) mean(from, to int) float64 {
 	return sum / float64(to-from)
 }
 
-// The rows of a table that has not all combinations are searched too, but for ENAS, which
-// could hardly hit them.
+// The rows of a table that has not all combinations are searched too, but not by policies
+// that emit sequences, which could hardly hit them.
 func TestPoliciesOnRows(t *testing.T) {
 	t.Setenv("EVALNAS_TABLES", t.TempDir())
 	var b strings.Builder
@@ -140,7 +146,8 @@ func TestPoliciesOnRows(t *testing.T) {
 	tab := ownTable(t, writeFile(t, "mine.csv", b.String()), table.OwnColumns{Choices: []string{"a", "b", "c"}, Valid: "val"})
 	for _, name := range tablePolicies {
 		_, err := RunSearch(context.Background(), guided(t, name, tab.Space(), tab), 3, nil)
-		if refused := err != nil && strings.Contains(err.Error(), "sequence encoding"); err != nil && !refused || refused != (name == "enas") {
+		sequences := slices.Contains([]string{"enas", "reinforce", "nao"}, name)
+		if refused := err != nil && (strings.Contains(err.Error(), "sequence encoding") || strings.Contains(err.Error(), "no decisions")); err != nil && !refused || refused != sequences {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -168,5 +175,26 @@ func TestOwnTablesRefuse(t *testing.T) {
 	}
 	if _, err := objective.OfFLOPs().Value(tab.Space().At(0)); err == nil {
 		t.Error("flops() of choices has a value")
+	}
+}
+
+// Successive halving spends its look-ups on the epochs that somebody's table has, and its
+// virtual clock counts the table's seconds.
+func TestHalvingOnOwnEpochs(t *testing.T) {
+	t.Setenv("EVALNAS_TABLES", t.TempDir())
+	var b strings.Builder
+	b.WriteString("a,b,e,val,s\n")
+	for i := range 100 {
+		for _, epochs := range []int{4, 12, 36} {
+			fmt.Fprintf(&b, "%d,%d,%d,0.%03d,%d\n", i/10, i%10, epochs, 100+i*epochs/5, 2*epochs)
+		}
+	}
+	tab := ownTable(t, writeFile(t, "mine.csv", b.String()), table.OwnColumns{Choices: []string{"a", "b"}, Valid: "val", Epochs: "e", Seconds: "s"})
+	result, err := RunSearch(context.Background(), guided(t, "successive_halving", tab.Space(), tab), 3, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Evaluations != 40 {
+		t.Errorf("%d evaluations", result.Evaluations)
 	}
 }

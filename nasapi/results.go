@@ -23,7 +23,7 @@ const maxResultRows = 1_000_000
 // `architecture` (JSON with matrix and ops), `hash` (a NASBench-101 module
 // hash) and `value` (in the unit of the metric: a fraction for an accuracy).
 // What else Comparison.CSV writes is taken where it is there: `state`,
-// `objective`, `budget`, `oracle`, `measure` (which makes the group a draw) and
+// `objective`, `budget`, `seconds`, `oracle`, `measure` (which makes the group a draw) and
 // `space` (nasbench101(max_vertices=7) if it is not). Other columns are
 // ignored. It returns one group for each policy, in order of first appearance.
 func ReadResults(path string) ([]Group, error) {
@@ -41,7 +41,7 @@ func ReadResults(path string) ([]Group, error) {
 
 // resultColumns are the places of the columns in a file, -1 where missing.
 type resultColumns struct {
-	policy, seed, state, arch, hash, value, objective, budget, oracle, measure, space int
+	policy, seed, state, arch, hash, value, objective, budget, seconds, oracle, measure, space int
 }
 
 func parseResults(r io.Reader) ([]Group, error) {
@@ -93,7 +93,7 @@ func parseResults(r io.Reader) ([]Group, error) {
 			at[name] = i
 			groups = append(groups, described)
 		}
-		if was := groups[i]; described.Space.Spec() != was.Space.Spec() || described.Budget != was.Budget || described.Measure != was.Measure {
+		if was := groups[i]; described.Space.Spec() != was.Space.Spec() || described.Budget != was.Budget || described.Seconds != was.Seconds || described.Measure != was.Measure {
 			return nil, fmt.Errorf("line %d: policy %q has another space, budget or measure than in its first line: give it another name", row, name)
 		}
 		groups[i].Oracle = groups[i].Oracle || described.Oracle
@@ -113,7 +113,7 @@ func findColumns(header []string) (resultColumns, error) {
 	}
 	c := resultColumns{
 		policy: find("policy"), seed: find("seed"), state: find("state"), arch: find("architecture", "arch"),
-		hash: find("hash"), value: find("value"), objective: find("objective"), budget: find("budget"), oracle: find("oracle"),
+		hash: find("hash"), value: find("value"), objective: find("objective"), budget: find("budget"), seconds: find("seconds"), oracle: find("oracle"),
 		measure: find("measure"), space: find("space"),
 	}
 	var missing []string
@@ -161,6 +161,13 @@ func (c resultColumns) group(rec []string) (Group, error) {
 			return g, fmt.Errorf("budget %q: it is the number of evaluations for each seed, 1 to %d", s, MaxBudget)
 		}
 		g.Budget = budget
+	}
+	if s := c.field(rec, c.seconds); s != "" {
+		seconds, err := strconv.ParseFloat(s, 64)
+		if err != nil || !(seconds > 0 && seconds <= MaxSeconds) {
+			return g, fmt.Errorf("seconds %q: it is the time on the virtual clock for each seed, above 0 to %v", s, float64(MaxSeconds))
+		}
+		g.Seconds = seconds
 	}
 	named := c.field(rec, c.space)
 	g.ofSpace = named != ""

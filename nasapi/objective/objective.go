@@ -122,6 +122,16 @@ func (o *Objective) Measure(a space.Arch, epochs int, draws *rng.Stream) (Measur
 	return Measurement{Value: v, Cost: cost}, err
 }
 
+// Timed says that every value is that of a training whose seconds are known.
+func (o *Objective) Timed() bool {
+	if o.table == nil || o.table.Space().Len() == 0 {
+		return false
+	}
+	first := o.metric.Resolve(o.table.Repeats(), rng.New(0, "timed"))
+	cost, err := o.table.Cost(first, o.table.Space().At(0))
+	return err == nil && cost.Timed
+}
+
 // OfParams returns the number of trainable parameters as an objective.
 func OfParams() *Objective {
 	return &Objective{

@@ -57,8 +57,8 @@ func (s *controllerShape) cut(packed []float64) *weights {
 func (s *controllerShape) size() int { return s.cut(nil).packedSize }
 
 // initial draws the reference's initial weights: uniform in +-0.1, but 10 for
-// the learned bias of the first two operations and 0 for that of the others. In a space
-// without index decisions, whose options mean what its maker wants, it is 0 for all.
+// the learned bias of the first two operations and 0 for that of the others. In a
+// space without indices the operations are of many kinds, and none is preferred.
 func (s *controllerShape) initial(r *rng.Stream) []float64 {
 	packed := make([]float64, s.size())
 	for i := range packed {
@@ -92,7 +92,7 @@ const cellInput = -1
 type decision struct {
 	step    int
 	index   bool
-	first   int // the anchor, or which of all operations, that is option 0
+	first   int // the anchor, or operation, that is option 0
 	chosen  int
 	prob    []float64 // of each option
 	squash  []float64 // tanh of logit / temperature, before the constant and bias
@@ -148,7 +148,7 @@ func (s *controllerShape) run(w *weights, choose chooser) *rollout {
 		}
 		for _, at := range n.ops {
 			f.step()
-			f.row = 1 + f.spans[at].first + f.decideOp(at)
+			f.row = 1 + f.choices[at].First + f.decideOp(at)
 		}
 		f.step()
 		f.makeAnchor()
@@ -264,7 +264,7 @@ func (f *forward) decideIndex(at int) int {
 }
 
 func (f *forward) decideOp(at int) int {
-	first, n := f.spans[at].first, f.spans[at].n
+	first, n := f.choices[at].First, f.choices[at].N
 	d := decision{first: first, squash: make([]float64, n)}
 	logits := make([]float64, n)
 	detmath.MatVec(f.w.opHid[first*f.hidden:(first+n)*f.hidden], f.steps[len(f.steps)-1].hid, logits)

@@ -37,10 +37,6 @@ Baseline: the first reward, then moved by baseline_rate towards each reward
 before that reward is compared with it, and kept for the whole run (the
 reference forgets it every epoch).
 
-In a space of choices, and in nasbench201(), there are no earlier states to read: the
-controller decides one choice after the other, and op_bias and the initial preference for
-the first two operations are left out.
-
 A sequence outside the space is drawn again and costs nothing; how often this
 happened is in the log. Ten thousand in a row are an error. A batch that the
 budget cuts short is evaluated but not learnt from. The logits are bounded
@@ -70,7 +66,7 @@ chosen.`,
 		{Name: "temperature", Default: 5.0, Min: 1e-3, Max: 1e6, Doc: "divides the logits before tanh"},
 		{Name: "tanh_constant", Default: 1.10, Min: 0, Max: 1e3, Doc: "bound of the index logits, after tanh"},
 		{Name: "op_tanh_constant", Default: 0.44, Min: 0, Max: 1e3, Doc: "bound of the operation logits, after tanh"},
-		{Name: "op_bias", Default: 0.25, Min: -1e3, Max: 1e3, Doc: "fixed: added to the first two operations' logits, taken from the others'; in the first cell, of spaces with indices"},
+		{Name: "op_bias", Default: 0.25, Min: -1e3, Max: 1e3, Doc: "fixed: added to the first two operations' logits, taken from the others'; in the first cell, and only where there are indices"},
 		{Name: "controller_steps", Default: 0, Min: 0, Max: 1e6, Doc: "shared weights: updates an epoch; 0 means the space's, 30 or 300"},
 		{Name: "controller_batch", Default: 0, Min: 0, Max: 1e4, Doc: "shared weights: draws an update; 0 means the space's, 10 or 1"},
 		{Name: "pool", Default: 200, Min: 1, Max: 1e5, Doc: "shared weights: how many of the sequences that were trained are kept to choose from"},

@@ -10,15 +10,12 @@ import (
 // controller decides: cell by cell, node by node, the indices of a node first,
 // then its operations.
 type layout struct {
-	inputs int // cell inputs, to which an index may point too
-	ops    int // all that some choice has
-	length int // of a sequence
-	nodes  []nodeChoices
-	spans  []span // of an operation, by position in the sequence
+	inputs  int // cell inputs, to which an index may point too
+	ops     int
+	length  int // of a sequence
+	nodes   []nodeChoices
+	choices []space.Choice // by position
 }
-
-// span is which of all operations a choice has.
-type span struct{ first, n int }
 
 // nodeChoices holds the positions in the sequence that a node decides. Place is
 // its number in its cell: a node of place 0 begins a cell.
@@ -27,9 +24,7 @@ type nodeChoices struct {
 	place        int
 }
 
-// newLayout checks that the encoding is one that the controller can speak: a choice of an
-// operation is among all of them, or, in a space without indices, among some that follow
-// each other. Where there are indices an
+// newLayout checks that the encoding is one that the controller can speak: an
 // index of a cell's node i points to an input or to one of the i nodes before
 // it. Where a node can point to the inputs only, a cell begins.
 func newLayout(s space.Sequences) (*layout, error) {
@@ -37,7 +32,7 @@ func newLayout(s space.Sequences) (*layout, error) {
 	if len(choices) == 0 {
 		return nil, fmt.Errorf("enas: %s leaves nothing to decide; nasbench101(max_vertices=4..7) and darts_space(nodes=5) do", s)
 	}
-	l := &layout{ops: len(s.Operations()), length: len(choices), spans: make([]span, len(choices))}
+	l := &layout{ops: len(s.Operations()), length: len(choices), choices: choices}
 	for at, c := range choices {
 		switch c.Node {
 		case len(l.nodes):
@@ -53,8 +48,7 @@ func newLayout(s space.Sequences) (*layout, error) {
 		n := &l.nodes[c.Node]
 		if !c.Index {
 			n.ops = append(n.ops, at)
-			l.spans[at] = span{c.First, c.N}
-			if c.N < 1 || c.First < 0 || c.First+c.N > l.ops || l.inputs > 0 && c.N != l.ops {
+			if c.N < 1 || c.First < 0 || c.First+c.N > l.ops {
 				return nil, l.refuse(s, at, c)
 			}
 			continue
@@ -73,23 +67,20 @@ func newLayout(s space.Sequences) (*layout, error) {
 }
 
 func (l *layout) refuse(s space.Space, at int, c space.Choice) error {
-	return fmt.Errorf("enas: choice %d of %s is %+v; the controller needs nodes in order, each choosing among %d operations and, as index, among the cell inputs and the nodes before it",
+	return fmt.Errorf("enas: choice %d of %s is %+v; the controller needs nodes in order, each choosing among some of %d operations and, as index, among the cell inputs and the nodes before it",
 		at, s, c, l.ops)
 }
 
 // checkTokens refuses a sequence with an option that a choice does not have.
 func (l *layout) checkTokens(seq []int) error {
-	for _, n := range l.nodes {
-		for _, at := range n.indices {
-			if seq[at] < 0 || seq[at] >= l.inputs+n.place {
-				return fmt.Errorf("index %d at position %d is outside 0..%d", seq[at], at, l.inputs+n.place-1)
-			}
+	for at, c := range l.choices {
+		if seq[at] >= 0 && seq[at] < c.N {
+			continue
 		}
-		for _, at := range n.ops {
-			if n := l.spans[at].n; seq[at] < 0 || seq[at] >= n {
-				return fmt.Errorf("operation %d at position %d is outside 0..%d", seq[at], at, n-1)
-			}
+		if c.Index {
+			return fmt.Errorf("index %d at position %d is outside 0..%d", seq[at], at, c.N-1)
 		}
+		return fmt.Errorf("operation %d at position %d is outside 0..%d", seq[at], at, c.N-1)
 	}
 	return nil
 }
