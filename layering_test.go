@@ -61,6 +61,7 @@ var confined = []struct {
 	{"gorgonia.org/gorgonia", []string{"nasapi/policy"}, "only controllers are built on Gorgonia"},
 	{"gorgonia.org/tensor", []string{"nasapi/policy"}, "only controllers are built on Gorgonia"},
 	{"gorgonia.org/cu", []string{"nasapi/jobs/gpu"}, "CUDA's driver is loaded in one place, behind a build tag"},
+	{"github.com/parquet-go/parquet-go", []string{"nasapi/table"}, "tables of files are read and written in one place"},
 	{"gonum.org/v1/plot", []string{"plotting"}, "figures are drawn in one place and one style"},
 }
 

@@ -21,14 +21,15 @@ const maxCellLine = 1 << 17
 func newNASBenchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "nasbench",
-		Short: "Hash, look up and count cells of NASBench-101",
-		Long: `Hash, look up and count cells of NASBench-101.
+		Short: "Hash, look up and count cells of NASBench-101, import and export its tables",
+		Long: `Hash, look up and count cells of NASBench-101, import and export its tables.
 
 hash and query read one JSON object a line and write one a line, in order. A
 line that is no JSON object, or too long, answers with {"error": ..., "line":
 N}; the others go on, and the exit status is 0. Blank lines are skipped.`,
 	}
-	cmd.AddCommand(newNASBenchHashCommand(), newNASBenchQueryCommand(), newNASBenchCountCommand())
+	cmd.AddCommand(newNASBenchHashCommand(), newNASBenchQueryCommand(), newNASBenchCountCommand(),
+		newNASBenchImportCommand(), newNASBenchExportCommand(), newNASBenchVerifyCommand())
 	return cmd
 }
 
@@ -55,10 +56,11 @@ triangular, unknown operation) has the reason in "error" too.`,
 }
 
 func newNASBenchQueryCommand() *cobra.Command {
-	return &cobra.Command{
+	var o queryOptions
+	cmd := &cobra.Command{
 		Use:   "query",
-		Short: "Look cells up in the embedded table: JSON lines in, JSON lines out",
-		Long: `Look cells up in the embedded table: JSON lines in, JSON lines out.
+		Short: "Look cells up in a table: JSON lines in, JSON lines out",
+		Long: `Look cells up in a table: JSON lines in, JSON lines out.
 
 In:  a line as for hash, or {"hash": "28cfc787..."}
 Out: what hash writes, and for a cell of the space
@@ -67,13 +69,25 @@ Out: what hash writes, and for a cell of the space
 
 "test" is the accuracy on CIFAR-10's test set, a multiple of 1/9984; "rank" is
 1 + the number of cells that are strictly better among all 423,624. By hash
-alone the matrix and the parameters are those of the first-enumerated matrix.`,
-		Example: `  echo '{"hash": "28cfc7874f6d200472e1a9dcd8650aa0"}' | evalnas nasbench query`,
-		Args:    cobra.NoArgs,
+alone the matrix and the parameters are those of the first-enumerated matrix.
+
+With --table, which takes what nasbench101_table(...) takes in a cell, the answer
+has "valid_accuracy", "valid_rank", "valid_ties", "valid_percentile",
+"train_accuracy" and "seconds" of training too, and "params" are the table's.
+--epochs, --repeat and --halfway choose the training; "repeat" is "mean" where the
+values are means of all.`,
+		Example: `  echo '{"hash": "28cfc7874f6d200472e1a9dcd8650aa0"}' | evalnas nasbench query
+  evalnas nasbench query --table nasbench_full.tfrecord --epochs 36 --repeat mean <cells.jsonl`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runNASBenchQuery(cmd.InOrStdin(), cmd.OutOrStdout())
+			if o.table == "" && !o.ofTraining(cmd) {
+				return runNASBenchQuery(cmd.InOrStdin(), cmd.OutOrStdout())
+			}
+			return runTableQuery(cmd, o)
 		},
 	}
+	o.addFlags(cmd)
+	return cmd
 }
 
 func newNASBenchCountCommand() *cobra.Command {
@@ -206,23 +220,32 @@ func describeCell(c *space.Cell, whole *space.NASBench) cellReport {
 	return report
 }
 
-func (l *cellLine) query(whole *space.NASBench, truth table.Table) (any, error) {
+// find is the cell of a line in a space, and what describes it.
+func (l *cellLine) find(s *space.NASBench) (*space.Cell, cellReport, error) {
 	if !l.hasCell() && l.Hash != nil {
-		c, err := whole.ByHash(*l.Hash)
+		c, err := s.ByHash(*l.Hash)
 		if errors.Is(err, space.ErrOutside) {
-			return cellReport{Hash: l.Hash, Reason: err.Error()}, nil
+			return nil, cellReport{Hash: l.Hash, Reason: err.Error()}, nil
 		}
 		if err != nil {
-			return nil, err
+			return nil, cellReport{}, err
 		}
-		return answerCell(c, describeCell(c, whole), truth)
+		return c, describeCell(c, s), nil
 	}
-	c, report := l.describe(whole)
+	c, report := l.describe(s)
+	if report.Valid && l.Hash != nil && *l.Hash != c.Hash() {
+		return nil, report, fmt.Errorf("the hash of the line is %.40q, that of its cell %s: leave one of them out", *l.Hash, c.Hash())
+	}
+	return c, report, nil
+}
+
+func (l *cellLine) query(whole *space.NASBench, truth table.Table) (any, error) {
+	c, report, err := l.find(whole)
+	if err != nil {
+		return nil, err
+	}
 	if !report.Valid {
 		return report, nil
-	}
-	if l.Hash != nil && *l.Hash != c.Hash() {
-		return nil, fmt.Errorf("the hash of the line is %.40q, that of its cell %s: leave one of them out", *l.Hash, c.Hash())
 	}
 	return answerCell(c, report, truth)
 }

@@ -53,6 +53,10 @@ func runOther(name string, args []string) error {
 		return serveSteps(args, os.Stdin, os.Stdout)
 	case "roofline":
 		return roofline(os.Stdout)
+	case "import":
+		return serveImport(args, os.Stdout)
+	case "open":
+		return serveOpen(args, os.Stdout)
 	case "runner", "worker":
 		return serveJobs(name, args)
 	}

@@ -15,14 +15,17 @@ times the work itself, so that neither start-up nor the pipe is counted:
   {"do": "hash"}                    -> {"seconds": ..., "answers": [...]}
   {"do": "lookup"}                  -> {"seconds": ..., "answers": [...]}
   {"do": "enumerate", "vertices": V} -> {"seconds": ..., "unique": ...}
+  {"do": "evolve", "evaluations": N, "seed": S} -> {"seconds": ..., "best": ...}
 
-"hash" and "lookup" go through the cells that were given last.
+"hash" and "lookup" go through the cells that were given last; "lookup" and
+"evolve" ask the table.
 """
 import hashlib
 import itertools
 import json
 import os
 import platform
+import random
 import sys
 import time
 
@@ -188,10 +191,54 @@ class Server:
                         found[h] = (matrix.tolist(), labels)
         return {"seconds": time.perf_counter() - start, "unique": len(found)}
 
+    def evolve(self, evaluations, seed, population=50, tournament=10):
+        """Regularised evolution on matrices of seven vertices, as the data set's paper has it."""
+        model, table, draw, n = self.impl.ModelSpec, self.table, random.Random(seed), 7
+
+        def hash_if_valid(matrix, ops):
+            spec = model(matrix=matrix, ops=ops)
+            if spec.valid_spec and int(np.sum(spec.matrix)) <= MAX_EDGES:
+                return spec.hash_spec(OPS)
+            return None
+
+        def fresh():
+            matrix = np.zeros((n, n), dtype=int)
+            for x in range(n):
+                for y in range(x + 1, n):
+                    matrix[x, y] = draw.randrange(2)
+            return matrix, ["input"] + [draw.choice(OPS) for _ in range(n - 2)] + ["output"]
+
+        def mutated(parent):
+            matrix, ops = parent[0].copy(), list(parent[1])
+            for x in range(n):
+                for y in range(x + 1, n):
+                    if draw.random() < 1 / n:
+                        matrix[x, y] = 1 - matrix[x, y]
+            for v in range(1, n - 1):
+                if draw.random() < 1 / (n - 2):
+                    ops[v] = draw.choice([op for op in OPS if op != ops[v]])
+            return matrix, ops
+
+        alive, best = [], 0.0
+        start = time.perf_counter()
+        for i in range(evaluations):
+            if i >= population:
+                parent = max(draw.sample(alive, tournament), key=lambda member: member[0])[1]
+            found = None
+            while found is None:
+                child = fresh() if i < population else mutated(parent)
+                found = hash_if_valid(*child)
+            value = table[found]
+            best = max(best, value)
+            alive.append((value, child))
+            if len(alive) > population:
+                alive.pop(0)
+        return {"seconds": time.perf_counter() - start, "best": best}
+
     def answer(self, request):
         do = request.pop("do")
         handlers = {"hello": self.hello, "cells": self.load_cells, "table": self.load_table,
-                    "hash": self.hash, "lookup": self.lookup, "enumerate": self.enumerate}
+                    "hash": self.hash, "lookup": self.lookup, "enumerate": self.enumerate, "evolve": self.evolve}
         return handlers[do](**request)
 
 

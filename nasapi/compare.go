@@ -63,6 +63,7 @@ type GroupRow struct {
 	Objective string    `json:"objective,omitempty"` // what guided it
 	Guide     string    `json:"-"`                   // the same, short
 	Budget    int       `json:"budget,omitempty"`
+	Seconds   float64   `json:"seconds,omitempty"` // on the virtual clock, that bounded each run
 	Measure   string    `json:"measure,omitempty"`
 	Oracle    bool      `json:"oracle,omitempty"`
 	Reduced   string    `json:"reduced,omitempty"` // of Group
@@ -99,7 +100,7 @@ type GroupRow struct {
 	PBeatsRandom *float64    `json:"p_beats_random,omitempty"`
 	PBand        *[2]float64 `json:"p_null_band,omitempty"`
 	// PEqualBudget is (1 - r/N)^(n k), only where the policy was guided by the
-	// metric of the final evaluation itself.
+	// metric of the final evaluation itself, and bounded by look-ups alone.
 	PEqualBudget *float64 `json:"p_equal_budget,omitempty"`
 
 	// Differences of the mean under By, with 95 % bootstrap intervals. They
@@ -286,21 +287,38 @@ func (c *Comparison) checkBudgets() error {
 	var first *Group
 	for i := range c.groups {
 		g := &c.groups[i]
-		if g.Kind == Drawn || g.Budget == 0 {
+		if g.Kind == Drawn || g.Budget == 0 && g.Seconds == 0 {
 			continue
 		}
 		if first == nil {
 			first = g
 		}
-		if g.Budget != first.Budget && !c.Unequal {
-			return fmt.Errorf("compare: %q had %d evaluations a seed and %q had %d: searches that are compared share their budget (unequal=True compares them all the same, and says so)",
-				first.Name, first.Budget, g.Name, g.Budget)
+		if g.Budget == first.Budget && g.Seconds == first.Seconds {
+			continue
 		}
-		if g.Budget != first.Budget {
+		if !c.Unequal {
+			return fmt.Errorf("compare: %q had %s a seed and %q had %s: searches that are compared share their budget (unequal=True compares them all the same, and says so)",
+				first.Name, first.budgetText(), g.Name, g.budgetText())
+		}
+		if g.Seconds == first.Seconds {
 			c.note("UNEQUAL BUDGETS: the searches did not have the same number of evaluations.")
+		} else {
+			c.note("UNEQUAL BUDGETS: the searches did not have the same time on the virtual clock.")
 		}
 	}
 	return nil
+}
+
+// budgetText is what a run of the group may spend, which of two things is spent first.
+func (g *Group) budgetText() string {
+	var parts []string
+	if g.Budget > 0 {
+		parts = append(parts, fmt.Sprintf("%d evaluations", g.Budget))
+	}
+	if g.Seconds > 0 {
+		parts = append(parts, SecondsText(g.Seconds)+" simulated seconds")
+	}
+	return strings.Join(parts, " or ")
 }
 
 // Reduced says which groups were searched with less than a published protocol, "" where
@@ -368,7 +386,7 @@ func (c *Comparison) rank(sp space.Space) error {
 
 func (c *Comparison) row(g Group, o CompareOptions) (GroupRow, error) {
 	row := GroupRow{
-		Name: g.Name, Kind: g.Kind, Policy: g.Policy, Budget: g.Budget, Measure: g.Measure, Oracle: g.Oracle, Reduced: g.Reduced,
+		Name: g.Name, Kind: g.Kind, Policy: g.Policy, Budget: g.Budget, Seconds: g.Seconds, Measure: g.Measure, Oracle: g.Oracle, Reduced: g.Reduced,
 		Objective: g.guide, Guide: g.guide, Runs: len(g.Runs), States: map[string]int{},
 	}
 	if g.Numerics != (NumericsVersions{}) {
@@ -514,7 +532,7 @@ func (c *Comparison) rankRow(row *GroupRow, g Group, values []float64, resamples
 		return err
 	}
 	row.PBand = &[2]float64{lo, hi}
-	if row.Kind == Searched && row.Budget > 0 && g.Objective != nil && *g.Objective == c.By {
+	if row.Kind == Searched && row.Budget > 0 && row.Seconds == 0 && g.Objective != nil && *g.Objective == c.By {
 		p, err := stats.PBeatsRandomBudget(rank, c.N, len(values), row.Budget)
 		if err != nil {
 			return err
@@ -733,7 +751,7 @@ func (c *Comparison) againstRandomSearch(row *GroupRow, values []float64, resamp
 	}
 	for i := range c.Rows {
 		other := &c.Rows[i]
-		if other.Kind == Searched && other.Policy == "random" && other.Budget == row.Budget && other.Objective == row.Objective && other.Values != nil {
+		if other.Kind == Searched && other.Policy == "random" && other.Budget == row.Budget && other.Seconds == row.Seconds && other.Objective == row.Objective && other.Values != nil {
 			var err error
 			row.VersusRandomSearch, err = c.difference(row, values, other.values(), "versus_random_search", other.Name, resamples)
 			return err
@@ -769,7 +787,7 @@ func (c *Comparison) Incumbents(name string) ([]IncumbentRun, error) {
 			if len(r.Trace) == 0 {
 				continue
 			}
-			run := IncumbentRun{Evaluations: r.Evaluations}
+			run := IncumbentRun{Evaluations: r.Evaluations, Seconds: r.Seconds}
 			for _, p := range r.Trace {
 				a, err := g.Space.Parse(p.Arch)
 				if err != nil {
@@ -779,7 +797,7 @@ func (c *Comparison) Incumbents(name string) ([]IncumbentRun, error) {
 				if err != nil {
 					return nil, err
 				}
-				run.Points = append(run.Points, Incumbent{Evaluations: p.Evaluations, Value: v})
+				run.Points = append(run.Points, Incumbent{Evaluations: p.Evaluations, Seconds: p.Seconds, Value: v})
 			}
 			out = append(out, run)
 		}
@@ -790,12 +808,14 @@ func (c *Comparison) Incumbents(name string) ([]IncumbentRun, error) {
 // IncumbentRun is the final evaluation of one run's incumbents.
 type IncumbentRun struct {
 	Points      []Incumbent
-	Evaluations int // of the whole run
+	Evaluations int     // of the whole run
+	Seconds     float64 // of the whole run on the virtual clock, 0 where it had none
 }
 
 // Incumbent is an architecture that was the best so far.
 type Incumbent struct {
 	Evaluations int
+	Seconds     float64 // on the virtual clock
 	Value       float64
 }
 
@@ -805,13 +825,13 @@ func (c *Comparison) JSON() ([]byte, error) { return json.MarshalIndent(c, "", "
 // CSV returns one line for each policy and seed, with a header; `results` reads
 // it again.
 func (c *Comparison) CSV() [][]string {
-	out := [][]string{{"policy", "seed", "state", "hash", "architecture", "value", "rank", "ties", "percentile", "params", "flops", "objective", "budget", "oracle", "measure", "metric", "space", "numerics", "marks"}}
+	out := [][]string{{"policy", "seed", "state", "hash", "architecture", "value", "rank", "ties", "percentile", "params", "flops", "objective", "budget", "seconds", "oracle", "measure", "metric", "space", "numerics", "marks"}}
 	marks := strings.Join(c.Marks(), " ")
 	for _, r := range c.Rows {
 		for _, s := range r.Seeds {
 			out = append(out, []string{
 				r.Name, optInt(s.Seed), string(s.State), s.Hash, archText(s.Arch), optFloat(s.Value), optCount(s.Rank), optCount(s.Ties),
-				optFloat(s.Percentile), optCount(int(s.Params)), optCount(int(s.FLOPs)), r.Objective, optCount(r.Budget), strconv.FormatBool(r.Oracle), r.Measure, c.Metric, c.Space, r.numericsText(), marks,
+				optFloat(s.Percentile), optCount(int(s.Params)), optCount(int(s.FLOPs)), r.Objective, optCount(r.Budget), optSeconds(r.Seconds), strconv.FormatBool(r.Oracle), r.Measure, c.Metric, c.Space, r.numericsText(), marks,
 			})
 		}
 	}
@@ -841,6 +861,13 @@ func optCount(v int) string {
 		return ""
 	}
 	return strconv.Itoa(v)
+}
+
+func optSeconds(v float64) string {
+	if v == 0 {
+		return ""
+	}
+	return SecondsText(v)
 }
 
 func optFloat(v *float64) string {

@@ -111,6 +111,9 @@ type SearchCost struct {
 	PerSecond float64       // evaluations, or images where weights are shared
 	Threads   int           // of a job, where weights are shared
 	Params    int64         // of the supernet, where weights are shared
+	// AtLeast says that times are lower bounds: what the policy learns between two
+	// evaluations took longer than it was tried.
+	AtLeast bool
 }
 
 const (
@@ -119,6 +122,9 @@ const (
 	// searchPatience is how much longer it may be for a policy that has not yet
 	// learnt once: only a search of many minutes is that slow.
 	searchPatience = 10 * searchSlice
+	// searchGivesUp is when it ends where the policy learns for longer between two
+	// evaluations.
+	searchGivesUp = 3 * time.Second
 	// workerStart is what a job takes beside its search: 60 that do nothing end in
 	// 0.7 s on two slots.
 	workerStart = 20 * time.Millisecond
@@ -143,10 +149,15 @@ func EstimateSearch(ctx context.Context, r SearchRequest) (SearchCost, error) {
 		return estimateSharing(ctx, r, cfg)
 	}
 	w := &stopwatch{round: info.Round(cfg.Params), began: time.Now()}
-	if _, err := RunSearch(ctx, cfg, r.Seeds[0], w); err != nil {
-		return c, err
+	tried, stop := context.WithTimeout(ctx, searchGivesUp)
+	defer stop()
+	if _, err := RunSearch(tried, cfg, r.Seeds[0], w); err != nil {
+		if c.AtLeast = errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && w.end.evaluations > 0; !c.AtLeast {
+			return c, err
+		}
+		w.giveUp()
 	}
-	each, pace := w.extrapolate(cfg.Budget)
+	each, pace := w.extrapolate(w.lookUps(cfg))
 	c.Each, c.PerSecond = workerStart+each, pace
 	room, err := r.On.Room()
 	return c.in(room), err
@@ -231,6 +242,7 @@ type stopwatch struct {
 type lap struct {
 	evaluations int
 	after       time.Duration // since the search began
+	simulated   float64       // seconds on the virtual clock
 }
 
 func (*stopwatch) Progress(int, int, map[string]any) {}
@@ -239,7 +251,7 @@ func (*stopwatch) Event(string, any) error           { return nil }
 // Evaluated takes the time; what is set up before the first evaluation is no part of the
 // slice, as it may be the reading of a table.
 func (w *stopwatch) Evaluated(e Evaluation) error {
-	w.end = lap{e.Number, time.Since(w.began)}
+	w.end = lap{e.Number, time.Since(w.began), e.Seconds}
 	begins := (e.Number-1)%w.round == 0
 	switch {
 	case e.Number == 1:
@@ -258,7 +270,30 @@ func (w *stopwatch) Evaluated(e Evaluation) error {
 	return nil
 }
 
+// giveUp ends what was not over: the last evaluation is counted as long as all lasted.
+func (w *stopwatch) giveUp() {
+	w.end.after, w.stopped = time.Since(w.began), true
+	if w.end.evaluations == w.first.evaluations {
+		w.first = lap{}
+	}
+	w.middle, w.last = w.first, w.first // so that all from the first to the end is taken
+}
+
 func (w *stopwatch) lasted(d time.Duration) bool { return w.end.after-w.first.after >= d }
+
+// lookUps is how many evaluations a search will make: where a virtual clock bounds it, as
+// many as fit if they go on to take what they took.
+func (w *stopwatch) lookUps(c SearchConfig) int {
+	n := c.Budget
+	if c.Seconds == 0 || w.end.simulated == 0 {
+		return n
+	}
+	fit := int(min(c.Seconds/w.end.simulated*float64(w.end.evaluations), MaxBudget))
+	if n == 0 || fit < n {
+		n = fit
+	}
+	return max(n, w.end.evaluations)
+}
 
 // extrapolate is how long the whole budget takes and how many evaluations a second are
 // made. A search that ended by itself is its own measure.

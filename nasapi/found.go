@@ -32,6 +32,7 @@ type Origin struct {
 	Search    string     `json:"search,omitempty"`    // id of the search
 	Objective string     `json:"objective,omitempty"` // what guided it
 	Budget    int        `json:"budget,omitempty"`    // evaluations of the objective
+	Seconds   float64    `json:"seconds,omitempty"`   // on the virtual clock, that it might take
 	Oracle    bool       `json:"oracle,omitempty"`    // the objective read a test column
 	Measure   string     `json:"measure,omitempty"`   // of a draw
 	// Numerics are the versions of the search; they are not kept with a training.

@@ -29,7 +29,8 @@ type Group struct {
 	Kind      GroupKind
 	Policy    string
 	Objective *objective.Spec // what guided a search, nil if not known
-	Budget    int             // evaluations of the objective a run, 0 if not known
+	Budget    int             // evaluations of the objective a run, 0 if not known or not bounded
+	Seconds   float64         // a run's on the virtual clock, 0 if not known or not bounded
 	Measure   string          // of a draw
 	Oracle    bool            // guided by a test column
 	Space     space.Space     // nil if not known
@@ -70,6 +71,8 @@ type GroupRun struct {
 	Trace   []TracePoint
 	// Evaluations that the run made in all, 0 if not known.
 	Evaluations int
+	// Seconds that the run took on the virtual clock, 0 if not known.
+	Seconds float64
 	// Trained are the values of each training of the architecture, where that is what
 	// Value is the mean of.
 	Trained []float64
@@ -88,12 +91,13 @@ func GroupOfSearch(s *Search) Group {
 	cfg := s.Config
 	g := Group{
 		Name: cfg.Policy, Kind: Searched, Policy: cfg.Policy, Objective: &cfg.Objective,
-		Budget: cfg.Budget, Oracle: cfg.Objective.Oracle(), Space: s.Space,
+		Budget: cfg.Budget, Seconds: cfg.Seconds, Oracle: cfg.Objective.Oracle(), Space: s.Space,
 		Numerics: s.numerics(), jobs: s.Jobs(),
 		details: []detail{
 			{"guided by", cfg.Objective.String()},
 			{"minimise", fmt.Sprint(cfg.Objective.Minimise)},
-			{"budget", fmt.Sprint(cfg.Budget)},
+			{"budget", optCount(cfg.Budget)},
+			{"seconds", optSeconds(cfg.Seconds)},
 			{"space", s.Space.String()},
 		},
 	}
@@ -109,7 +113,7 @@ func GroupOfSearch(s *Search) Group {
 	for _, r := range s.Runs() {
 		run := GroupRun{Seed: r.Seed, HasSeed: true, State: r.Status.State, Error: r.Status.Error}
 		if r.Found != nil {
-			run.Arch, run.Trace, run.Evaluations = r.Found.Arch, r.Result.Trace, r.Result.Evaluations
+			run.Arch, run.Trace, run.Evaluations, run.Seconds = r.Found.Arch, r.Result.Trace, r.Result.Evaluations, r.Result.Seconds
 		}
 		g.Runs = append(g.Runs, run)
 	}
@@ -235,9 +239,9 @@ func groupOfOrigin(o Origin, sp space.Space) Group {
 		sp = own
 	}
 	g := Group{
-		Name: cmp.Or(o.Policy, "architectures"), Kind: Given, Policy: o.Policy, Budget: o.Budget,
+		Name: cmp.Or(o.Policy, "architectures"), Kind: Given, Policy: o.Policy, Budget: o.Budget, Seconds: o.Seconds,
 		Measure: o.Measure, Oracle: o.Oracle, Space: sp, Numerics: o.Numerics, guide: o.Objective, ofSpace: o.Space != space.Spec{},
-		details: []detail{{"measure", o.Measure}, {"guided by", o.Objective}, {"budget", fmt.Sprint(o.Budget)}, {"space", sp.String()}, {searchDetail, o.Search}},
+		details: []detail{{"measure", o.Measure}, {"guided by", o.Objective}, {"budget", optCount(o.Budget)}, {"seconds", optSeconds(o.Seconds)}, {"space", sp.String()}, {searchDetail, o.Search}},
 	}
 	if o.Policy == SampleRandomPolicy {
 		g.Kind = Drawn

@@ -23,7 +23,8 @@ const maxResultRows = 1_000_000
 // `architecture` (JSON with matrix and ops), `hash` (a NASBench-101 module
 // hash) and `value` (in the unit of the metric: a fraction for an accuracy).
 // What else Comparison.CSV writes is taken where it is there: `state`,
-// `objective`, `budget`, `oracle`, `measure` (which makes the group a draw), `numerics` and
+// `objective`, `budget`, `seconds`, `oracle`, `measure` (which makes the group a draw),
+// `numerics` and
 // `space` (nasbench101(max_vertices=7) if it is not). Other columns are
 // ignored. It returns one group for each policy, in order of first appearance.
 func ReadResults(path string) ([]Group, error) {
@@ -41,7 +42,7 @@ func ReadResults(path string) ([]Group, error) {
 
 // resultColumns are the places of the columns in a file, -1 where missing.
 type resultColumns struct {
-	policy, seed, state, arch, hash, value, objective, budget, oracle, measure, space, numerics int
+	policy, seed, state, arch, hash, value, objective, budget, seconds, oracle, measure, space, numerics int
 }
 
 func parseResults(r io.Reader) ([]Group, error) {
@@ -93,7 +94,8 @@ func parseResults(r io.Reader) ([]Group, error) {
 			at[name] = i
 			groups = append(groups, described)
 		}
-		if was := groups[i]; described.Space.Spec() != was.Space.Spec() || described.Budget != was.Budget || described.Measure != was.Measure || described.Numerics != was.Numerics {
+		was := groups[i]
+		if described.Space.Spec() != was.Space.Spec() || described.Budget != was.Budget || described.Seconds != was.Seconds || described.Measure != was.Measure || described.Numerics != was.Numerics {
 			return nil, fmt.Errorf("line %d: policy %q has another space, budget, measure or numerics than in its first line: give it another name", row, name)
 		}
 		groups[i].Oracle = groups[i].Oracle || described.Oracle
@@ -113,7 +115,7 @@ func findColumns(header []string) (resultColumns, error) {
 	}
 	c := resultColumns{
 		policy: find("policy"), seed: find("seed"), state: find("state"), arch: find("architecture", "arch"),
-		hash: find("hash"), value: find("value"), objective: find("objective"), budget: find("budget"), oracle: find("oracle"),
+		hash: find("hash"), value: find("value"), objective: find("objective"), budget: find("budget"), seconds: find("seconds"), oracle: find("oracle"),
 		measure: find("measure"), space: find("space"), numerics: find("numerics"),
 	}
 	var missing []string
@@ -162,6 +164,13 @@ func (c resultColumns) group(rec []string) (Group, error) {
 		}
 		g.Budget = budget
 	}
+	if s := c.field(rec, c.seconds); s != "" {
+		seconds, err := strconv.ParseFloat(s, 64)
+		if err != nil || !(seconds > 0 && seconds <= MaxSeconds) {
+			return g, fmt.Errorf("seconds %q: it is the time on the virtual clock for each seed, above 0 to %v", s, float64(MaxSeconds))
+		}
+		g.Seconds = seconds
+	}
 	named := c.field(rec, c.space)
 	g.ofSpace = named != ""
 	var err error
@@ -175,23 +184,10 @@ func (c resultColumns) group(rec []string) (Group, error) {
 // namedSpace finds the space whose expression is given, by default the whole of
 // NASBench-101.
 func namedSpace(text string) (space.Space, error) {
-	specs := []space.Spec{{Name: "nasbench101", MaxVertices: 7}}
-	for v := 2; v < 7; v++ {
-		specs = append(specs, space.Spec{Name: "nasbench101", MaxVertices: v})
+	if text == "" {
+		text = "nasbench101(max_vertices=7)"
 	}
-	for _, nodes := range []int{4, 5} {
-		specs = append(specs, space.Spec{Name: "darts", Nodes: nodes})
-	}
-	for _, spec := range specs {
-		sp, err := space.FromSpec(spec)
-		if err != nil {
-			return nil, err
-		}
-		if text == "" || text == sp.String() {
-			return sp, nil
-		}
-	}
-	return nil, fmt.Errorf("space %q is not known: allowed are such as nasbench101(max_vertices=7) and darts_space(nodes=4)", text)
+	return space.FromText(text)
 }
 
 // run reads one line. An architecture is preferred to a hash, a hash to a

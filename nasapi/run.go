@@ -13,6 +13,7 @@ import (
 	"evalnas/nasapi/jobs"
 	"evalnas/nasapi/objective"
 	"evalnas/nasapi/policy"
+	"evalnas/nasapi/rng"
 	"evalnas/nasapi/space"
 )
 
@@ -60,6 +61,8 @@ type Evaluation struct {
 	Arch     space.Arch
 	Value    float64 // of the objective, in its own sign
 	Improved bool    // it is the new incumbent
+	Seconds  float64 // on the virtual clock when it ended, 0 where there are no times
+	Epochs   int     // of training, where the objective has a choice of them
 }
 
 // RunSearch runs one seed of a search in this process, without a job. The
@@ -84,9 +87,14 @@ type searchRun struct {
 
 	sharing *sharedRun // nil unless weights are shared
 
+	repeats    *rng.Stream // of look-ups, where the metric leaves them to chance
+	fidelities []int       // of the objective
+	clock      clock
+
 	evaluations int
 	best        space.Arch
 	bestScore   float64
+	bestEpochs  int // that the best was trained for, 0 where there is no choice
 	trace       []TracePoint
 	reported    time.Time
 }
@@ -110,10 +118,14 @@ func newSearchRun(cfg SearchConfig, seed int64, report Reporter) (*searchRun, er
 	}
 	watch, _ := report.(Watcher)
 	r := &searchRun{cfg: cfg, seed: seed, report: report, watch: watch, space: sp, policy: p, bestScore: math.Inf(-1)}
-	if cfg.Shared == nil {
-		r.obj, err = objective.New(cfg.Objective)
+	if cfg.Shared != nil {
+		return r, nil
 	}
-	return r, err
+	if r.obj, err = openObjective(cfg.Objective); err != nil {
+		return nil, err
+	}
+	r.repeats, r.fidelities, r.clock.limit = rng.New(seed, cfg.Policy, "repeat"), r.obj.Fidelities(), cfg.Seconds
+	return r, nil
 }
 
 func (r *searchRun) do(ctx context.Context) (_ *SearchResult, err error) {
@@ -121,22 +133,31 @@ func (r *searchRun) do(ctx context.Context) (_ *SearchResult, err error) {
 	problem := &policy.Problem{
 		Space:    r.space,
 		Budget:   r.cfg.Budget,
-		Evaluate: func(a space.Arch) (float64, error) { return r.evaluate(ctx, a) },
+		Evaluate: func(a space.Arch) (float64, error) { return r.evaluate(ctx, a, 0) },
 		Seed:     r.seed,
 		Log:      r.log,
+	}
+	if r.fidelities != nil {
+		problem.Fidelities, problem.EvaluateAt = r.fidelities, func(a space.Arch, epochs int) (float64, error) { return r.evaluate(ctx, a, epochs) }
 	}
 	if r.cfg.Shared != nil {
 		if err := r.openShared(ctx); err != nil {
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, r.sharing.close()) }()
-		problem.Weights, problem.Budget = r.sharing.trainer, MaxBudget
+		problem.Weights = r.sharing.trainer
+	}
+	if problem.Budget == 0 {
+		problem.Budget = MaxBudget
 	}
 	problem.Unit = r.obj.Unit()
 	if err := r.policy.Search(ctx, problem); err != nil && !errors.Is(err, policy.ErrBudget) {
 		return nil, err
 	}
 	if r.best == nil {
+		if r.clock.over {
+			return nil, fmt.Errorf("search: seconds=%s is over before the first training has ended, which takes %.0f seconds: raise it", SecondsText(r.cfg.Seconds), r.clock.beyond)
+		}
 		return nil, fmt.Errorf("search: %s ended without evaluating anything", r.cfg.Policy)
 	}
 	r.tell()
@@ -147,7 +168,7 @@ func (r *searchRun) do(ctx context.Context) (_ *SearchResult, err error) {
 	result := &SearchResult{
 		Config: r.cfg, Seed: r.seed,
 		Selected: selected, Hash: r.best.Hash(), Value: r.trace[len(r.trace)-1].Value,
-		Evaluations: r.evaluations, Trace: r.trace,
+		Evaluations: r.evaluations, Seconds: r.clock.seconds, Trace: r.trace,
 	}
 	if r.sharing != nil {
 		result.Shared = r.sharing.trainer.Result()
@@ -156,25 +177,36 @@ func (r *searchRun) do(ctx context.Context) (_ *SearchResult, err error) {
 }
 
 // evaluate is the policy's only way to the objective: it counts against the
-// budget and keeps the incumbent.
-func (r *searchRun) evaluate(ctx context.Context, a space.Arch) (float64, error) {
-	if r.cfg.Shared == nil && r.evaluations >= r.cfg.Budget {
+// budget, moves the clock and keeps the incumbent. epochs is one of the fidelities, or 0
+// for the objective's own.
+func (r *searchRun) evaluate(ctx context.Context, a space.Arch, epochs int) (float64, error) {
+	if r.spent() {
 		return 0, policy.ErrBudget
 	}
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	value, err := r.obj.Value(a)
+	m, err := r.obj.Measure(a, epochs, r.repeats)
 	if err != nil {
 		return 0, fmt.Errorf("search: evaluate %s: %w", a.Hash(), err)
 	}
-	score := r.obj.Score(value)
+	if r.clock.limit > 0 && !m.Cost.Timed {
+		return 0, fmt.Errorf("search: evaluate %s: the table has no training time of it, and seconds=%s bounds the search: give budget= instead", a.Hash(), SecondsText(r.cfg.Seconds))
+	}
+	if !r.clock.move(m.Cost) {
+		return 0, policy.ErrBudget
+	}
 	r.evaluations++
-	// Of equals the first stays, so that the incumbent does not depend on
-	// when a run is looked at.
-	improved := r.best == nil || score > r.bestScore
-	if improved {
-		if err := r.improve(a, value, score); err != nil {
+	e := Evaluation{Number: r.evaluations, Arch: a, Value: m.Value, Seconds: r.clock.seconds}
+	if n := len(r.fidelities); n > 0 {
+		if e.Epochs = epochs; epochs == 0 {
+			e.Epochs = r.fidelities[n-1]
+		}
+	}
+	score := r.obj.Score(m.Value)
+	if e.Improved = r.improves(score, e.Epochs); e.Improved {
+		r.bestScore = score
+		if err := r.improve(e); err != nil {
 			return 0, err
 		}
 	}
@@ -182,20 +214,32 @@ func (r *searchRun) evaluate(ctx context.Context, a space.Arch) (float64, error)
 		r.tell()
 	}
 	if r.watch != nil {
-		if err := r.watch.Evaluated(Evaluation{r.evaluations, a, value, improved}); err != nil {
+		if err := r.watch.Evaluated(e); err != nil {
 			return 0, err
 		}
 	}
 	return score, nil
 }
 
-func (r *searchRun) improve(a space.Arch, value, score float64) error {
-	raw, err := a.MarshalJSON()
+// spent says that nothing more may be evaluated. Shared weights end by their epochs.
+func (r *searchRun) spent() bool {
+	return r.clock.over || r.cfg.Budget > 0 && r.evaluations >= r.cfg.Budget
+}
+
+// improves says whether an architecture with this score is the new incumbent: accuracies
+// after different numbers of epochs are not compared, the most epochs win. Of equals the
+// first stays, so that the incumbent does not depend on when a run is looked at.
+func (r *searchRun) improves(score float64, epochs int) bool {
+	return r.best == nil || epochs > r.bestEpochs || epochs == r.bestEpochs && score > r.bestScore
+}
+
+func (r *searchRun) improve(e Evaluation) error {
+	raw, err := e.Arch.MarshalJSON()
 	if err != nil {
-		return fmt.Errorf("search: write %s: %w", a.Hash(), err)
+		return fmt.Errorf("search: write %s: %w", e.Arch.Hash(), err)
 	}
-	r.best, r.bestScore = a, score
-	r.trace = append(r.trace, TracePoint{Evaluations: r.evaluations, Value: value, Arch: raw})
+	r.best, r.bestEpochs = e.Arch, e.Epochs
+	r.trace = append(r.trace, TracePoint{Evaluations: e.Number, Seconds: e.Seconds, Value: e.Value, Epochs: e.Epochs, Arch: raw})
 	return nil
 }
 
@@ -206,7 +250,15 @@ func (r *searchRun) tell() {
 	}
 	values := map[string]any{"incumbent": r.trace[len(r.trace)-1].Value, "hash": r.best.Hash()}
 	if r.sharing == nil {
-		r.report.Progress(r.evaluations, r.cfg.Budget, values)
+		if r.clock.seconds > 0 {
+			values["simulated"] = r.clock.seconds
+		}
+		if r.cfg.Budget > 0 {
+			r.report.Progress(r.evaluations, r.cfg.Budget, values)
+			return
+		}
+		values["evaluations"] = float64(r.evaluations)
+		r.report.Progress(int(r.clock.seconds), int(math.Ceil(r.clock.limit)), values)
 		return
 	}
 	t := &r.sharing.told

@@ -24,6 +24,8 @@ const SearchKind = "search"
 const (
 	MaxSeeds  = 10_000 // as many runs as the exact null takes
 	MaxBudget = 1_000_000_000
+	// MaxSeconds is some hundred million years.
+	MaxSeconds = 1e15
 )
 
 // SearchConfig says what is searched and how. Together with a seed it is a
@@ -36,9 +38,13 @@ type SearchConfig struct {
 	Params    policy.Config  `json:"params,omitempty"`
 	Space     space.Spec     `json:"space"`
 	Objective objective.Spec `json:"objective"`
-	// Budget is the number of evaluations of the objective for each seed; 0 with shared
-	// weights, whose training is what a search costs.
+	// Budget is the number of evaluations of the objective for each seed; 0 where Seconds
+	// alone bounds them, and with shared weights, whose training is what a search costs.
 	Budget int `json:"budget"`
+	// Seconds is the time on a virtual clock for each seed, which each evaluation moves by
+	// the training that its value comes from; 0 for none. What is spent first, it or
+	// Budget, ends the search.
+	Seconds float64 `json:"seconds,omitempty"`
 	// Shared is the training of shared weights, where these are the objective.
 	Shared *SharedConfig `json:"shared,omitempty"`
 }
@@ -60,10 +66,13 @@ func (c SearchConfig) Complete() (SearchConfig, error) {
 	if err := info.Needs(sp); err != nil {
 		return c, err
 	}
-	if c.Objective.Kind == objective.Table && c.Objective.Table != c.Space.Name {
-		return c, fmt.Errorf("objective %s has no values for %s: it can guide a search of %s", c.Objective, sp, c.Objective.Table)
+	if err := c.Objective.Fits(sp); err != nil {
+		return c, err
 	}
-	return c.completeShared(info, sp)
+	if c, err = c.completeShared(info, sp); err != nil || c.Shared != nil {
+		return c, err
+	}
+	return c, c.checkBudget(info)
 }
 
 // identity is the configuration with the policy's defaults left out.
@@ -270,7 +279,7 @@ func (s *Search) origin() Origin {
 	o := s.Config.Objective
 	return Origin{
 		Policy: s.Config.Policy, Space: s.Config.Space, Search: s.ID(), Objective: guideText(o, o.String()),
-		Budget: s.Config.Budget, Oracle: o.Oracle(), Numerics: s.numerics(),
+		Budget: s.Config.Budget, Seconds: s.Config.Seconds, Oracle: o.Oracle(), Numerics: s.numerics(),
 	}
 }
 
@@ -287,9 +296,13 @@ func (s *Search) Selected() []Found {
 
 // TracePoint is a change of the incumbent (the best architecture so far).
 type TracePoint struct {
-	Evaluations int             `json:"evaluations"`
-	Value       float64         `json:"value"` // of the objective, in its own sign
-	Arch        json.RawMessage `json:"arch"`
+	Evaluations int     `json:"evaluations"`
+	Seconds     float64 `json:"seconds,omitempty"` // on the virtual clock, where there are times
+	Value       float64 `json:"value"`             // of the objective, in its own sign
+	// Epochs of training that Value is after, where the objective has a choice of them:
+	// of what was evaluated after the most epochs so far the best is the incumbent.
+	Epochs int             `json:"epochs,omitempty"`
+	Arch   json.RawMessage `json:"arch"`
 }
 
 // SearchResult is what a search job leaves as its result. It depends on the
@@ -302,7 +315,9 @@ type SearchResult struct {
 	Hash        string          `json:"hash"`
 	Value       float64         `json:"value"` // of the objective, in its own sign
 	Evaluations int             `json:"evaluations"`
-	Trace       []TracePoint    `json:"trace"`
+	// Seconds that have passed on the virtual clock, 0 where there are no times.
+	Seconds float64      `json:"seconds,omitempty"`
+	Trace   []TracePoint `json:"trace"`
 	// Shared is what the training of shared weights left, where there was one.
 	Shared *shared.Report `json:"shared,omitempty"`
 }

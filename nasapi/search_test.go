@@ -32,7 +32,7 @@ func testStudy(t *testing.T) *jobs.Study {
 	return st
 }
 
-func oracle(t *testing.T) *objective.Objective {
+func oracle(t testing.TB) *objective.Objective {
 	t.Helper()
 	tab, err := table.NASBench101()
 	if err != nil {

@@ -57,9 +57,6 @@ func (c SearchConfig) completeShared(info *policy.Info, sp space.Space) (SearchC
 		if c.Shared != nil {
 			return c, fmt.Errorf("the configuration has a protocol of shared weights and is guided by %s", c.Objective)
 		}
-		if c.Budget < 1 || c.Budget > MaxBudget {
-			return c, fmt.Errorf("budget is %d: it is the number of evaluations for each seed, 1 to %d", c.Budget, MaxBudget)
-		}
 		return c, nil
 	}
 	switch {
@@ -69,6 +66,8 @@ func (c SearchConfig) completeShared(info *policy.Info, sp space.Space) (SearchC
 		return c, errors.New("shared_weights(...) needs its data: shared_weights(cifar10(), epochs=...)")
 	case c.Budget != 0:
 		return c, fmt.Errorf("budget is %d: a search with shared weights has no budget of look-ups, it is as long as its epochs; leave it out", c.Budget)
+	case c.Seconds != 0:
+		return c, fmt.Errorf("seconds is %v: shared weights are trained for as long as their epochs take, not by a virtual clock; leave it out", c.Seconds)
 	case c.Objective.Minimise:
 		return c, errors.New("minimise=True: the objective of shared weights is an accuracy, which is maximised")
 	}

@@ -1,10 +1,13 @@
 """The program's commands as another program calls them: install, doctor,
 uninstall, and the JSON lines of `evalnas nasbench`."""
+import base64
 import json
 import os
 import pathlib
 import stat
+import struct
 import subprocess
+import tempfile
 import unittest
 
 import support
@@ -67,6 +70,117 @@ class NasbenchTest(unittest.TestCase):
         for vertices, count in ((4, 91), (5, 2532), (6, 64542)):
             with self.subTest(vertices=vertices):
                 self.assertEqual(evalnas("nasbench", "count", "--vertices", vertices).stdout, f"{count}\n")
+
+
+def crc32c(data):
+    """CRC-32C (Castagnoli), bit by bit."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def framed(payload):
+    """A TFRecord."""
+    def masked(data):
+        c = crc32c(data)
+        return struct.pack("<I", ((c >> 15 | c << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+    length = struct.pack("<Q", len(payload))
+    return length + masked(length) + payload + masked(payload)
+
+
+def metrics(params, evaluations):
+    """A ModelMetrics message; an evaluation is (epoch, seconds, train, valid, test)."""
+    out = b""
+    for numbers in evaluations:
+        data = b"".join(bytes([i << 3 | 1]) + struct.pack("<d", x) for i, x in enumerate(numbers, 1))
+        out += bytes([0x0A, len(data)]) + data
+    out += b"\x10"
+    while params > 127:
+        out += bytes([params & 127 | 128])
+        params >>= 7
+    return out + bytes([params])
+
+
+class TableTest(unittest.TestCase):
+    """A file of NASBench-101 as Python writes it: the seven cells of at most three vertices."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.file = pathlib.Path(cls.folder.name, "small.tfrecord")
+        cls.environment = {"EVALNAS_TABLES": str(pathlib.Path(cls.folder.name, "tables"))}
+        operations = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
+        cells = [([[0, 1], [0, 0]], ["input", "output"])]
+        cells += [([[0, 1, skip], [0, 0, 1], [0, 0, 0]], ["input", operation, "output"]) for operation in operations for skip in (0, 1)]
+        cls.cells, cls.values = cells, {}
+        known = answers("nasbench", "hash", lines=[json.dumps({"matrix": m, "ops": o}) for m, o in cells])
+        records = []
+        for number, ((matrix, ops), cell) in enumerate(zip(cells, known)):
+            for epochs in (4, 108):
+                for repeat in range(3):
+                    final = (float(epochs), 100 / 3 * epochs + repeat, 9000 / 9984, (8000 + number) / 9984, (7000 + 10 * number + repeat) / 9984)
+                    halfway = (epochs / 2, 50 / 3 * epochs, 5000 / 9984, 4000 / 9984, 3000 / 9984)
+                    data = metrics(cell["params"], [(0.0,) * 5, halfway, final])
+                    digits = "".join(str(e) for row in matrix for e in row)
+                    payload = json.dumps([cell["hash"], epochs, digits, ",".join(ops), base64.b64encode(data).decode()])
+                    records.append(framed(payload.encode()))
+                    cls.values[cell["hash"], epochs, repeat] = final
+        cls.file.write_bytes(b"".join(records))
+        cls.record = len(records[0])
+
+    def test_import_and_query(self):
+        run = evalnas("nasbench", "import", self.file, "--json", **self.environment)
+        self.assertEqual((json.loads(run.stdout)["cells"], json.loads(run.stdout)["epochs"]), (7, [4, 108]))
+        lines = [json.dumps({"hash": h}) for h, epochs, repeat in self.values if (epochs, repeat) == (4, 0)]
+        for repeat in range(3):
+            run = evalnas("nasbench", "query", "--table", self.file, "--epochs", 4, "--repeat", repeat, lines=lines, **self.environment)
+            for line in run.stdout.splitlines():
+                answer = json.loads(line)
+                _, seconds, train, valid, test = self.values[answer["hash"], 4, repeat]
+                self.assertEqual((answer["seconds"], answer["train_accuracy"], answer["valid_accuracy"], answer["test"]), (seconds, train, valid, test))
+
+    def test_damage_names_the_record_and_leaves_nothing(self):
+        data = bytearray(self.file.read_bytes())
+        data[self.record + 40] ^= 4
+        damaged = self.file.with_name("damaged.tfrecord")
+        damaged.write_bytes(data)
+        tables = self.file.with_name("nothing")
+        run = evalnas("nasbench", "import", damaged, check=False, EVALNAS_TABLES=str(tables))
+        self.assertNotEqual(run.returncode, 0)
+        self.assertIn("record 2 at byte %d" % self.record, run.stderr)
+        self.assertEqual(list(tables.rglob("*")), [])
+
+    def test_pandas_reads_what_is_exported(self):
+        try:
+            import pandas
+        except ImportError:
+            self.skipTest("pandas is not at hand")
+        readers = {"csv": lambda f: pandas.read_csv(f, dtype={"matrix": str}),
+                   "jsonl": lambda f: pandas.read_json(f, lines=True, dtype={"matrix": str}, precise_float=True)}
+        try:
+            import pyarrow  # noqa: F401
+
+            readers["parquet"] = pandas.read_parquet
+        except ImportError:
+            pass
+        for format, read in readers.items():
+            with self.subTest(format):
+                out = self.file.with_name("out." + format)
+                evalnas("nasbench", "export", "--table", self.file, out, **self.environment)
+                frame = read(out).set_index("hash")
+                self.assertEqual(len(frame), 7)
+                for (h, epochs, repeat), (_, seconds, _, valid, test) in self.values.items():
+                    row = frame.loc[h]
+                    got = row["seconds_%d_r%d" % (epochs, repeat)], row["valid_%d_r%d" % (epochs, repeat)], row["test_%d_r%d" % (epochs, repeat)]
+                    for mine, want in zip(got, (seconds, valid, test)):
+                        self.assertAlmostEqual(mine, want, places=12)  # pandas may round what it reads of text
+                    self.assertEqual(len(row["matrix"]), row["vertices"] ** 2)
+                self.assertAlmostEqual(frame["test_108_mean"].max(), frame[["test_108_r%d" % r for r in range(3)]].mean(axis=1).max())
 
 
 class InstallTest(unittest.TestCase):

@@ -47,8 +47,15 @@ func (a *archValue) CompareSameType(op syntax.Token, y lib.Value, _ int) (bool, 
 
 var archAttrs = attrTable[*archValue]{
 	{"hash", "identity in its space: the module hash of NASBench-101 (32 hex digits)", func(a *archValue) (lib.Value, error) { return lib.String(a.found.Hash()), nil }},
-	{"params", "number of trainable parameters of its network", func(a *archValue) (lib.Value, error) { return lib.MakeInt64(a.found.Params()), nil }},
-	{"flops", "multiply-adds of one forward pass on a 32x32 image", func(a *archValue) (lib.Value, error) { return lib.MakeInt64(a.found.FLOPs()), nil }},
+	{"params", "number of trainable parameters of its network, None where it is not known", func(a *archValue) (lib.Value, error) { return knownCount(a.found.Params()), nil }},
+	{"flops", "multiply-adds of one forward pass on a 32x32 image, None where they are not known", func(a *archValue) (lib.Value, error) { return knownCount(a.found.FLOPs()), nil }},
+	{"values", "dict of its choices (of a space of choices)", (*archValue).choiceValues},
+	{"text", "the cell as NAS-Bench-201 writes it (of nasbench201)", func(a *archValue) (lib.Value, error) {
+		if c, ok := a.found.Arch.(*space.NB201Cell); ok {
+			return lib.String(c.Text()), nil
+		}
+		return nil, nil
+	}},
 	{"matrix", "adjacency matrix of the pruned cell, V x V, upper triangular (NASBench-101)", func(a *archValue) (lib.Value, error) { return a.field("matrix") }},
 	{"ops", "operations of its vertices, input first and output last (NASBench-101)", func(a *archValue) (lib.Value, error) { return a.field("ops") }},
 	{"genotype", "the genotype as DARTS writes it (DARTS cells)", func(a *archValue) (lib.Value, error) {
@@ -113,8 +120,11 @@ func (a *archValue) policyText() string {
 	return a.found.Origin.Policy
 }
 
-// field is a part of the architecture's JSON form.
+// field is a part of the JSON form of a cell of NASBench-101.
 func (a *archValue) field(name string) (lib.Value, error) {
+	if _, ok := a.found.Arch.(*space.Cell); !ok {
+		return nil, nil
+	}
 	raw, err := a.found.MarshalJSON()
 	if err != nil {
 		return nil, err
@@ -277,8 +287,9 @@ func (l *archList) Bundle() (*kernel.Bundle, error) {
 			seed = fmt.Sprint(a.found.Seed)
 		}
 		t.oracle = t.oracle || a.found.Origin.Oracle
-		t.add(a.policyText(), seed, shortHash(a.found.Hash()), a.String(), count(a.found.Params()), count(a.found.FLOPs()))
+		t.add(a.policyText(), seed, shortHash(a.found.Hash()), a.String(), countText(a.found.Params()), countText(a.found.FLOPs()))
 	}
+	t.dropEmptyColumns("parameters", "multiply-adds")
 	return t.bundle(), nil
 }
 
@@ -380,5 +391,5 @@ func spaceArg(c *starlark.Call, name string) (space.Space, error) {
 	if s, ok := asSpace(c.Value(name)); ok {
 		return s, nil
 	}
-	return nil, named(c, "TypeError", "%s is %s: give a space, such as nasbench101() or darts_space()", name, c.Value(name).Type())
+	return nil, named(c, "TypeError", "%s is %s: give a space, such as nasbench101(), darts_space() or choices({...})", name, c.Value(name).Type())
 }

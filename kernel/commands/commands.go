@@ -5,8 +5,8 @@
 // It is the seam between the cell language (kernel/starlark) and the Go API
 // (nasapi): a command reads its arguments, calls nasapi, and wraps the answer
 // in a value that shows itself. One file holds one noun: spaces.go, archs.go,
-// tables.go, searches.go, datasets.go, trainings.go, comparisons.go, results.go, correlations.go,
-// reports.go, jobs.go, places.go, figures.go.
+// choices.go, tables.go, owntables.go, answers.go, accounts.go, searches.go, datasets.go,
+// trainings.go, comparisons.go, results.go, correlations.go, reports.go, jobs.go, places.go, figures.go.
 // costs.go says what work takes before it is started, steering.go cancels, holds and releases
 // it; live.go keeps the tables of running searches up to date; render.go makes HTML and text.
 package commands
@@ -48,7 +48,7 @@ func (e *Env) Close() { e.live.close() }
 func (e *Env) Commands() []*starlark.Command {
 	var out []*starlark.Command
 	for _, group := range [][]*starlark.Command{
-		spaceCommands(), e.archCommands(), tableCommands(), objectiveCommands(), sharingCommands(), e.searchCommands(), e.steeringCommands(),
+		spaceCommands(), choicesCommands(), e.archCommands(), e.tableCommands(), e.ownTableCommands(), objectiveCommands(), sharingCommands(), e.searchCommands(), e.steeringCommands(),
 		e.dataCommands(), e.trainingCommands(),
 		e.jobCommands(), e.placeCommands(), e.comparisonCommands(), e.rankingCommands(), e.correlationCommands(), e.reportCommands(), figureCommands(),
 	} {

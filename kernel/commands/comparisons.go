@@ -540,8 +540,8 @@ func comparisonTable(c *nasapi.Comparison) *tableView {
 
 func guidedText(g nasapi.GroupRow) string {
 	switch {
-	case g.Guide != "" && g.Budget > 0:
-		return fmt.Sprintf("%s, %s evaluations", g.Guide, count(g.Budget))
+	case g.Guide != "" && (g.Budget > 0 || g.Seconds > 0):
+		return fmt.Sprintf("%s, %s", g.Guide, budgetText(g.Budget, g.Seconds))
 	case g.Guide != "":
 		return g.Guide
 	case g.Kind == nasapi.Drawn:

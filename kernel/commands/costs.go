@@ -134,13 +134,21 @@ func costOfSearch(c nasapi.SearchCost) string {
 	case c.All < time.Second:
 		return seedCount(c.Jobs) + ", under 1 s of one core in all"
 	case c.Jobs == 1:
-		return fmt.Sprintf("1 seed, %s %s", aboutText(c.Each), measured)
+		return fmt.Sprintf("1 seed, %s %s", eachText(c), measured)
 	}
-	text := fmt.Sprintf("%s, %s each, %s in all", seedCount(c.Jobs), aboutText(c.Each), coreText(c.All))
+	text := fmt.Sprintf("%s, %s each, %s in all", seedCount(c.Jobs), eachText(c), coreText(c.All))
 	if c.Slots > 1 {
 		text += fmt.Sprintf(", %s on %d slots", durationText(c.Wall), min(c.Slots, c.Jobs))
 	}
 	return text + " " + measured
+}
+
+// eachText is how long a seed takes, or how long at least.
+func eachText(c nasapi.SearchCost) string {
+	if c.AtLeast {
+		return "more than " + underText(c.Each)
+	}
+	return aboutText(c.Each)
 }
 
 func seedCount(n int) string {

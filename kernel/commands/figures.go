@@ -119,6 +119,10 @@ func archBundle(a space.Arch) (*kernel.Bundle, error) {
 		return figureBundle(fig, a.String())
 	case *space.Genotype:
 		return genotypeBundle(a)
+	case *space.NB201Cell:
+		return nb201Bundle(a)
+	case *space.ChoiceArch:
+		return choiceBundle(a), nil
 	}
 	return nil, fmt.Errorf("%T has no drawing", a)
 }

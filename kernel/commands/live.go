@@ -221,7 +221,7 @@ func searchBundle(s *nasapi.Search) (b *kernel.Bundle, final bool, err error) {
 	if s.Config.Shared != nil {
 		columns, progress = append(columns, sharingColumns...), sharingCells
 	} else {
-		columns = append(columns, column{"evaluations", right})
+		columns = append(columns, column{"evaluations", right}, column{"simulated", right})
 	}
 	if !final {
 		columns = append(columns, column{"per second", right}, column{"remaining", right})
@@ -231,12 +231,12 @@ func searchBundle(s *nasapi.Search) (b *kernel.Bundle, final bool, err error) {
 	for i, st := range statuses {
 		row := append([]tableCell{{text: fmt.Sprint(s.Seeds[i])}, stateCell(st.State, st.Held), {text: where[i]}, {text: tries[i]}}, progress(s, st)...)
 		if !final {
-			row = append(row, paceCells(st)...)
+			row = append(row, paceCells(s, st)...)
 		}
 		t.addCells(append(row, incumbentCells(st)...)...)
 		why.below(t, fmt.Sprintf("seed %d", s.Seeds[i]), st)
 	}
-	t.dropEmptyColumns("where", "tries", "epoch", "loss", "train %", "tau", "doing", "per second", "remaining", "incumbent", "cell")
+	t.dropEmptyColumns("where", "tries", "simulated", "epoch", "loss", "train %", "tau", "doing", "per second", "remaining", "incumbent", "cell")
 	t.note("Incumbent: %s. Search %s.", s.Config.Objective.Describe(), s.ID())
 	t.noteCost(statuses, final)
 	if trouble != "" && !final {
@@ -257,23 +257,50 @@ func searchTitle(s *nasapi.Search, statuses []jobs.Status) string {
 	if s.Config.Shared != nil {
 		return fmt.Sprintf("%s on %s, %s: %s", s.Config.Policy, s.Space, guided, jobs.StatesText(statuses))
 	}
-	return fmt.Sprintf("%s on %s, guided by %s, budget %s a seed: %s", s.Config.Policy, s.Space, guided, count(s.Config.Budget), jobs.StatesText(statuses))
+	budget := count(s.Config.Budget)
+	if s.Config.Seconds > 0 {
+		budget = budgetText(s.Config.Budget, s.Config.Seconds)
+	}
+	return fmt.Sprintf("%s on %s, guided by %s, budget %s a seed: %s", s.Config.Policy, s.Space, guided, budget, jobs.StatesText(statuses))
 }
 
+// progressCells are the share of the budget, the evaluations and the simulated time. Of a
+// search with two bounds that is the larger share, and one that is done has spent it.
 func progressCells(s *nasapi.Search, st jobs.Status) []tableCell {
 	done, total := st.Done, s.Config.Budget
-	if st.State == jobs.Done && done == 0 {
+	simulated, _ := st.Values["simulated"].(float64)
+	if total == 0 {
+		looked, _ := st.Values["evaluations"].(float64)
+		done = int(looked)
+	} else if st.State == jobs.Done && done == 0 {
 		done = total
 	}
-	return []tableCell{progressCell(min(1, float64(done)/float64(total))), {text: count(done)}}
+	share := 0.0
+	if total > 0 {
+		share = float64(done) / float64(total)
+	}
+	if s.Config.Seconds > 0 {
+		if share = max(share, simulated/s.Config.Seconds); st.State == jobs.Done {
+			share = 1
+		}
+	}
+	cells := []tableCell{progressCell(min(1, share)), {text: count(done)}, {}}
+	if simulated > 0 {
+		cells[2].text = durationText(time.Duration(min(simulated, maxShownSeconds) * float64(time.Second)))
+	}
+	return cells
 }
 
-func paceCells(st jobs.Status) []tableCell {
+// maxShownSeconds are as many as a duration holds.
+const maxShownSeconds = 9e9
+
+func paceCells(s *nasapi.Search, st jobs.Status) []tableCell {
 	cells := make([]tableCell, 2)
 	if st.State != jobs.Running {
 		return cells
 	}
-	if st.Rate > 0 {
+	// Where a virtual clock alone bounds a search, the rate is of its seconds.
+	if onClock := s.Config.Seconds > 0 && s.Config.Budget == 0; st.Rate > 0 && !onClock {
 		cells[0].text = rateText(st.Rate)
 	}
 	if st.Remaining > 0 {

@@ -204,7 +204,7 @@ func (r *reportValue) cell(c report.Cell) tableCell {
 	case report.Percent:
 		return tableCell{text: fmt.Sprintf("%+.2f %%", v[0])}
 	case report.Seconds:
-		return tableCell{text: secondsText(v[0])}
+		return tableCell{text: roundSeconds(v[0])}
 	case report.Hours:
 		return tableCell{text: deviceHours(v[0])}
 	case report.TauSpread:
@@ -276,7 +276,7 @@ func trimmed(v float64) string {
 	return strings.TrimSuffix(strings.TrimRight(strconv.FormatFloat(v, 'f', 3, 64), "0"), ".")
 }
 
-func secondsText(v float64) string {
+func roundSeconds(v float64) string {
 	if v >= 1000 {
 		return count(int64(math.Round(v)))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -51,7 +52,38 @@ func (s *searchValue) String() string {
 	if c.Shared != nil {
 		return text + ")"
 	}
-	return fmt.Sprintf("%s, budget=%d)", text, c.Budget)
+	if c.Budget > 0 {
+		text += fmt.Sprintf(", budget=%d", c.Budget)
+	}
+	if c.Seconds > 0 {
+		text += ", seconds=" + nasapi.SecondsText(c.Seconds)
+	}
+	return text + ")"
+}
+
+// budgetText is "1,000 evaluations or 5,000,000 simulated seconds".
+func budgetText(budget int, seconds float64) string {
+	var parts []string
+	if budget > 0 {
+		parts = append(parts, count(budget)+" evaluations")
+	}
+	if seconds > 0 {
+		parts = append(parts, secondsText(seconds)+" simulated seconds")
+	}
+	return strings.Join(parts, " or ")
+}
+
+// secondsText is count for seconds, of which fractions are kept.
+func secondsText(s float64) string {
+	whole, part, _ := strings.Cut(nasapi.SecondsText(s), ".")
+	n, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil {
+		return nasapi.SecondsText(s)
+	}
+	if part != "" {
+		part = "." + part
+	}
+	return count(n) + part
 }
 
 // seedsText writes consecutive seeds as a range.
@@ -84,11 +116,17 @@ var searchAttrs = attrTable[*searchValue]{
 	{"policy", "name of the policy", func(s *searchValue) (lib.Value, error) { return lib.String(s.search.Config.Policy), nil }},
 	{"space", "the searched space", func(s *searchValue) (lib.Value, error) { return newSpaceValue(s.search.Space), nil }},
 	{"seeds", "list of the seeds", func(s *searchValue) (lib.Value, error) { return toValue(s.search.Seeds) }},
-	{"budget", "evaluations of the objective for each seed, None with shared weights", func(s *searchValue) (lib.Value, error) {
-		if s.search.Config.Shared != nil {
+	{"budget", "evaluations of the objective for each seed, None with shared weights and where seconds= alone bounds them", func(s *searchValue) (lib.Value, error) {
+		if s.search.Config.Budget == 0 {
 			return lib.None, nil
 		}
 		return lib.MakeInt(s.search.Config.Budget), nil
+	}},
+	{"seconds", "time on the virtual clock for each seed, None where there is no such bound", func(s *searchValue) (lib.Value, error) {
+		if s.search.Config.Seconds == 0 {
+			return lib.None, nil
+		}
+		return lib.Float(s.search.Config.Seconds), nil
 	}},
 	{"config", "the complete configuration as a dict, defaults filled in", func(s *searchValue) (lib.Value, error) { return toValue(s.search.Config) }},
 	{"states", "dict of seed to state: pending, running, checkpointed, preempted, done, failed, cancelled or lost", (*searchValue).states},
@@ -97,6 +135,8 @@ var searchAttrs = attrTable[*searchValue]{
 	}},
 	{"values", "dict of seed to the objective's value of the selected architecture, in seed order; an error while seeds are unfinished", (*searchValue).values},
 	{"traces", "dict of seed to the list of (evaluations, value) at which the incumbent changed; an error while seeds are unfinished", (*searchValue).traces},
+	{"simulated", "dict of seed to the seconds of training that its look-ups stand for, 0 where the table has no times; an error while seeds are unfinished", (*searchValue).simulated},
+	{"timed_traces", "as traces, by seconds on the virtual clock: list of (seconds, value); an error while seeds are unfinished", (*searchValue).timedTraces},
 	{"errors", "dict of seed to what failed, empty if nothing did", (*searchValue).errors},
 	{"rankings", "what rankings(...) says of this search alone, None where no architectures of a table are ranked", func(s *searchValue) (lib.Value, error) {
 		if _, listed := s.search.Space.(*space.NASBench); !listed || s.search.Config.Shared == nil || s.search.Config.Shared.Protocol.Pool == 0 {
@@ -190,6 +230,20 @@ func (s *searchValue) traces() (lib.Value, error) {
 	})
 }
 
+func (s *searchValue) simulated() (lib.Value, error) {
+	return s.ofResults(func(r *nasapi.SearchResult) lib.Value { return lib.Float(r.Seconds) })
+}
+
+func (s *searchValue) timedTraces() (lib.Value, error) {
+	return s.ofResults(func(r *nasapi.SearchResult) lib.Value {
+		var points []lib.Value
+		for _, p := range r.Trace {
+			points = append(points, lib.Tuple{lib.Float(p.Seconds), lib.Float(p.Value)})
+		}
+		return lib.NewList(points)
+	})
+}
+
 // ofResults reads something off the result of every seed that has one, once no
 // seed is unfinished.
 func (s *searchValue) ofResults(get func(*nasapi.SearchResult) lib.Value) (lib.Value, error) {
@@ -235,6 +289,7 @@ func (e *Env) searchCommands() []*starlark.Command {
 				{Name: "objective", Type: "objective", Doc: "what guides the policy: `params()`, `flops()`, a table's metric, or `shared_weights(data)`"},
 				{Name: "seeds", KeywordOnly: true, Type: "list of int", Doc: "one independent run (and job) a seed"},
 				{Name: "budget", KeywordOnly: true, Default: lib.None, Type: "int", Doc: "evaluations of the objective a seed, repeated ones counted; none with shared weights"},
+				{Name: "seconds", KeywordOnly: true, Default: lib.None, Type: "number", Doc: "seconds of training a seed that its look-ups may stand for, on a table with training times; instead of budget or beside it"},
 				{Name: "minimise", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "lower values of the objective are better"},
 				confirmParam(),
 				{Name: "debug", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "a few evaluations of the first seed in the foreground, without a job"},
@@ -283,6 +338,14 @@ every evaluation.
 
     found = search("evolution", space, params(), seeds=range(1268, 1278), budget=1000)
     found
+
+On a table that has training times, seconds= bounds a search by a virtual clock: each look-up
+moves it by the training that it saves, of that repeat and those epochs, and one that would end
+after the limit is not made: the search is over. With budget= too, what is spent first ends it.
+Where the metric leaves the repeat to chance, each look-up draws one, also of an architecture
+that was looked up before.
+
+    found = search("evolution", space, truth.metric("valid"), seeds=range(10), seconds=5e6)
 
 Guided by shared_weights(...), the policy trains one set of weights for all architectures of the
 space, and a search has no budget: it is as long as the epochs of its protocol.
@@ -367,6 +430,14 @@ func guide(c *starlark.Call, req *nasapi.SearchRequest, sp space.Space) error {
 			return err
 		}
 	}
+	if !c.IsNone("seconds") {
+		if req.Seconds, err = c.Float("seconds"); err != nil {
+			return err
+		}
+		if req.Seconds == 0 {
+			return c.Errorf("seconds is 0: it is the time on the virtual clock for each seed; leave it out for a search that budget= alone bounds")
+		}
+	}
 	if s, ok := c.Value("objective").(*sharedValue); ok {
 		if _, err := policy.Lookup(req.Policy); err != nil {
 			return c.Errorf("%w", err)
@@ -382,8 +453,8 @@ func guide(c *starlark.Call, req *nasapi.SearchRequest, sp space.Space) error {
 	if err != nil {
 		return err
 	}
-	if c.IsNone("budget") {
-		return named(c, "TypeError", "missing argument budget: the number of evaluations of %s for each seed, such as budget=1000", obj)
+	if c.IsNone("budget") && c.IsNone("seconds") {
+		return named(c, "TypeError", "missing argument budget: the number of evaluations of %s for each seed, such as budget=1000 (or, on a table with training times, seconds=5e6)", obj)
 	}
 	req.Objective = obj.Minimised(minimise).Spec()
 	return nil
@@ -405,8 +476,12 @@ func debugSearch(c *starlark.Call, req nasapi.SearchRequest) (lib.Value, error) 
 		return debugSharing(c, cfg, req.Seeds[0])
 	}
 	text := fmt.Sprintf("debug: %s guided by %s, seed %d", cfg.Policy, cfg.Objective, req.Seeds[0])
-	if cfg.Budget > debugBudget {
+	switch {
+	case cfg.Budget > debugBudget:
 		text += fmt.Sprintf("; REDUCED: %d of %s evaluations", debugBudget, count(cfg.Budget))
+		cfg.Budget = debugBudget
+	case cfg.Budget == 0:
+		text += fmt.Sprintf("; REDUCED: at most %d evaluations", debugBudget)
 		cfg.Budget = debugBudget
 	}
 	if cfg.Objective.Oracle() {

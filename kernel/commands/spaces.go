@@ -72,11 +72,11 @@ func (s *spaceValue) CompareSameType(op syntax.Token, y lib.Value, _ int) (bool,
 }
 
 var spaceAttrs = attrTable[*spaceValue]{
-	{"name", "kind of the space, `\"nasbench101\"` or `\"darts\"`", func(s *spaceValue) (lib.Value, error) { return lib.String(s.space.Spec().Name), nil }},
+	{"name", "kind of the space, such as `\"nasbench101\"` or `\"choices\"`", func(s *spaceValue) (lib.Value, error) { return lib.String(s.space.Spec().Name), nil }},
 	{"size", "number of distinct architectures (an integer)", func(s *spaceValue) (lib.Value, error) { return lib.MakeBigInt(s.space.Size()), nil }},
 	{"measure", "over what `.sample` is uniform, in words", func(s *spaceValue) (lib.Value, error) { return lib.String(s.space.Measure()), nil }},
 	{"sample", "`.sample(seed)` draws one architecture uniformly; the same seed draws the same one", (*spaceValue).sampleMethod},
-	{"architecture", "`.architecture(...)` checks a cell and makes an architecture of it: `matrix=` and `ops=` for nasbench101, a genotype's text for darts_space", (*spaceValue).architectureMethod},
+	{"architecture", "`.architecture(...)` checks a cell and makes an architecture of it: `matrix=` and `ops=` for nasbench101, a text for darts_space and nasbench201, a dict or a keyword for each choice for choices", (*spaceValue).architectureMethod},
 	{"reachable", "how many distinct architectures the ENAS/NAO sequence encoding can give, None where it has none", func(s *spaceValue) (lib.Value, error) {
 		if sq, ok := space.SequencesOf(s.space); ok {
 			return lib.MakeBigInt(sq.Reachable()), nil
@@ -127,6 +127,9 @@ func (s *spaceValue) architectureMethod() (lib.Value, error) {
 
 // archJSON is the JSON form of what a cell gave for an architecture.
 func (s *spaceValue) archJSON(name string, args lib.Tuple, kwargs []lib.Tuple) (json.RawMessage, error) {
+	if _, ok := choicesOf(s.space); ok {
+		return choicesJSON(name, args, kwargs)
+	}
 	if s.space.Spec().Name != "nasbench101" {
 		var text string
 		if err := lib.UnpackArgs(name, args, kwargs, "genotype", &text); err != nil {

@@ -40,7 +40,7 @@ const (
 // Spec is the serialised form of an objective.
 type Spec struct {
 	Kind     string `json:"kind"`
-	Table    string `json:"table,omitempty"`  // "nasbench101"
+	Table    string `json:"table,omitempty"`  // "nasbench101", "nasbench201" or "own"
 	Digest   string `json:"digest,omitempty"` // SHA-256 of the table's data
 	Metric   string `json:"metric,omitempty"` // "test"
 	Epochs   int    `json:"epochs,omitempty"`
@@ -122,11 +122,21 @@ func (o *Objective) Measure(a space.Arch, epochs int, draws *rng.Stream) (Measur
 	return Measurement{Value: v, Cost: cost}, err
 }
 
+// Timed says that every value is that of a training whose seconds are known.
+func (o *Objective) Timed() bool {
+	if o.table == nil || o.table.Space().Len() == 0 {
+		return false
+	}
+	first := o.metric.Resolve(o.table.Repeats(), rng.New(0, "timed"))
+	cost, err := o.table.Cost(first, o.table.Space().At(0))
+	return err == nil && cost.Timed
+}
+
 // OfParams returns the number of trainable parameters as an objective.
 func OfParams() *Objective {
 	return &Objective{
 		spec: Spec{Kind: Params},
-		eval: func(a space.Arch) (float64, error) { return float64(a.Params()), nil },
+		eval: func(a space.Arch) (float64, error) { return counted(a, "params()", a.Params()) },
 	}
 }
 
@@ -134,8 +144,36 @@ func OfParams() *Objective {
 func OfFLOPs() *Objective {
 	return &Objective{
 		spec: Spec{Kind: FLOPs},
-		eval: func(a space.Arch) (float64, error) { return float64(a.FLOPs()), nil },
+		eval: func(a space.Arch) (float64, error) { return counted(a, "flops()", a.FLOPs()) },
 	}
+}
+
+// counted refuses architectures of which nobody knows the network.
+func counted(a space.Arch, name string, n int64) (float64, error) {
+	if n == 0 {
+		return 0, fmt.Errorf("%s: the network of %s is not known here, so nothing of it can be counted", name, a)
+	}
+	return float64(n), nil
+}
+
+// Fits says that an objective has a value for every architecture of a space: nil, or an
+// error that says what it has values for.
+func (s Spec) Fits(sp space.Space) error {
+	switch s.Kind {
+	case Table:
+		t, err := table.Open(s.Table, s.Digest)
+		if err != nil {
+			return err
+		}
+		if !space.Includes(t.Space(), sp) {
+			return fmt.Errorf("objective %s has no values for %s: it can guide a search of %s", s, sp, t.Space())
+		}
+	case Params, FLOPs:
+		if !space.Counted(sp) {
+			return fmt.Errorf("%s(): the networks of %s are not known here, so nothing of them can be counted: a table can guide a search of it", s.Kind, sp)
+		}
+	}
+	return nil
 }
 
 // OfTrained returns the accuracy of trained networks, of TrainedValid or TrainedTest
@@ -228,7 +266,7 @@ func (o *Objective) String() string { return o.spec.String() }
 // String is the expression that makes the objective in a cell.
 func (s Spec) String() string {
 	if s.Kind == Table {
-		return fmt.Sprintf("nasbench101_table().metric(%q)", s.Metric)
+		return s.tableText()
 	}
 	switch s.Kind {
 	case Trained:
@@ -239,6 +277,34 @@ func (s Spec) String() string {
 	return s.Kind + "()"
 }
 
+// tableText is the metric of a table: of the one inside the program, or of one that its
+// digest names.
+func (s Spec) tableText() string {
+	if s.Table != table.NASBench101Name {
+		return table.Expression(s.Table, s.Digest, s.metric())
+	}
+	if s.Digest == "" || s.Digest == table.EmbeddedDigest {
+		return fmt.Sprintf("nasbench101_table().metric(%q)", s.Metric)
+	}
+	return fmt.Sprintf("nasbench101_table(%q).metric(%q%s)", s.Digest[:min(len(s.Digest), 12)], s.Metric, s.trainingText())
+}
+
+// trainingText are the arguments that name a training.
+func (s Spec) trainingText() string {
+	text := fmt.Sprintf(", epochs=%d", s.Epochs)
+	switch s.Repeat {
+	case table.RepeatMean:
+	case table.RepeatDrawn:
+		text += `, repeat="drawn"`
+	default:
+		text += fmt.Sprintf(", repeat=%d", s.Repeat)
+	}
+	if s.Halfway {
+		text += ", halfway=True"
+	}
+	return text
+}
+
 // Label is a short form for tables.
 func (s Spec) Label() string {
 	if s.Kind == SharedWeights {
@@ -246,6 +312,9 @@ func (s Spec) Label() string {
 	}
 	if s.Accuracy() {
 		return s.Metric + " accuracy"
+	}
+	if s.Kind == Table {
+		return s.Metric + " value"
 	}
 	return s.Kind + "()"
 }
@@ -262,11 +331,15 @@ func (s Spec) Describe() string {
 	case Trained:
 		return fmt.Sprintf("%s accuracy after training from scratch: %s", s.Metric, s.Protocol)
 	}
-	m := table.Metric{Name: s.Metric, Epochs: s.Epochs, Repeat: s.Repeat, Halfway: s.Halfway, Free: s.Free}
 	if s.Table == table.NASBench101Name {
-		return "NASBench-101 " + m.String()
+		return "NASBench-101 " + s.metric().String()
 	}
-	return s.Table + " " + m.String()
+	return table.Title(s.Table, s.Digest) + " " + s.metric().String()
+}
+
+// metric is the column of a table that the objective is.
+func (s Spec) metric() table.Metric {
+	return table.Metric{Name: s.Metric, Epochs: s.Epochs, Repeat: s.Repeat, Halfway: s.Halfway, Free: s.Free}
 }
 
 // Column returns the raw values of all architectures of a finite space, in its

@@ -27,6 +27,7 @@ func BenchmarkSearch(b *testing.B) {
 					}
 					return float64(left*2654435761%1000) / 1000, nil
 				}}
+				withEpochs(p)
 				b.ResetTimer()
 				if err := pol.Search(context.Background(), p); !errors.Is(err, ErrBudget) {
 					b.Fatal(err)

@@ -57,7 +57,8 @@ func (s *controllerShape) cut(packed []float64) *weights {
 func (s *controllerShape) size() int { return s.cut(nil).packedSize }
 
 // initial draws the reference's initial weights: uniform in +-0.1, but 10 for
-// the learned bias of the first two operations and 0 for that of the others.
+// the learned bias of the first two operations and 0 for that of the others. In a
+// space without indices the operations are of many kinds, and none is preferred.
 func (s *controllerShape) initial(r *rng.Stream) []float64 {
 	packed := make([]float64, s.size())
 	for i := range packed {
@@ -65,7 +66,7 @@ func (s *controllerShape) initial(r *rng.Stream) []float64 {
 	}
 	for op, w := 0, s.cut(packed); op < s.ops; op++ {
 		w.opBias[op] = 0
-		if op < 2 {
+		if op < 2 && s.inputs > 0 {
 			w.opBias[op] = 10
 		}
 	}
@@ -91,7 +92,7 @@ const cellInput = -1
 type decision struct {
 	step    int
 	index   bool
-	first   int // index: the anchor that is option 0
+	first   int // the anchor, or operation, that is option 0
 	chosen  int
 	prob    []float64 // of each option
 	squash  []float64 // tanh of logit / temperature, before the constant and bias
@@ -147,7 +148,7 @@ func (s *controllerShape) run(w *weights, choose chooser) *rollout {
 		}
 		for _, at := range n.ops {
 			f.step()
-			f.row = 1 + f.decideOp(at)
+			f.row = 1 + f.choices[at].First + f.decideOp(at)
 		}
 		f.step()
 		f.makeAnchor()
@@ -160,7 +161,7 @@ const startToken = 0 // its row of the embedding
 
 // beginCell makes the anchors of a cell's inputs.
 func (f *forward) beginCell(biased bool) {
-	f.biased, f.first = biased, len(f.anchors)
+	f.biased, f.first = biased && f.inputs > 0, len(f.anchors)
 	for range f.inputs {
 		f.step()
 		f.makeAnchor()
@@ -263,10 +264,11 @@ func (f *forward) decideIndex(at int) int {
 }
 
 func (f *forward) decideOp(at int) int {
-	d := decision{squash: make([]float64, f.ops)}
-	logits := make([]float64, f.ops)
-	detmath.MatVec(f.w.opHid, f.steps[len(f.steps)-1].hid, logits)
-	for i, b := range f.w.opBias {
+	first, n := f.choices[at].First, f.choices[at].N
+	d := decision{first: first, squash: make([]float64, n)}
+	logits := make([]float64, n)
+	detmath.MatVec(f.w.opHid[first*f.hidden:(first+n)*f.hidden], f.steps[len(f.steps)-1].hid, logits)
+	for i, b := range f.w.opBias[first : first+n] {
 		d.squash[i] = detmath.Tanh((logits[i] + b) / f.temperature)
 		logits[i] = float64(f.opTanh * d.squash[i])
 		switch {

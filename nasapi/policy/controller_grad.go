@@ -68,9 +68,10 @@ func (b *backwardPass) throughDecision(d *decision, coefficient float64) {
 			b.throughAttention(d, j, logit)
 			continue
 		}
-		b.g.opBias[j] += logit
-		detmath.Axpy(logit, hid, b.rowOf(b.g.opHid, j))
-		detmath.Axpy(logit, b.rowOf(b.w.opHid, j), b.hid)
+		op := d.first + j
+		b.g.opBias[op] += logit
+		detmath.Axpy(logit, hid, b.rowOf(b.g.opHid, op))
+		detmath.Axpy(logit, b.rowOf(b.w.opHid, op), b.hid)
 	}
 	if d.index {
 		detmath.AddOuter(b.query, hid, b.g.queryHid)

@@ -66,7 +66,7 @@ chosen.`,
 		{Name: "temperature", Default: 5.0, Min: 1e-3, Max: 1e6, Doc: "divides the logits before tanh"},
 		{Name: "tanh_constant", Default: 1.10, Min: 0, Max: 1e3, Doc: "bound of the index logits, after tanh"},
 		{Name: "op_tanh_constant", Default: 0.44, Min: 0, Max: 1e3, Doc: "bound of the operation logits, after tanh"},
-		{Name: "op_bias", Default: 0.25, Min: -1e3, Max: 1e3, Doc: "fixed: added to the first two operations' logits, taken from the others'; in the first cell"},
+		{Name: "op_bias", Default: 0.25, Min: -1e3, Max: 1e3, Doc: "fixed: added to the first two operations' logits, taken from the others'; in the first cell, and only where there are indices"},
 		{Name: "controller_steps", Default: 0, Min: 0, Max: 1e6, Doc: "shared weights: updates an epoch; 0 means the space's, 30 or 300"},
 		{Name: "controller_batch", Default: 0, Min: 0, Max: 1e4, Doc: "shared weights: draws an update; 0 means the space's, 10 or 1"},
 		{Name: "pool", Default: 200, Min: 1, Max: 1e5, Doc: "shared weights: how many of the sequences that were trained are kept to choose from"},
@@ -102,7 +102,7 @@ chosen.`,
 func needsSequences(s space.Space) error {
 	seq, ok := space.SequencesOf(s)
 	if !ok {
-		return fmt.Errorf("enas: %s has no sequence encoding that it can learn; nasbench101(max_vertices=4..7) and darts_space(nodes=5) have one", s)
+		return fmt.Errorf("enas: %s has no sequence encoding that it can learn; nasbench101(max_vertices=4..7), nasbench201(), darts_space(nodes=5) and choices(...) have one", s)
 	}
 	_, err := newLayout(seq)
 	return err

@@ -15,6 +15,20 @@ func evaluate(ctx context.Context, p *Problem, a space.Arch) (float64, error) {
 		return 0, err
 	}
 	v, err := p.Evaluate(a)
+	return checked(a, v, err)
+}
+
+// evaluateAt is evaluate after so many epochs of training.
+func evaluateAt(ctx context.Context, p *Problem, a space.Arch, epochs int) (float64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	v, err := p.EvaluateAt(a, epochs)
+	return checked(a, v, err)
+}
+
+// checked refuses a value that cannot be compared.
+func checked(a space.Arch, v float64, err error) (float64, error) {
 	if err != nil {
 		return 0, err
 	}

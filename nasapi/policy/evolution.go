@@ -38,10 +38,14 @@ func needsMutator(s space.Space) error {
 	if _, ok := s.(space.Mutator); ok {
 		return nil
 	}
-	return fmt.Errorf("evolution: %s has no mutation; nasbench101(max_vertices=4..7) and darts_space(nodes=4 or 5) have one", s)
+	return fmt.Errorf("evolution: %s has no mutation; nasbench101(max_vertices=4..7), nasbench201(), darts_space(nodes=4 or 5), choices(...) and the rows of a table have one", s)
 }
 
-type evolution struct{ population, tournament int }
+type evolution struct {
+	population, tournament int
+
+	drawn []int // of a tournament, kept for the next
+}
 
 type member struct {
 	arch  space.Arch
@@ -87,9 +91,9 @@ func (e *evolution) populate(ctx context.Context, p *Problem) ([]member, error) 
 // parent returns the best of a tournament; ties go to the member drawn first,
 // which is random because the order of a draw is.
 func (e *evolution) parent(alive []member, s *rng.Stream) space.Arch {
-	drawn := s.Sample(len(alive), e.tournament)
-	best := drawn[0]
-	for _, i := range drawn[1:] {
+	e.drawn = s.AppendSample(e.drawn[:0], len(alive), e.tournament)
+	best := e.drawn[0]
+	for _, i := range e.drawn[1:] {
 		if alive[i].value > alive[best].value {
 			best = i
 		}

@@ -288,18 +288,18 @@ func TestSharersPassErrorsOn(t *testing.T) {
 // What takes shared weights only says which objective that is; what never takes them is
 // not asked with them.
 func TestSharing(t *testing.T) {
-	want := map[string]string{"random": "may", "enas": "may", "nao": "must", "evolution": "never", "local_search": "never"}
+	want := map[string]string{"random": "may", "enas": "may", "nao": "may", "evolution": "never", "local_search": "never"}
 	for _, info := range All() {
 		if w, ok := want[info.Name]; ok && info.Shares.String() != w {
 			t.Errorf("%s shares weights: %s, want %s", info.Name, info.Shares, w)
 		}
 	}
 	p, r := problem(nasbench(t, 7), 1, 10, params)
-	pol, err := naoInfo.New(nil)
+	pol, err := dartsInfo.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := pol.Search(context.Background(), p); err == nil || err.Error() != "nao trains weights that architectures share: its objective is shared_weights(data, epochs=...)" || len(r.values) > 0 {
-		t.Errorf("nao without shared weights: %v", err)
+	if err := pol.Search(context.Background(), p); err == nil || err.Error() != "darts trains weights that architectures share: its objective is shared_weights(data, epochs=...)" || len(r.values) > 0 {
+		t.Errorf("darts without shared weights: %v", err)
 	}
 }

@@ -10,10 +10,11 @@ import (
 // controller decides: cell by cell, node by node, the indices of a node first,
 // then its operations.
 type layout struct {
-	inputs int // cell inputs, to which an index may point too
-	ops    int
-	length int // of a sequence
-	nodes  []nodeChoices
+	inputs  int // cell inputs, to which an index may point too
+	ops     int
+	length  int // of a sequence
+	nodes   []nodeChoices
+	choices []space.Choice // by position
 }
 
 // nodeChoices holds the positions in the sequence that a node decides. Place is
@@ -31,7 +32,7 @@ func newLayout(s space.Sequences) (*layout, error) {
 	if len(choices) == 0 {
 		return nil, fmt.Errorf("enas: %s leaves nothing to decide; nasbench101(max_vertices=4..7) and darts_space(nodes=5) do", s)
 	}
-	l := &layout{ops: len(s.Operations()), length: len(choices)}
+	l := &layout{ops: len(s.Operations()), length: len(choices), choices: choices}
 	for at, c := range choices {
 		switch c.Node {
 		case len(l.nodes):
@@ -47,7 +48,7 @@ func newLayout(s space.Sequences) (*layout, error) {
 		n := &l.nodes[c.Node]
 		if !c.Index {
 			n.ops = append(n.ops, at)
-			if c.N != l.ops {
+			if c.N < 1 || c.First < 0 || c.First+c.N > l.ops {
 				return nil, l.refuse(s, at, c)
 			}
 			continue
@@ -66,23 +67,20 @@ func newLayout(s space.Sequences) (*layout, error) {
 }
 
 func (l *layout) refuse(s space.Space, at int, c space.Choice) error {
-	return fmt.Errorf("enas: choice %d of %s is %+v; the controller needs nodes in order, each choosing among %d operations and, as index, among the cell inputs and the nodes before it",
+	return fmt.Errorf("enas: choice %d of %s is %+v; the controller needs nodes in order, each choosing among some of %d operations and, as index, among the cell inputs and the nodes before it",
 		at, s, c, l.ops)
 }
 
 // checkTokens refuses a sequence with an option that a choice does not have.
 func (l *layout) checkTokens(seq []int) error {
-	for _, n := range l.nodes {
-		for _, at := range n.indices {
-			if seq[at] < 0 || seq[at] >= l.inputs+n.place {
-				return fmt.Errorf("index %d at position %d is outside 0..%d", seq[at], at, l.inputs+n.place-1)
-			}
+	for at, c := range l.choices {
+		if seq[at] >= 0 && seq[at] < c.N {
+			continue
 		}
-		for _, at := range n.ops {
-			if seq[at] < 0 || seq[at] >= l.ops {
-				return fmt.Errorf("operation %d at position %d is outside 0..%d", seq[at], at, l.ops-1)
-			}
+		if c.Index {
+			return fmt.Errorf("index %d at position %d is outside 0..%d", seq[at], at, c.N-1)
 		}
+		return fmt.Errorf("operation %d at position %d is outside 0..%d", seq[at], at, c.N-1)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func needsNeighbours(s space.Space) error {
 	if _, ok := s.(space.Neighbourhood); ok {
 		return nil
 	}
-	return fmt.Errorf("local_search: %s has no neighbour relation; nasbench101(max_vertices=4..7) and darts_space(nodes=4 or 5) have one", s)
+	return fmt.Errorf("local_search: %s has no neighbour relation; nasbench101(max_vertices=4..7), nasbench201(), darts_space(nodes=4 or 5), choices(...) and the rows of a table have one", s)
 }
 
 type localSearch struct{ first bool }

@@ -16,10 +16,22 @@ import (
 var naoInfo = &Info{
 	Name:    "nao",
 	Summary: "a learnt embedding of architectures is moved up the slope of a learnt predictor",
-	Doc: `Neural architecture optimisation with shared weights. A pool of random sequences of
-the space's encoding (distinct ones, as far as there are so many) trains the
-supernet: each batch of images one architecture of the pool, drawn with a
-probability proportional to the number of its own parameters.
+	Doc: `Neural architecture optimisation. It begins with a pool of random sequences of the
+space's encoding, distinct ones as far as there are so many.
+
+On look-ups (any objective but shared weights) each architecture of the pool is
+evaluated once. Then rounds, as below: proposals and random sequences join the pool
+and are evaluated, unless their architecture was before, which costs nothing; the
+search ends early when no sequence is left. The reference (its nao-groundtruth) does
+this with a pool of 600, three rounds of 300 proposals and 100 random sequences, and
+1,000 epochs of the predictor a round. pool=0 is 100 here, so that a budget of some
+hundreds has rounds at all, predictor_epochs=0 is 100, and a round proposes at most
+half as many as the pool began with and draws at most a sixth, which are 300 and 100
+of 600. The best of all evaluations is chosen.
+
+With shared weights the pool trains the supernet: each batch of images one
+architecture of the pool, drawn with a probability proportional to the number of its
+own parameters.
 
 Rounds, after every round_every epochs but not after the last (0: after one, two
 and three quarters of the epochs, which is the reference's 50, 100 and 150 of 200):
@@ -38,7 +50,7 @@ space as proposals says, or max_step is reached; fewer are no error. pool_update
 says what becomes of the pool: keep adds the new ones and random sequences,
 replace drops as many of the worst for them, discard keeps the best 100 alone.
 
-At the end all distinct architectures of the pool, those of the last round
+At the end of the training all distinct architectures of the pool, those of the last round
 included, are scored on one batch of validation images each, and the best final
 on all: the best of those is chosen.
 
@@ -49,33 +61,40 @@ scores (seven vertices, seed 1268, 300 epochs of the predictor): the pool's mean
 .905, that of a round's proposals .930, and as published .910.`,
 	Source: "Luo, Tian, Qin, Chen, Liu, Neural Architecture Optimization, NeurIPS 2018; settings of Yu et al., ICLR 2020",
 	Params: []Param{
-		{Name: "pool", Default: 600, Min: 2, Max: 1e5, Doc: "random sequences to begin with"},
-		{Name: "round_every", Default: 0, Min: 0, Max: 1e6, Doc: "epochs between two rounds; 0 means a quarter of all"},
+		{Name: "pool", Default: 0, Min: 0, Max: 1e5, Doc: "random sequences to begin with; 0 means 600 with shared weights and 100 on look-ups"},
+		{Name: "round_every", Default: 0, Min: 0, Max: 1e6, Doc: "shared weights: epochs between two rounds; 0 means a quarter of all"},
 		{Name: "proposals", Default: 300, Min: 0, Max: 1e5, Doc: "new sequences that a round decodes, at most"},
 		{Name: "random", Default: 100, Min: 0, Max: 1e5, Doc: "random sequences that a round adds"},
 		{Name: "pool_update", Default: "keep", Options: []string{"keep", "replace", "discard"}, Doc: "what a round does with the old pool"},
 		{Name: "max_step", Default: 50, Min: 1, Max: 1e4, Doc: "the longest step up the predictor's slope"},
 		{Name: "hidden", Default: 0, Min: 0, Max: 1024, Doc: "size of the LSTMs; 0 means the space's: 12 for each node but one, 96 where nodes have two inputs"},
-		{Name: "predictor_epochs", Default: 1000, Min: 1, Max: 1e6, Doc: "epochs of encoder, predictor and decoder in a round"},
+		{Name: "predictor_epochs", Default: 0, Min: 0, Max: 1e6, Doc: "epochs of encoder, predictor and decoder in a round; 0 means 1,000 with shared weights and 100 on look-ups"},
 		{Name: "expand", Default: 8, Min: 1, Max: 1000, Doc: "copies of each sequence that they are trained on"},
 		{Name: "batch", Default: 100, Min: 1, Max: 1e4, Doc: "sequences of a batch of theirs"},
 		{Name: "learning_rate", Default: 1e-3, Min: 0, Max: 10, Doc: "of their Adam (betas 0.9 and 0.999, eps 1e-8)"},
 		{Name: "weight_decay", Default: 1e-4, Min: 0, Max: 10, Doc: "times the weights is added to their gradient"},
 		{Name: "clip", Default: 5.0, Min: 1e-6, Max: 1e9, Doc: "longest gradient; a longer one is scaled down to it"},
-		{Name: "final", Default: 100, Min: 1, Max: 1e5, Doc: "architectures that are evaluated on all validation images at the end"},
+		{Name: "final", Default: 100, Min: 1, Max: 1e5, Doc: "shared weights: architectures that are evaluated on all validation images at the end"},
 		{Name: "as_published", Default: false, Doc: "rotate the operations of proposals, as the published code does"},
 	},
 	Needs: func(s space.Space) error {
 		seq, ok := space.SequencesOf(s)
 		if !ok {
-			return fmt.Errorf("nao: %s has no sequence encoding that it can learn; nasbench101(max_vertices=4..7) and darts_space(nodes=5) have one", s)
+			return fmt.Errorf("nao: %s has no sequence encoding that it can learn; nasbench101(max_vertices=4..7), nasbench201(), darts_space(nodes=5) and choices(...) have one", s)
 		}
 		_, err := newNAOForm(seq, false)
 		return err
 	},
 	Encoding: sequenceEncoding,
-	Shares:   Must,
-	build:    func(c Config) Policy { return &nao{c} },
+	Shares:   May,
+	check: func(c Config) error {
+		if c.integer("pool") == 1 {
+			return errors.New("pool=1 has nothing to compare with: at least 2, or 0 for the default")
+		}
+		return nil
+	},
+	round: func(c Config) int { return sizes(c, false).pool },
+	build: func(c Config) Policy { return &nao{c} },
 }
 
 type nao struct{ Config }
@@ -84,15 +103,14 @@ func (n *nao) Search(ctx context.Context, p *Problem) (err error) {
 	if err := naoInfo.Needs(p.Space); err != nil {
 		return err
 	}
-	weights, err := p.shared("nao")
-	if err != nil {
-		return err
-	}
 	r, err := newNAORun(n.Config, p)
 	if err != nil {
 		return err
 	}
-	if err := weights.Train(ctx, r); err != nil {
+	if p.Weights == nil {
+		return r.lookUp(ctx)
+	}
+	if err := p.Weights.Train(ctx, r); err != nil {
 		return err
 	}
 	if len(r.finalists) == 0 {
@@ -110,6 +128,23 @@ func (n *nao) Search(ctx context.Context, p *Problem) (err error) {
 // keeps.
 const naoBest = 100
 
+// naoSizes are numbers that depend on what an evaluation is.
+type naoSizes struct {
+	pool, proposals, random, epochs int
+}
+
+// sizes are those of a configuration, with shared weights or on look-ups.
+func sizes(c Config, shared bool) naoSizes {
+	s := naoSizes{pool: c.integer("pool"), proposals: c.integer("proposals"), random: c.integer("random"), epochs: c.integer("predictor_epochs")}
+	if shared {
+		s.pool, s.epochs = cmp.Or(s.pool, 600), cmp.Or(s.epochs, 1000)
+		return s
+	}
+	s.pool, s.epochs = cmp.Or(s.pool, 100), cmp.Or(s.epochs, 100)
+	s.proposals, s.random = min(s.proposals, s.pool/2), min(s.random, s.pool/6)
+	return s
+}
+
 // naoEntry is an architecture of the pool. Its sequence is as it was decoded: with
 // as_published an operation may be -1.
 type naoEntry struct {
@@ -120,6 +155,7 @@ type naoEntry struct {
 // naoRun is one search.
 type naoRun struct {
 	Config
+	sizes     naoSizes
 	p         *Problem
 	space     space.Sequences
 	form      *naoForm
@@ -133,14 +169,14 @@ type naoRun struct {
 var _ Sharer = (*naoRun)(nil)
 
 func newNAORun(c Config, p *Problem) (*naoRun, error) {
-	r := &naoRun{Config: c, p: p, space: p.Space.(space.Sequences)}
+	r := &naoRun{Config: c, sizes: sizes(c, p.Weights != nil), p: p, space: p.Space.(space.Sequences)}
 	var err error
 	if r.form, err = newNAOForm(r.space, c.truth("as_published")); err != nil {
 		return nil, err
 	}
 	r.shape = r.form.shape(c.integer("hidden"))
 	r.packed = r.shape.initial(p.Rand("nao", "init"))
-	r.pool, err = r.drawNew(nil, c.integer("pool"), p.Rand("nao", "pool"))
+	r.pool, err = r.drawNew(nil, r.sizes.pool, p.Rand("nao", "pool"))
 	return r, err
 }
 
@@ -230,7 +266,7 @@ func (r *naoRun) due(done, epochs int) bool {
 // scored returns entries the best first, and their accuracies on a batch of validation
 // images each, the batches in turn.
 func (r *naoRun) scored(ctx context.Context, w Supernet, list []naoEntry) ([]naoEntry, []float64, error) {
-	order, values := make([]int, len(list)), make([]float64, len(list))
+	values := make([]float64, len(list))
 	for i, e := range list {
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
@@ -239,23 +275,38 @@ func (r *naoRun) scored(ctx context.Context, w Supernet, list []naoEntry) ([]nao
 		if err != nil {
 			return nil, nil, err
 		}
-		order[i], values[i] = i, a.Share()
+		values[i] = a.Share()
+	}
+	sorted, scores := bestFirst(list, values)
+	return sorted, scores, nil
+}
+
+// bestFirst sorts entries by their values; of equals the order stays.
+func bestFirst(list []naoEntry, values []float64) ([]naoEntry, []float64) {
+	order := make([]int, len(list))
+	for i := range order {
+		order[i] = i
 	}
 	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(values[j], values[i]) })
 	sorted, scores := make([]naoEntry, len(list)), make([]float64, len(list))
 	for to, from := range order {
 		sorted[to], scores[to] = list[from], values[from]
 	}
-	return sorted, scores, nil
+	return sorted, scores
 }
 
-// round scores the pool, learns from it and makes the next one. What fails changes
-// nothing.
-func (r *naoRun) round(ctx context.Context, w Supernet, at Moment) (err error) {
+// round scores the pool, learns from it and makes the next one.
+func (r *naoRun) round(ctx context.Context, w Supernet, at Moment) error {
 	pool, scores, err := r.scored(ctx, w, r.pool)
 	if err != nil {
 		return err
 	}
+	return r.learn(ctx, pool, scores, at)
+}
+
+// learn learns from a pool, the best first, and makes the next one. What fails changes
+// nothing.
+func (r *naoRun) learn(ctx context.Context, pool []naoEntry, scores []float64, at Moment) (err error) {
 	learner := newNAOLearner(r.shape, slices.Clone(r.packed), &naoAdam{
 		rate: r.number("learning_rate"), beta1: 0.9, beta2: 0.999, eps: 1e-8,
 		decay: r.number("weight_decay"), clip: r.number("clip"),
@@ -266,7 +317,7 @@ func (r *naoRun) round(ctx context.Context, w Supernet, at Moment) (err error) {
 		examples.tokens = append(examples.tokens, r.form.tokens(e.seq))
 	}
 	number := float64(r.rounds + 1)
-	training := naoTraining{epochs: r.integer("predictor_epochs"), batch: r.integer("batch"), copies: r.integer("expand")}
+	training := naoTraining{epochs: r.sizes.epochs, batch: r.integer("batch"), copies: r.integer("expand")}
 	err = learner.train(ctx, r.form, training, examples, r.p.RandAt("nao", "train", at), func(values map[string]float64) {
 		values["round"] = number
 		r.p.log("predictor", values)
@@ -278,7 +329,7 @@ func (r *naoRun) round(ctx context.Context, w Supernet, at Moment) (err error) {
 	if err != nil {
 		return err
 	}
-	drawn, err := r.drawNew(slices.Concat(pool, fresh), r.integer("random"), r.p.RandAt("nao", "random", at))
+	drawn, err := r.drawNew(slices.Concat(pool, fresh), r.sizes.random, r.p.RandAt("nao", "random", at))
 	if err != nil {
 		return err
 	}
@@ -303,7 +354,7 @@ func (r *naoRun) kept(pool []naoEntry, come int) []naoEntry {
 
 // propose decodes new sequences from the best ones' tokens.
 func (r *naoRun) propose(ctx context.Context, l *naoLearner, pool []naoEntry, best [][]int) ([]naoEntry, error) {
-	most := r.integer("proposals")
+	most := r.sizes.proposals
 	if most == 0 {
 		return nil, nil
 	}

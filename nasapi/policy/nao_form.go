@@ -25,7 +25,7 @@ func newNAOForm(s space.Sequences, asPublished bool) (*naoForm, error) {
 	}
 	for i, c := range f.choices {
 		switch {
-		case c.N < 1, !c.Index && c.N != f.ops:
+		case c.N < 1, !c.Index && (c.First < 0 || c.First+c.N > f.ops):
 			return nil, fmt.Errorf("nao: choice %d of %s is %+v; an operation is one of %d, and a choice has at least one option", i, s, c, f.ops)
 		case c.Index:
 			f.indices = max(f.indices, c.N)
@@ -68,7 +68,7 @@ func (f *naoForm) tokens(seq []int) []int {
 	t := make([]int, len(seq))
 	for i, v := range seq {
 		if t[i] = v + 1; !f.choices[i].Index {
-			t[i] += f.indices
+			t[i] += f.indices + f.choices[i].First
 		}
 	}
 	return t
@@ -81,7 +81,7 @@ func (f *naoForm) sequence(tokens []int) []int {
 		if seq[i] = t - 1; f.choices[i].Index {
 			continue
 		}
-		if seq[i] -= f.indices; f.rotate {
+		if seq[i] -= f.indices + f.choices[i].First; f.rotate {
 			seq[i]--
 		}
 	}
@@ -93,7 +93,7 @@ func (f *naoForm) plain(seq []int) []int {
 	out := make([]int, len(seq))
 	for i, v := range seq {
 		if out[i] = v; v < 0 {
-			out[i] = f.ops - 1
+			out[i] = f.choices[i].N - 1
 		}
 	}
 	return out
@@ -105,7 +105,7 @@ func (f *naoForm) legal() [][2]int {
 	for i, c := range f.choices {
 		first := 1
 		if !c.Index {
-			first += f.indices
+			first += f.indices + c.First
 		}
 		list[i] = [2]int{first, first + c.N}
 	}

@@ -34,12 +34,7 @@ func (a *naoAdam) Step(model []G.ValueGrad) error {
 	if !okW || !okG || len(w) != len(g) || a.m != nil && len(a.m) != len(w) {
 		return fmt.Errorf("nao: weights are %T and their gradient %T; want []float32 of one length", model[0].Value().Data(), gradient.Data())
 	}
-	if a.m == nil {
-		a.m, a.v = make([]float32, len(w)), make([]float32, len(w))
-		a.power1, a.power2 = 1, 1
-	}
-	a.power1 *= a.beta1
-	a.power2 *= a.beta2
+	a.begin(len(w))
 	scale, err := a.scale(g)
 	if err != nil {
 		return err
@@ -50,6 +45,16 @@ func (a *naoAdam) Step(model []G.ValueGrad) error {
 	})
 	clear(g)
 	return nil
+}
+
+// begin counts a step of so many weights.
+func (a *naoAdam) begin(weights int) {
+	if a.m == nil {
+		a.m, a.v = make([]float32, weights), make([]float32, weights)
+		a.power1, a.power2 = 1, 1
+	}
+	a.power1 *= a.beta1
+	a.power2 *= a.beta2
 }
 
 // adamPieces are as many as threads can work at; the sums of squares are by piece.

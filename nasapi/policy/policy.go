@@ -46,12 +46,20 @@ var ErrBudget = errors.New("search budget is spent")
 // Problem is what a policy searches.
 type Problem struct {
 	Space space.Space
-	// Budget is the number of evaluations allowed, at least 1.
+	// Budget is the number of evaluations allowed, at least 1; where something else
+	// bounds the search, such as a clock, it is far above what is possible.
 	Budget int
 	// Evaluate returns the value of an architecture, the higher the better
 	// (an objective that is minimised arrives negated). Each call counts
 	// against the budget, also for an architecture that was evaluated before.
 	Evaluate func(a space.Arch) (float64, error)
+	// Fidelities are the epochs of training after which EvaluateAt knows a value,
+	// ascending; Evaluate is that after the last of them. It is nil where there is no
+	// choice.
+	Fidelities []int
+	// EvaluateAt is Evaluate after so many epochs, one of Fidelities. It is one
+	// evaluation whatever the epochs.
+	EvaluateAt func(a space.Arch, epochs int) (float64, error)
 	// Unit says that values lie in 0..1 by their nature (an accuracy);
 	// policies that need a bounded reward scale all others by the range that
 	// they have seen so far.

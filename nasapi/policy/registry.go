@@ -34,6 +34,8 @@ type Info struct {
 	Encoding *Encoding
 	// Shares says whether the objective may, or must, be one of shared weights.
 	Shares Sharing
+	// Fidelities says that the objective must have values after several numbers of epochs.
+	Fidelities bool
 
 	round func(Config) int    // of Round; nil for 1
 	check func(Config) error  // relations between keywords
@@ -60,7 +62,10 @@ func (i *Info) Round(cfg Config) int {
 }
 
 // infos is in the order of All: the baseline first.
-var infos = []*Info{randomInfo, evolutionInfo, localSearchInfo, enasInfo, sposInfo, fairnasInfo, dartsInfo, fbnetInfo, naoInfo}
+var infos = []*Info{
+	randomInfo, evolutionInfo, localSearchInfo, successiveHalvingInfo, reinforceInfo, bananasInfo, enasInfo, naoInfo,
+	sposInfo, fairnasInfo, dartsInfo, fbnetInfo,
+}
 
 // All returns every policy, the baseline first. The entries must not be
 // changed.

@@ -34,20 +34,30 @@ func darts(t testing.TB, nodes int) *space.DARTSSpace {
 	return s
 }
 
-// quick is a configuration for tests that do not look at what is found: the
-// controller is small.
+// quick is a configuration for tests that do not look at what is found: what learns is
+// small.
 func quick(info *Info) Config {
-	if info.Name == "enas" {
+	switch info.Name {
+	case "enas":
 		return Config{"hidden": 8}
+	case "nao":
+		return Config{"hidden": 12, "pool": 20, "predictor_epochs": 2, "expand": 1, "max_step": 5}
+	case "bananas":
+		return Config{"ensemble": 2, "layers": 2, "width": 5, "epochs": 5}
 	}
 	return nil
 }
 
 // eachPolicyAndSpace goes through the policies that search with any objective.
 func eachPolicyAndSpace(t *testing.T, f func(t *testing.T, info *Info, s space.Space)) {
-	spaces := []space.Space{fakeSpace{nodes: 4, ops: 3}, nasbench(t, 4), nasbench(t, 7), darts(t, 4)}
+	spaces := []space.Space{
+		fakeSpace{nodes: 4, ops: 3}, flatSpace{4, 3, 5, 2, 6}, nasbench(t, 4), nasbench(t, 5), nasbench(t, 7), darts(t, 4), darts(t, 5),
+	}
 	for _, info := range All() {
 		for _, s := range spaces {
+			if info.Name == "nao" && s.Size().Int64() == 91 {
+				continue // of which it reaches 15, too few for these tests
+			}
 			if info.Shares != Must && info.Needs(s) == nil {
 				t.Run(info.Name+"/"+s.String(), func(t *testing.T) { f(t, info, s) })
 			}
@@ -61,13 +71,14 @@ func TestSpacesThatPoliciesCanSearch(t *testing.T) {
 		s    space.Space
 		want string
 	}{
-		{nasbench(t, 4), "random evolution local_search enas spos fairnas darts fbnet nao"},
-		{nasbench(t, 5), "random evolution local_search enas spos fairnas darts fbnet nao"},
-		{nasbench(t, 6), "random evolution local_search enas spos fairnas darts fbnet nao"},
-		{nasbench(t, 7), "random evolution local_search enas spos fairnas darts fbnet nao"},
-		{nasbench(t, 2), "random evolution local_search spos fairnas"}, // one architecture: no choices
-		{darts(t, 4), "random evolution local_search spos fairnas darts fbnet"},
-		{darts(t, 5), "random evolution local_search enas spos fairnas nao"},
+		{nasbench(t, 4), "random evolution local_search successive_halving reinforce bananas enas nao spos fairnas darts fbnet"},
+		{nasbench(t, 5), "random evolution local_search successive_halving reinforce bananas enas nao spos fairnas darts fbnet"},
+		{nasbench(t, 6), "random evolution local_search successive_halving reinforce bananas enas nao spos fairnas darts fbnet"},
+		{nasbench(t, 7), "random evolution local_search successive_halving reinforce bananas enas nao spos fairnas darts fbnet"},
+		{nasbench(t, 2), "random evolution local_search successive_halving reinforce bananas spos fairnas"}, // one architecture
+		{darts(t, 4), "random evolution local_search successive_halving reinforce bananas spos fairnas darts fbnet"},
+		{darts(t, 5), "random evolution local_search successive_halving reinforce bananas enas nao spos fairnas"},
+		{flatSpace{4, 3}, "random evolution local_search successive_halving reinforce bananas enas nao spos"},
 	} {
 		var can []string
 		for _, info := range All() {
@@ -96,8 +107,15 @@ func runOn(t testing.TB, name string, cfg Config, s space.Space, seed int64, bud
 
 func TestBudgetIsSpentExactly(t *testing.T) {
 	eachPolicyAndSpace(t, func(t *testing.T, info *Info, s space.Space) {
-		for _, budget := range []int{1, 2, 9, 49, 50, 51, 83} {
+		for _, budget := range []int{1, 2, 3, 9, 49, 50, 51, 83} {
 			r := runOn(t, info.Name, quick(info), s, 1268, budget, rugged)
+			if r.err == nil { // it says that nothing is left
+				q, _ := space.SequencesOf(s)
+				if distinct := len(slices.Compact(slices.Sorted(slices.Values(r.hashes)))); int64(distinct) != q.Reachable().Int64() {
+					t.Errorf("budget %d: it ends after %d of %s architectures", budget, distinct, q.Reachable())
+				}
+				continue
+			}
 			if len(r.values) != budget || !errors.Is(r.err, ErrBudget) {
 				t.Errorf("budget %d: %d evaluations, error %v", budget, len(r.values), r.err)
 			}
@@ -169,6 +187,7 @@ func TestEvaluationErrorIsPassedOn(t *testing.T) {
 				}
 				return rugged(a), nil
 			}}
+			withEpochs(p)
 			pol, err := info.New(quick(info))
 			if err != nil {
 				t.Fatal(err)
@@ -197,7 +216,7 @@ func TestSpaceWithoutTheAbility(t *testing.T) {
 	bare := plainSpace{fakeSpace{nodes: 2, ops: 3}}
 	for _, info := range All() {
 		err := info.Needs(bare)
-		if info.Name == "random" || info.Name == "spos" {
+		if info.Name == "random" || info.Name == "spos" || info.Name == "successive_halving" {
 			if err != nil {
 				t.Errorf("%s needs nothing, yet: %v", info.Name, err)
 			}

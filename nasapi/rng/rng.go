@@ -75,9 +75,15 @@ func (s *Stream) Perm(n int) []int { return s.Sample(n, n) }
 
 // Sample returns k distinct integers of 0..n-1 in uniform random order.
 // It panics if k is negative or greater than n.
-func (s *Stream) Sample(n, k int) []int {
+func (s *Stream) Sample(n, k int) []int { return s.AppendSample(make([]int, 0, max(k, 0)), n, k) }
+
+// AppendSample appends what Sample returns to out: for those who draw over and over.
+func (s *Stream) AppendSample(out []int, n, k int) []int {
 	if k < 0 || k > n {
 		panic("rng: Sample of k outside 0..n")
+	}
+	if n <= len(inOrder) {
+		return s.sampleFew(out, n, k)
 	}
 	// The swaps of a Fisher-Yates shuffle, kept sparse so that a few of many
 	// cost what the few cost.
@@ -88,11 +94,30 @@ func (s *Stream) Sample(n, k int) []int {
 		}
 		return i
 	}
-	out := make([]int, k)
-	for i := range out {
+	for i := range k {
 		j := i + s.IntN(n-i)
-		out[i] = at(j)
+		out = append(out, at(j))
 		moved[j] = at(i)
+	}
+	return out
+}
+
+// inOrder is a short list before it is shuffled.
+var inOrder = func() (list [256]uint8) {
+	for i := range list {
+		list[i] = uint8(i)
+	}
+	return list
+}()
+
+// sampleFew is the same shuffle where the list is so short that a copy costs less than a
+// map.
+func (s *Stream) sampleFew(out []int, n, k int) []int {
+	list := inOrder
+	for i := range k {
+		j := i + s.IntN(n-i)
+		out = append(out, int(list[j]))
+		list[j] = list[i]
 	}
 	return out
 }

@@ -126,3 +126,24 @@ func TestMisuseSaysSo(t *testing.T) {
 		}()
 	}
 }
+
+// However few are drawn of however many, the sample is that of a shuffle that is kept
+// whole.
+func TestSampleIsAShuffleCutShort(t *testing.T) {
+	for _, n := range []int{1, 2, 5, 50, 256, 257, 1000} {
+		for k := range min(n, 40) + 1 {
+			a, b := New(int64(n), "sample"), New(int64(n), "sample")
+			list := make([]int, n)
+			for i := range list {
+				list[i] = i
+			}
+			for i := range k {
+				j := i + b.IntN(n-i)
+				list[i], list[j] = list[j], list[i]
+			}
+			if got := a.Sample(n, k); !slices.Equal(got, list[:k]) {
+				t.Fatalf("%d of %d: %v, want %v", k, n, got, list[:k])
+			}
+		}
+	}
+}

@@ -27,10 +27,25 @@ func (n *NASBench) Mutate(a Arch, s *rng.Stream) Arch {
 	for {
 		out, ops := n.padded(cell, s, outBuf[:0], opBuf[:0])
 		n.flip(out, ops, s)
-		if c := newCell(out, ops); c != nil && c.outside(n.max) == nil {
+		// Looked at before a cell is made: it has no more vertices than the matrix.
+		if prunedEdges(out) > nb101.MaxEdges {
+			continue
+		}
+		if c := newCell(out, ops); c != nil {
 			return c
 		}
 	}
+}
+
+// prunedEdges is how many edges pruning leaves.
+func prunedEdges(out []uint64) int {
+	keep, n := live(out), 0
+	for x, row := range out {
+		if keep>>x&1 != 0 {
+			n += bits.OnesCount64(row & keep)
+		}
+	}
+	return n
 }
 
 // own checks that a caller's architecture is of the space.
@@ -50,7 +65,8 @@ func (n *NASBench) padded(c *Cell, s *rng.Stream, out []uint64, ops []uint8) ([]
 	for range interior {
 		ops = append(ops, uint8(s.IntN(nb101.NumOps)))
 	}
-	places := s.Sample(interior, len(c.labels))
+	var drawn [nb101.MaxVertices]int
+	places := s.AppendSample(drawn[:0], interior, len(c.labels))
 	slices.Sort(places)
 	place := make([]int, 0, nb101.MaxVertices)
 	place = append(place, 0)

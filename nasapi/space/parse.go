@@ -14,6 +14,8 @@ func ParseArch(kind string, raw json.RawMessage) (Arch, error) {
 		return ParseCell(raw)
 	case "darts":
 		return genotypeFromJSON(raw)
+	case nasbench201Name:
+		return OpenNASBench201().Parse(raw)
 	}
 	return nil, fmt.Errorf("no space is called %.40q: an architecture is of nasbench101 or darts", kind)
 }

@@ -3,9 +3,13 @@
 //
 // Space and Arch are the two interfaces that the rest of the project works
 // with; a policy asks for more (Mutator, Neighbourhood, Sequences) only where
-// it needs it. NASBench101 and DARTS are the two spaces. Start reading at
-// nasbench101.go; graph.go has the pruning of a cell, internal/nb101 its hash,
-// the enumeration and the index.
+// it needs it. NASBench101 and DARTS are the spaces of cells with a network behind them.
+// Start reading at nasbench101.go; graph.go has the pruning of a cell, internal/nb101 its
+// hash, the enumeration and the index.
+//
+// Choices makes a space of anybody's own names and options (choices.go), and NASBench201 is
+// one of six decisions; flat.go is what they share. Rows is the part of such a space that a
+// table has.
 //
 // Architectures are immutable: every operation returns a new one, and the
 // slices that accessors return must not be changed.
@@ -25,13 +29,14 @@ type Arch interface {
 	// space counts as one have one hash. For NASBench-101 it is the module
 	// hash of the data set.
 	Hash() string
-	// Space is the name of the space's kind, "nasbench101" or "darts".
+	// Space is the name of the space's kind: "nasbench101", "darts", "nasbench201" or
+	// "choices".
 	Space() string
 	// Params is the number of trainable parameters of the network that the
-	// space's protocol trains (see each space for which that is).
+	// space's protocol trains (see each space for which that is), 0 where it is not known.
 	Params() int64
 	// FLOPs is the number of multiply-adds of one forward pass of that network
-	// on one 32x32 image, counting convolutions and linear layers.
+	// on one 32x32 image, counting convolutions and linear layers, 0 where it is not known.
 	FLOPs() int64
 	// String is a short, one-line description.
 	String() string
@@ -41,9 +46,11 @@ type Arch interface {
 
 // Spec is the serialised form of a space: enough to build it again.
 type Spec struct {
-	Name        string `json:"name"`                   // "nasbench101" or "darts"
+	Name        string `json:"name"`                   // "nasbench101", "darts", "nasbench201", "choices" or "rows"
 	MaxVertices int    `json:"max_vertices,omitempty"` // nasbench101: 2..7, input and output included
 	Nodes       int    `json:"nodes,omitempty"`        // darts: intermediate nodes of a cell, 4 or 5
+	Choices     string `json:"choices,omitempty"`      // choices: {"depth":[8,14],"op":["conv","pool"]}
+	Table       string `json:"table,omitempty"`        // rows: the digest of the table that has them
 }
 
 // Space is a set of architectures.
@@ -75,7 +82,8 @@ var ErrOutside = errors.New("outside the space")
 type Finite interface {
 	Space
 	Len() int
-	// At returns architecture i in ascending order of hash, 0 <= i < Len().
+	// At returns architecture i, 0 <= i < Len(), in the order of the space: NASBench101 has
+	// that of the hash, the others count through their options.
 	At(i int) Arch
 	// Index is the inverse of At; ok is false where a is outside the space.
 	Index(a Arch) (i int, ok bool)
@@ -102,6 +110,7 @@ type Choice struct {
 	Node  int  // which node decides, from 0; those of a second cell count on
 	Index bool // an index of an earlier state (else an operation)
 	N     int  // number of options, 0..N-1
+	First int  // of an operation: which of Operations is option 0
 }
 
 // Sequences is a space with the sequence encoding of ENAS and NAO: see SequencesOf.
@@ -109,7 +118,7 @@ type Sequences interface {
 	Space
 	// Choices lists the decisions of one sequence, in order.
 	Choices() []Choice
-	// Operations names the options of an operation choice, in order.
+	// Operations names the options of the operation choices, in order.
 	Operations() []string
 	// Decode turns a sequence into its architecture. A sequence whose
 	// architecture is not in the space gives an error that wraps ErrOutside.

@@ -1,8 +1,10 @@
 package space
 
 import (
-	"evalnas/nasapi/nearest"
 	"fmt"
+	"strings"
+
+	"evalnas/nasapi/nearest"
 )
 
 // FromSpec builds the space that a Spec describes.
@@ -20,11 +22,24 @@ func FromSpec(s Spec) (Space, error) {
 			return nil, err
 		}
 		return d, nil
+	case nasbench201Name:
+		return OpenNASBench201(), nil
+	case choicesName:
+		if len(s.Choices) > maxChoices {
+			return nil, fmt.Errorf("choices: a definition of %d bytes: at most %d are allowed", len(s.Choices), maxChoices)
+		}
+		picks, err := ParsePicks(s.Choices)
+		if err != nil {
+			return nil, err
+		}
+		return Choices(picks)
+	case rowsName:
+		return rowsOfTable(s.Table)
 	}
-	names := []string{nasbenchName, "darts"}
+	names := []string{nasbenchName, "darts", nasbench201Name, choicesName}
 	hint := ""
 	if near := nearest.Name(s.Name, names); near != "" {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
-	return nil, fmt.Errorf("unknown space %q (allowed: %s, %s)%s", abbreviate(s.Name), names[0], names[1], hint)
+	return nil, fmt.Errorf("unknown space %q (allowed: %s)%s", abbreviate(s.Name), strings.Join(names, ", "), hint)
 }

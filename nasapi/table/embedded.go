@@ -13,9 +13,11 @@ import (
 //go:embed test108_r0.u16le
 var testColumn string
 
+// EmbeddedDigest is the SHA-256 of the column.
+const EmbeddedDigest = "7ec88d68b7f30c6dd36cfb19debb020e03e00b762ff07e44f3c73a8917da4177"
+
 const (
-	testColumnSum = "7ec88d68b7f30c6dd36cfb19debb020e03e00b762ff07e44f3c73a8917da4177"
-	testEpochs    = 108
+	testEpochs = 108
 
 	// Accuracies count images of 39 batches of 256: the data set drops the
 	// remainder of its 10,000.
@@ -38,7 +40,7 @@ var openEmbedded = sync.OnceValues(func() (*embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newTable(s, testColumn, testColumnSum)
+	return newTable(s, testColumn, EmbeddedDigest)
 })
 
 // NASBench101 opens the embedded table: the test accuracy of all 423,624 cells of
@@ -86,7 +88,7 @@ func (t *embedded) Len() int { return t.space.Len() }
 func (t *embedded) String() string { return "nasbench101_table()" }
 
 // Digest is the SHA-256 of the column, for manifests.
-func (t *embedded) Digest() string { return testColumnSum }
+func (t *embedded) Digest() string { return EmbeddedDigest }
 
 // Metrics lists the columns of the table.
 func (t *embedded) Metrics() []Metric { return []Metric{testMetric} }

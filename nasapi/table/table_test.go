@@ -159,7 +159,7 @@ func TestDamagedTable(t *testing.T) {
 	flipped := []byte(testColumn)
 	flipped[4711] ^= 1
 	for name, column := range map[string]string{"short": testColumn[:100], "flipped": string(flipped)} {
-		if _, err := newTable(s, column, testColumnSum); err == nil || !strings.Contains(err.Error(), "damaged") {
+		if _, err := newTable(s, column, EmbeddedDigest); err == nil || !strings.Contains(err.Error(), "damaged") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -172,7 +172,7 @@ func TestOpensFast(t *testing.T) {
 	for range 20 {
 		start := time.Now()
 		s := subspace(t, 7)
-		tab, err := newTable(s, testColumn, testColumnSum)
+		tab, err := newTable(s, testColumn, EmbeddedDigest)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -153,6 +153,9 @@ func (x *Index) RowOfHash(hash [16]byte) (row int, ok bool) {
 	return 0, false
 }
 
+// MayHave compares the bytes of a row's hash that are stored.
+func (x *Index) MayHave(row int, hash [16]byte) bool { return x.prefix(row) == prefix(hash[:]) }
+
 func (x *Index) prefix(row int) uint64 {
 	s := x.prefixes[prefixLen*row : prefixLen*(row+1)]
 	return uint64(s[0])<<32 | uint64(s[1])<<24 | uint64(s[2])<<16 | uint64(s[3])<<8 | uint64(s[4])
