@@ -18,6 +18,8 @@ func TestCostOfSearchInWords(t *testing.T) {
 	for want, c := range map[string]nasapi.SearchCost{
 		"10 seeds, about 3 s each, 30 s of one core in all, 15 s on 2 slots (12,000 evaluations a second measured)": {
 			Jobs: 10, Each: 3 * s, All: 30 * s, Slots: 2, Wall: 15 * s, PerSecond: 12_345},
+		"2 seeds, more than 10 min each, 20 min of one core in all (0.5 evaluations a second measured)": {
+			Jobs: 2, Each: 10 * min, All: 20 * min, Slots: 1, Wall: 20 * min, PerSecond: 0.5, AtLeast: true},
 		"10 seeds, under 1 s in all":                               {Jobs: 10, Each: s / 50, All: s / 5, Slots: 2, Wall: s / 10, PerSecond: 1e6},
 		"3 seeds, under 1 s of one core in all":                    {Jobs: 3, Each: s / 50, All: s / 15, PerSecond: 1e6},
 		"1 seed, under 1 s in all":                                 {Jobs: 1, Each: s / 50, All: s / 50, Slots: 2, Wall: s / 50, PerSecond: 1e6},

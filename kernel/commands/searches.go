@@ -610,6 +610,9 @@ func describePolicy(p *policy.Info) string {
 	if in := shared.Spaces(p.Name); p.Shares != policy.Never {
 		fmt.Fprintf(&b, "\nShares weights in %s.\n", in)
 	}
+	if p.Fidelities {
+		b.WriteString("\nIts objective must have values after several numbers of epochs.\n")
+	}
 	if len(p.Params) > 0 {
 		b.WriteString("\nParameters, given to search(...):\n\n")
 	}
