@@ -231,7 +231,8 @@ func openNASBenchImport(context.Context) (*Comparison, error) {
 	return c, nil
 }
 
-// serveOpen opens a store and answers for one cell.
+// serveOpen opens a store and answers for one training of one cell, as the API's query does,
+// with ranks.
 func serveOpen(args []string, out io.Writer) error {
 	if len(args) != 2 {
 		return errors.New("bench open STORE HASH")
@@ -244,7 +245,8 @@ func serveOpen(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	look, err := table.LookUp(t, cell, table.Query{}, table.Draws(0))
+	first := 0
+	look, err := table.LookUp(t, cell, table.Query{Repeat: &first}, table.Draws(0))
 	if err != nil {
 		return err
 	}
