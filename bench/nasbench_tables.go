@@ -231,7 +231,7 @@ func openNASBenchImport(context.Context) (*Comparison, error) {
 	return c, nil
 }
 
-// serveOpen opens a store and answers for one cell.
+// serveOpen opens a store and says the test accuracy of one training of one cell, and its rank.
 func serveOpen(args []string, out io.Writer) error {
 	if len(args) != 2 {
 		return errors.New("bench open STORE HASH")
@@ -244,11 +244,16 @@ func serveOpen(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	look, err := table.LookUp(t, cell, table.Query{}, table.Draws(0))
+	first := 0
+	metric, err := t.Find(table.Query{Name: table.Test, Repeat: &first})
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(out).Encode(look)
+	answer, err := t.Answer(metric, cell)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(out).Encode(answer)
 }
 
 // inception is the cell of the data set's own notebook.
@@ -270,7 +275,7 @@ func storeOfBigFile(ctx context.Context) (file, dir, store string, err error) {
 }
 
 // openNASBenchOpen compares the start of a process, the opening of the store and one answer
-// with its ranks, with the time in which the peer loads the file.
+// with its rank, with the time in which the peer loads the file.
 func openNASBenchOpen(ctx context.Context) (*Comparison, error) {
 	file, dir, store, err := storeOfBigFile(ctx)
 	if err != nil {

@@ -49,6 +49,9 @@ type record struct {
 type recordParser struct {
 	space   *space.NASBench
 	decoded []byte
+	// The last cell: the trainings of one often stand together.
+	matrix, ops []byte
+	last        int
 }
 
 func newRecordParser() *recordParser {
@@ -78,7 +81,7 @@ func (p *recordParser) parse(text []byte, r *record) error {
 	if err := r.readBudget(fields.epochs); err != nil {
 		return err
 	}
-	row, err := p.space.TextRow(fields.matrix, fields.ops)
+	row, err := p.row(fields.matrix, fields.ops)
 	if err != nil {
 		return fmt.Errorf("its cell: %w", err)
 	}
@@ -92,6 +95,19 @@ func (p *recordParser) parse(text []byte, r *record) error {
 		return fmt.Errorf("its metrics are not base64: %w", err)
 	}
 	return r.readMetrics(p.decoded[:n])
+}
+
+// row finds the row of a cell.
+func (p *recordParser) row(matrix, ops []byte) (int, error) {
+	if len(matrix) > 0 && bytes.Equal(matrix, p.matrix) && bytes.Equal(ops, p.ops) {
+		return p.last, nil
+	}
+	row, err := p.space.TextRow(matrix, ops)
+	if err != nil {
+		return 0, err
+	}
+	p.matrix, p.ops, p.last = append(p.matrix[:0], matrix...), append(p.ops[:0], ops...), row
+	return row, nil
 }
 
 func hashMismatch(s *space.NASBench, hash [16]byte, row int) error {

@@ -219,6 +219,9 @@ func eachChunk(ctx context.Context, in io.Reader, use func(*chunk) error) error 
 
 func readChunks(ctx context.Context, s *chunks, free <-chan *chunk, todo, ordered chan<- *chunk) error {
 	for more := true; more; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		var c *chunk
 		select {
 		case c = <-free:
