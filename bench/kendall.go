@@ -65,7 +65,7 @@ func tablePairs() (columns, error) {
 	if err != nil {
 		return columns{}, err
 	}
-	metric, err := tab.Metric("test")
+	metric, err := tab.Find(table.Query{Name: table.Test})
 	if err != nil {
 		return columns{}, err
 	}

@@ -18,6 +18,9 @@ type Anytime struct {
 	// Regret is the distance from the best of the space at the same places, undefined where
 	// the space cannot be listed.
 	Regret []stats.Moment `json:"regret,omitempty"`
+	// Clock is the regret, or the values where there is none, at shares of the simulated
+	// seconds of training; nil where the table has no times.
+	Clock []stats.Moment `json:"clock,omitempty"`
 	// Area is the mean regret over a run's evaluations, averaged over runs.
 	Area stats.Number `json:"mean_regret"`
 }
@@ -32,35 +35,25 @@ func (c *Comparison) Anytime(name string) (*Anytime, error) {
 	if err != nil || len(runs) == 0 {
 		return nil, err
 	}
-	values, regrets := make([]stats.Course, len(runs)), make([]stats.Course, len(runs))
-	end := 0.0
-	for i, r := range runs {
-		for _, p := range r.Points {
-			values[i].At = append(values[i].At, float64(p.Evaluations))
-			values[i].Value = append(values[i].Value, p.Value)
-			if c.Best != nil {
-				regrets[i].Value = append(regrets[i].Value, math.Abs(*c.Best-p.Value))
-			}
-		}
-		values[i].End = float64(r.Evaluations)
-		regrets[i].At, regrets[i].End = values[i].At, values[i].End
-		end = max(end, values[i].End)
-	}
-	places := []float64{1}
-	for _, share := range anytimeShares {
-		places = append(places, math.Round(share*end))
-	}
-	slices.Sort(places)
-	places = slices.Compact(places)
-	places = slices.DeleteFunc(places, func(at float64) bool { return at < 1 })
+	values, regrets := c.courses(runs, func(p Incumbent) float64 { return float64(p.Evaluations) }, func(r IncumbentRun) float64 { return float64(r.Evaluations) })
 	a := &Anytime{}
-	if a.Moments, err = stats.Anytime(values, places); err != nil {
+	if a.Moments, err = momentsOf(values, 1); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if slices.ContainsFunc(runs, IncumbentRun.timed) {
+		timed := slices.DeleteFunc(runs, func(r IncumbentRun) bool { return !r.timed() })
+		worth, lost := c.courses(timed, func(p Incumbent) float64 { return p.Seconds }, func(r IncumbentRun) float64 { return r.Seconds })
+		if c.Best != nil {
+			worth = lost
+		}
+		if a.Clock, err = momentsOf(worth, 0); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	if c.Best == nil {
 		return a, nil
 	}
-	if a.Regret, err = stats.Anytime(regrets, places); err != nil {
+	if a.Regret, err = momentsOf(regrets, 1); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	var areas []float64
@@ -73,6 +66,43 @@ func (c *Comparison) Anytime(name string) (*Anytime, error) {
 		a.Area = stats.Defined(m)
 	}
 	return a, nil
+}
+
+// timed says that a run was on a virtual clock.
+func (r IncumbentRun) timed() bool { return r.Seconds > 0 }
+
+// courses are the values of the runs' incumbents, and how far they are from the best of the
+// space, along what at and end count.
+func (c *Comparison) courses(runs []IncumbentRun, at func(Incumbent) float64, end func(IncumbentRun) float64) (values, regrets []stats.Course) {
+	values, regrets = make([]stats.Course, len(runs)), make([]stats.Course, len(runs))
+	for i, r := range runs {
+		for _, p := range r.Points {
+			values[i].At = append(values[i].At, at(p))
+			values[i].Value = append(values[i].Value, p.Value)
+			if c.Best != nil {
+				regrets[i].Value = append(regrets[i].Value, math.Abs(*c.Best-p.Value))
+			}
+		}
+		values[i].End = end(r)
+		regrets[i].At, regrets[i].End = values[i].At, values[i].End
+	}
+	return values, regrets
+}
+
+// momentsOf looks at runs at shares of the longest, and at the first place where that is not 0.
+func momentsOf(runs []stats.Course, first float64) ([]stats.Moment, error) {
+	end := 0.0
+	for _, r := range runs {
+		end = max(end, r.End)
+	}
+	places := []float64{first}
+	for _, share := range anytimeShares {
+		places = append(places, math.Round(share*end))
+	}
+	slices.Sort(places)
+	places = slices.Compact(places)
+	places = slices.DeleteFunc(places, func(at float64) bool { return at < 1 })
+	return stats.Anytime(runs, places)
 }
 
 // Variance tells the variance over a group's searches from that over the trainings of what

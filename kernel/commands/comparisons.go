@@ -131,7 +131,8 @@ var comparisonAttrs = attrTable[*comparisonValue]{
 	{"figure", "figure: every seed's result over the distribution of the space", func(r *comparisonValue) (lib.Value, error) { return figureOf(versusFigure(r.cmp)) }},
 	{"anytime", "figure: the incumbent against evaluations, median and inter-quartile band", func(r *comparisonValue) (lib.Value, error) { return figureOf(anytimeFigure(r.cmp)) }},
 	{"regret", "figure: the incumbent's distance to the best of the space against evaluations, None where that is not known", func(r *comparisonValue) (lib.Value, error) { return figureOf(regretFigure(r.cmp)) }},
-	{"save", "`.save(path)` writes .csv (a line a seed), .json, .md (tables), .svg or .png (the figure; `figure=\"anytime\"` or `\"regret\"` for others, `theme=\"dark\"` for dark pages)", (*comparisonValue).saveMethod},
+	{"clock", "figure: the same against the simulated seconds of training, None where the table has no times", func(r *comparisonValue) (lib.Value, error) { return figureOf(clockFigure(r.cmp)) }},
+	{"save", "`.save(path)` writes .csv (a line a seed), .json, .md (tables), .svg or .png (the figure; `figure=\"anytime\"`, `\"regret\"` or `\"clock\"` for others, `theme=\"dark\"` for dark pages)", (*comparisonValue).saveMethod},
 }
 
 func (r *comparisonValue) Attr(name string) (lib.Value, error) { return comparisonAttrs.get(r, name) }
@@ -218,8 +219,10 @@ func (r *comparisonValue) encode(ext, figure, theme string) ([]byte, error) {
 			make = anytimeFigure
 		case "regret":
 			make = regretFigure
+		case "clock":
+			make = clockFigure
 		default:
-			return nil, unknown("figure", figure, []string{"versus", "anytime", "regret"})
+			return nil, unknown("figure", figure, []string{"versus", "anytime", "regret", "clock"})
 		}
 		fig, err := make(r.cmp)
 		if err != nil {
@@ -431,7 +434,11 @@ func comparisonParts(c *nasapi.Comparison) ([]part, error) {
 	b := htmlBundle(markup, text)
 	b.Data[nasapi.ComparisonMIME] = object
 	parts := []part{{b}}
-	for _, draw := range []figureMaker{versusFigure, anytimeFigure} {
+	figures := []figureMaker{versusFigure, anytimeFigure}
+	if slices.ContainsFunc(c.Rows, func(g nasapi.GroupRow) bool { return g.Seconds > 0 }) {
+		figures = append(figures, clockFigure)
+	}
+	for _, draw := range figures {
 		fig, err := draw(c)
 		if err != nil {
 			return nil, err

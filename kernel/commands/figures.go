@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html"
+	"slices"
 	"strings"
 
 	lib "go.starlark.net/starlark"
@@ -233,7 +234,9 @@ func coincide(c *nasapi.Comparison) bool {
 
 // anytimeFigure shows the final evaluation of the incumbents as the searches
 // went on.
-func anytimeFigure(c *nasapi.Comparison) (*plotting.Figure, error) { return progressFigure(c, false) }
+func anytimeFigure(c *nasapi.Comparison) (*plotting.Figure, error) {
+	return progressFigure(c, false, plotting.Evaluations)
+}
 
 // regretFigure is the same as the distance to the best of the space, on a logarithmic axis;
 // nil where that is not known.
@@ -241,10 +244,16 @@ func regretFigure(c *nasapi.Comparison) (*plotting.Figure, error) {
 	if c.Best == nil {
 		return nil, nil
 	}
-	return progressFigure(c, true)
+	return progressFigure(c, true, plotting.Evaluations)
 }
 
-func progressFigure(c *nasapi.Comparison, regret bool) (*plotting.Figure, error) {
+// clockFigure is regretFigure, or anytimeFigure where the best is not known, against the
+// simulated seconds of training; nil where no table has told them.
+func clockFigure(c *nasapi.Comparison) (*plotting.Figure, error) {
+	return progressFigure(c, c.Best != nil, plotting.Seconds)
+}
+
+func progressFigure(c *nasapi.Comparison, regret bool, x plotting.Progress) (*plotting.Figure, error) {
 	factor, unit := scaleOf(c.By)
 	data := plotting.AnytimeData{
 		Title:         "What the incumbent is worth as the search goes on",
@@ -254,11 +263,15 @@ func progressFigure(c *nasapi.Comparison, regret bool) (*plotting.Figure, error)
 		Scale:         factor,
 		LowerIsBetter: c.By.Minimise,
 		Optimum:       c.Best,
+		X:             x,
 	}
 	for _, g := range c.Rows {
 		runs, err := c.Incumbents(g.Name)
 		if err != nil {
 			return nil, err
+		}
+		if x == plotting.Seconds {
+			runs = slices.DeleteFunc(runs, func(r nasapi.IncumbentRun) bool { return r.Seconds <= 0 })
 		}
 		if len(runs) == 0 {
 			continue
@@ -266,9 +279,15 @@ func progressFigure(c *nasapi.Comparison, regret bool) (*plotting.Figure, error)
 		group := plotting.TraceGroup{Name: g.Name, Random: g.Policy == "random", Oracle: g.Oracle}
 		for _, r := range runs {
 			t := plotting.Trace{End: float64(r.Evaluations)}
+			if x == plotting.Seconds {
+				t.End = r.Seconds
+			}
 			for _, p := range r.Points {
-				t.Evaluations = append(t.Evaluations, float64(p.Evaluations))
-				t.Values = append(t.Values, p.Value)
+				at := float64(p.Evaluations)
+				if x == plotting.Seconds {
+					at = p.Seconds
+				}
+				t.Evaluations, t.Values = append(t.Evaluations, at), append(t.Values, p.Value)
 			}
 			group.Runs = append(group.Runs, t)
 		}

@@ -505,6 +505,10 @@ func (r *reportValue) draw(in report.Input) error {
 	if err := add(report.FigureAnytime, "the incumbent as the search goes on", fig, err); err != nil {
 		return err
 	}
+	fig, err = clockFigure(in.Comparison)
+	if err := add(report.FigureClock, "the incumbent as simulated training goes on", fig, err); err != nil {
+		return err
+	}
 	if len(in.Rankings) == 0 {
 		return nil
 	}

@@ -71,6 +71,7 @@ type Section struct {
 const (
 	FigureResults  = "results"  // every seed over the distribution of the space
 	FigureAnytime  = "anytime"  // the incumbent as the search goes on
+	FigureClock    = "clock"    // the same against simulated seconds
 	FigureTau      = "tau"      // tau against steps
 	FigureChange   = "change"   // ranks at each save point
 	FigureDisorder = "disorder" // rank with shared weights against true rank
