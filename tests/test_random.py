@@ -88,7 +88,7 @@ class HowGoodIsRandom(ShortNotebook):
         for group in ten["groups"]:
             self.assertEqual([s["seed"] for s in group["seeds"]], list(support.SEEDS))
         for group in hundreds["groups"] + benchmark["groups"]:
-            self.assertEqual([s["seed"] for s in group["seeds"]], list(range(40)), group["name"])
+            self.assertEqual([s["seed"] for s in group["seeds"]], list(range(10 if group["policy"] == "bananas" else 40)), group["name"])
             self.assertEqual({s["state"] for s in group["seeds"]}, {"done"})
 
     def test_printed_errors_are_those_of_the_results(self):
@@ -96,7 +96,7 @@ class HowGoodIsRandom(ShortNotebook):
         for group in benchmark["groups"]:
             values = [s["value"] for s in group["seeds"]]
             error = 100 * (1 - sum(values) / len(values))
-            self.assertRegex(self.printed(), rf"(?m)^{group['name']} +mean test error {error:.3f} % +ORACLE, 40 seeds, 60 look-ups$")
+            self.assertRegex(self.printed(), rf"(?m)^{group['name']} +mean test error {error:.3f} % +ORACLE, {len(values)} seeds, 60 look-ups$")
 
 
 class RanksAndCorrelations(ShortNotebook):

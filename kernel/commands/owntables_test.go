@@ -153,3 +153,32 @@ percent = table("percent.csv", choices=["a"], test="loss")`)
 		}
 	}
 }
+
+// A search bounded by simulated seconds shows its clock in the comparison, and the report
+// fills the line about it.
+func TestClockOnAnOwnTable(t *testing.T) {
+	n := withOwnTables(t)
+	n.run(fmt.Sprintf(openOwnCell, "own.csv"))
+	n.run(`found = [search(p, own.space, own.metric("valid", repeat="drawn"), seeds=range(3), seconds=2000) for p in ["random", "evolution"]]
+wait(found)`)
+	_, out := n.run(`r = compare(found, by=own.metric("test"))`)
+	if figures := strings.Count(out.text(), "simulated"); figures == 0 {
+		t.Errorf("nothing of the clock is shown:\n%s", out.text())
+	}
+	n.run(`assert r.clock != None and r.anytime != None`)
+	n.run(`r.save("clock.svg", figure="clock")`)
+	n.run(`assert found[0].selected[0] != None and found[0].budget in [0, None]`)
+	b, _ := n.run(`report(r)`)
+	text := fmt.Sprint(b.Data["text/markdown"], b.Data["text/html"])
+	if !strings.Contains(text, "simulated seconds") || strings.Contains(text, "the trace has none") {
+		t.Errorf("the report says nothing of the clock:\n%.3000s", text)
+	}
+	// Seconds are read again from a file.
+	n.run(`r.save("clock.csv")
+again = compare(results("clock.csv"), by=own.metric("test"))
+assert again.values == r.values`)
+	_, _, err := n.try(`compare(found, search("random", own.space, own.metric("valid"), seeds=range(3), budget=5), by=own.metric("test"))`)
+	if err == nil || !strings.Contains(err.Error(), "unequal=True") {
+		t.Errorf("a clock and a number of look-ups are compared: %v", err)
+	}
+}
