@@ -647,9 +647,12 @@ func (c *Comparison) contrast(resamples int) error {
 
 // drawnRow is the group that stands for random sampling: uniform draws from
 // the searched space itself.
-func (c *Comparison) drawnRow() *GroupRow {
+func (c *Comparison) drawnRow() *GroupRow { return c.drawnBy(MeasureUnique) }
+
+// drawnBy is the first group of draws from the searched space with a measure.
+func (c *Comparison) drawnBy(measure string) *GroupRow {
 	for i := range c.Rows {
-		if r := &c.Rows[i]; r.Kind == Drawn && r.Measure == MeasureUnique && r.Values != nil && c.ofSpace(c.groups[i]) {
+		if r := &c.Rows[i]; r.Kind == Drawn && r.Measure == measure && r.Values != nil && c.ofSpace(c.groups[i]) {
 			return r
 		}
 	}
@@ -737,8 +740,15 @@ func (c *Comparison) againstEncoding(row *GroupRow, values []float64, resamples 
 	if !info.Encoding.Fits(c.space) {
 		return nil
 	}
-	draws, err := c.draws(nil, row, info.Encoding.Name)
-	if err != nil {
+	var draws []float64
+	if c.By.Kind == objective.Trained {
+		drawn := c.drawnBy(info.Encoding.Name)
+		if drawn == nil {
+			c.note(fmt.Sprintf("No draw in the encoding of %s was trained: train some along for that baseline, sample_random(space, seeds=..., measure=%q).", row.Policy, info.Encoding.Name))
+			return nil
+		}
+		draws = drawn.values()
+	} else if draws, err = c.draws(nil, row, info.Encoding.Name); err != nil {
 		return err
 	}
 	row.VersusEncoding, err = c.difference(row, values, draws, "versus_encoding_draw", "draws in the encoding", resamples)

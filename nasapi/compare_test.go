@@ -538,3 +538,41 @@ func TestRunsThatAgreeAreOneResult(t *testing.T) {
 		t.Errorf("notes: %s", notes)
 	}
 }
+
+// TestEncodingOfTrainedNetworks: draws in the encoding of a policy cannot be looked up where
+// networks were trained. Without trained ones there is no such baseline, and it is said.
+func TestEncodingOfTrainedNetworks(t *testing.T) {
+	trained, err := objective.OfTrained(objective.TrainedTest, "4 epochs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := func(g Group, first float64) Group {
+		for i := range g.Runs {
+			g.Runs[i].Value = new(first + float64(i)/100)
+		}
+		return g
+	}
+	enas := value(drawnGroup(t, 7, seedRange(0, 4)), 0.5)
+	enas.Name, enas.Policy, enas.Kind, enas.Measure, enas.ofSpace = "enas", "enas", Given, "", true
+	draws := value(drawnGroup(t, 7, seedRange(0, 4)), 0.4)
+	c, err := Compare([]Group{enas, draws}, CompareOptions{By: trained, Resamples: 200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row, _ := c.Row("enas"); row.VersusEncoding != nil || row.VersusDraw == nil || !strings.Contains(strings.Join(c.Notes, " "), "No draw in the encoding of enas was trained") {
+		t.Errorf("%+v; notes %q", row.VersusEncoding, c.Notes)
+	}
+	info, err := policy.Lookup("enas")
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded := value(drawnGroup(t, 7, seedRange(0, 4)), 0.3)
+	encoded.Measure, encoded.Name = info.Encoding.Name, "draws in the encoding"
+	c, err = Compare([]Group{enas, draws, encoded}, CompareOptions{By: trained, Resamples: 200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row, _ := c.Row("enas"); row.VersusEncoding == nil || math.Abs(row.VersusEncoding.Mean-0.2) > 1e-12 {
+		t.Errorf("against trained draws in the encoding: %+v", row.VersusEncoding)
+	}
+}
