@@ -66,8 +66,14 @@ func (c SearchConfig) Complete() (SearchConfig, error) {
 	if err := info.Needs(sp); err != nil {
 		return c, err
 	}
-	if err := c.Objective.Fits(sp); err != nil {
-		return c, err
+	if c.Objective.Kind != objective.SharedWeights {
+		o, err := openObjective(c.Objective)
+		if err != nil {
+			return c, err
+		}
+		if err := o.Fits(sp); err != nil {
+			return c, err
+		}
 	}
 	if c, err = c.completeShared(info, sp); err != nil || c.Shared != nil {
 		return c, err

@@ -158,20 +158,12 @@ func counted(a space.Arch, name string, n int64) (float64, error) {
 
 // Fits says that an objective has a value for every architecture of a space: nil, or an
 // error that says what it has values for.
-func (s Spec) Fits(sp space.Space) error {
-	switch s.Kind {
-	case Table:
-		t, err := table.Open(s.Table, s.Digest)
-		if err != nil {
-			return err
-		}
-		if !space.Includes(t.Space(), sp) {
-			return fmt.Errorf("objective %s has no values for %s: it can guide a search of %s", s, sp, t.Space())
-		}
-	case Params, FLOPs:
-		if !space.Counted(sp) {
-			return fmt.Errorf("%s(): the networks of %s are not known here, so nothing of them can be counted: a table can guide a search of it", s.Kind, sp)
-		}
+func (o *Objective) Fits(sp space.Space) error {
+	switch {
+	case o.table != nil && !space.Includes(o.table.Space(), sp):
+		return fmt.Errorf("objective %s has no values for %s: it can guide a search of %s", o, sp, o.table.Space())
+	case (o.spec.Kind == Params || o.spec.Kind == FLOPs) && !space.Counted(sp):
+		return fmt.Errorf("%s(): the networks of %s are not known here, so nothing of them can be counted: a table can guide a search of it", o.spec.Kind, sp)
 	}
 	return nil
 }
