@@ -19,7 +19,7 @@ CORRELATION = "application/vnd.evalnas.correlation.v1+json"
 CELLS = 423624
 
 
-class ShortNotebook(unittest.TestCase):
+class ShortNotebook:
     """A notebook with some of its parameters replaced, executed once for all tests."""
 
     name = None
@@ -27,8 +27,6 @@ class ShortNotebook(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        if cls.name is None:
-            raise unittest.SkipTest("what the notebooks share")
         folder = cls.enterClassContext(support.scratch_folder())
         text = (support.ROOT / "notebooks" / f"{cls.name}.ipynb").read_text(encoding="utf-8")
         for was, now in cls.replaced.items():
@@ -67,7 +65,7 @@ class ShortNotebook(unittest.TestCase):
                 self.assertNotRegex(text, r"(?i)\bnan\b|\binf\b")
 
 
-class HowGoodIsRandom(ShortNotebook):
+class HowGoodIsRandom(ShortNotebook, unittest.TestCase):
     name = "how_good_is_random"
     replaced = {"many       = 500": "many       = 40", "budget     = 150": "budget     = 60"}
 
@@ -99,7 +97,7 @@ class HowGoodIsRandom(ShortNotebook):
             self.assertRegex(self.printed(), rf"(?m)^{group['name']} +mean test error {error:.3f} % +ORACLE, {len(values)} seeds, 60 look-ups$")
 
 
-class RanksAndCorrelations(ShortNotebook):
+class RanksAndCorrelations(ShortNotebook, unittest.TestCase):
     name = "ranks_and_correlations"
     replaced = {"range(20)": "range(4)", "20 pools": "4 pools", "taus[9]": "taus[1]", "taus[10]": "taus[2]"}
 
@@ -115,7 +113,7 @@ class RanksAndCorrelations(ShortNotebook):
         by_name = {row["name"]: row for row in result["scores"]}
         self.assertEqual(set(by_name), {"parameters", "FLOPs"})
         self.assertAlmostEqual(by_name["parameters"]["kendall_tau"], 0.30373076012973477, places=12)
-        self.assertAlmostEqual(by_name["parameters"]["spearman"], 0.43144198736023964, places=12)
+        self.assertAlmostEqual(by_name["parameters"]["spearman"], 0.43144198736023964, places=9)  # sums of 423,624 squares differ in their last places
 
     def test_unknown_is_called_unknown(self):
         self.assertIn("the noise ceiling is unknown here", self.printed())
