@@ -52,7 +52,7 @@ func lead(t *testing.T, cfg SearchConfig, by *objective.Objective, seeds int64) 
 // do not, since they learn slowly and emit 3,123 of the cells.
 func TestPoliciesBeatRandomOnTheTable(t *testing.T) {
 	if testing.Short() {
-		t.Skip("some hundred searches")
+		t.Skip("some hundred searches are not at hand in short tests")
 	}
 	obj := oracle(t)
 	for name, params := range map[string]policy.Config{

@@ -208,7 +208,7 @@ by = nasbench101_table().metric("test")`)
 // Shared weights, rankings and trainings: what a table alone leaves unknown.
 func TestReportOfTrainings(t *testing.T) {
 	if testing.Short() {
-		t.Skip("trains a dozen small networks")
+		t.Skip("a dozen small networks are not at hand in short tests")
 	}
 	n := newNotebook(t)
 	n.run(`space = nasbench101(max_vertices=4)

@@ -277,7 +277,7 @@ func TestPredictorsEvaluateNothingTwice(t *testing.T) {
 // is smooth in both encodings.
 func TestPredictorsImproveOnTheirDraws(t *testing.T) {
 	if testing.Short() {
-		t.Skip("what learns takes its time")
+		t.Skip("the time of what learns is not at hand in short tests")
 	}
 	for name, c := range map[string]struct {
 		s             space.Space

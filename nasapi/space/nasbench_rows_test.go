@@ -84,7 +84,7 @@ func TestTextRowDoesNotAllocate(t *testing.T) {
 // The constant by its definition.
 func TestHashesSum(t *testing.T) {
 	if testing.Short() {
-		t.Skip("four seconds of MD5")
+		t.Skip("four seconds of MD5 are not at hand in short tests")
 	}
 	n := mustNASBench(t, 7)
 	sum := sha256.New()

@@ -503,7 +503,7 @@ func TestOwnCovers(t *testing.T) {
 // A million rows are read in seconds, and the second time without reading them.
 func TestMillionRows(t *testing.T) {
 	if testing.Short() {
-		t.Skip("a file of 30 MB")
+		t.Skip("a file of 30 MB is not at hand in short tests")
 	}
 	folder(t)
 	var b strings.Builder
