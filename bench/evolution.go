@@ -6,8 +6,6 @@ import (
 
 	"evalnas/nasapi"
 	"evalnas/nasapi/objective"
-	"evalnas/nasapi/space"
-	"evalnas/nasapi/table"
 )
 
 func init() {
@@ -27,15 +25,7 @@ const (
 // table of test accuracies: ours as a job runs it, with its incumbents and its budget; the
 // peer's loop with ModelSpec, hash and a dictionary of all cells.
 func openEvolution(ctx context.Context) (*Comparison, error) {
-	whole, err := space.NASBench101(7)
-	if err != nil {
-		return nil, err
-	}
-	truth, err := table.NASBench101()
-	if err != nil {
-		return nil, err
-	}
-	metric, err := truth.Find(table.Query{Name: table.Test})
+	whole, truth, metric, err := testTable()
 	if err != nil {
 		return nil, err
 	}

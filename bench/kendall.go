@@ -10,9 +10,7 @@ import (
 
 	"evalnas/nasapi/objective"
 	"evalnas/nasapi/rng"
-	"evalnas/nasapi/space"
 	"evalnas/nasapi/stats"
-	"evalnas/nasapi/table"
 )
 
 func init() {
@@ -57,15 +55,7 @@ func openKendall(ctx context.Context) (*Comparison, error) {
 type columns [2][]float64
 
 func tablePairs() (columns, error) {
-	whole, err := space.NASBench101(7)
-	if err != nil {
-		return columns{}, err
-	}
-	tab, err := table.NASBench101()
-	if err != nil {
-		return columns{}, err
-	}
-	metric, err := tab.Find(table.Query{Name: table.Test})
+	whole, tab, metric, err := testTable()
 	if err != nil {
 		return columns{}, err
 	}

@@ -20,15 +20,7 @@ func init() {
 // their test accuracy: ours by the embedded index, the peer's by ModelSpec,
 // hash and a dictionary of all 423,624 cells.
 func openNASBenchLookup(ctx context.Context) (*Comparison, error) {
-	whole, err := space.NASBench101(7)
-	if err != nil {
-		return nil, err
-	}
-	truth, err := table.NASBench101()
-	if err != nil {
-		return nil, err
-	}
-	metric, err := truth.Find(table.Query{Name: table.Test})
+	whole, truth, metric, err := testTable()
 	if err != nil {
 		return nil, err
 	}
@@ -40,6 +32,20 @@ func openNASBenchLookup(ctx context.Context) (*Comparison, error) {
 		return nil, errorsOf(err, p.close())
 	}
 	return perCell(p, whole, "lookup", func(c *space.Cell) (float64, error) { return truth.Value(metric, c) }), nil
+}
+
+// testTable is all cells, and the embedded table with its one metric.
+func testTable() (*space.NASBench, table.Table, table.Metric, error) {
+	whole, err := space.NASBench101(7)
+	if err != nil {
+		return nil, nil, table.Metric{}, err
+	}
+	truth, err := table.NASBench101()
+	if err != nil {
+		return nil, nil, table.Metric{}, err
+	}
+	metric, err := truth.Find(table.Query{Name: table.Test})
+	return whole, truth, metric, err
 }
 
 func (n *nasbenchPeer) giveTable(whole *space.NASBench, truth table.Table, metric table.Metric) error {

@@ -393,3 +393,16 @@ func spaceArg(c *starlark.Call, name string) (space.Space, error) {
 	}
 	return nil, named(c, "TypeError", "%s is %s: give a space, such as nasbench101(), darts_space() or choices({...})", name, c.Value(name).Type())
 }
+
+// finiteArg is spaceArg for spaces that can be listed.
+func finiteArg(c *starlark.Call, name string) (space.Finite, error) {
+	sp, err := spaceArg(c, name)
+	if err != nil {
+		return nil, err
+	}
+	finite, ok := sp.(space.Finite)
+	if !ok {
+		return nil, c.Errorf("%s cannot be listed: it has %s architectures", sp, sp.Size())
+	}
+	return finite, nil
+}

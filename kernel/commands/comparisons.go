@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -169,6 +170,13 @@ func (r *comparisonValue) save(path, figure, theme string) error {
 	return writeFile(path, data)
 }
 
+// csvOf is lines as a CSV file has them.
+func csvOf(lines [][]string) ([]byte, error) {
+	var b bytes.Buffer
+	err := csv.NewWriter(&b).WriteAll(lines)
+	return b.Bytes(), err
+}
+
 // writeFile replaces a file at once, so that a full disk leaves the old one.
 func writeFile(path string, data []byte) error {
 	if _, err := os.Stat(filepath.Dir(path)); err != nil {
@@ -201,12 +209,7 @@ var errNothingToDraw = errors.New("there is nothing to draw: no seed of the comp
 func (r *comparisonValue) encode(ext, figure, theme string) ([]byte, error) {
 	switch ext {
 	case ".csv":
-		var b strings.Builder
-		w := csv.NewWriter(&b)
-		if err := w.WriteAll(r.cmp.CSV()); err != nil {
-			return nil, err
-		}
-		return []byte(b.String()), nil
+		return csvOf(r.cmp.CSV())
 	case ".json":
 		return r.cmp.JSON()
 	case ".md":

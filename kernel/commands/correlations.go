@@ -2,7 +2,6 @@ package commands
 
 import (
 	"cmp"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -15,7 +14,6 @@ import (
 	"evalnas/kernel/starlark"
 	"evalnas/nasapi"
 	"evalnas/nasapi/objective"
-	"evalnas/nasapi/space"
 	"evalnas/nasapi/table"
 	"evalnas/plotting"
 )
@@ -107,9 +105,7 @@ func (r *correlationValue) saveMethod() (lib.Value, error) {
 func (r *correlationValue) encode(ext, figure, theme string) ([]byte, error) {
 	switch ext {
 	case ".csv":
-		var b strings.Builder
-		err := csv.NewWriter(&b).WriteAll(r.c.CSV())
-		return []byte(b.String()), err
+		return csvOf(r.c.CSV())
 	case ".json":
 		return r.c.JSON()
 	case ".md":
@@ -247,15 +243,11 @@ func (e *Env) runCorrelate(c *starlark.Call) (lib.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	sp, err := spaceArg(c, "space")
+	sp, err := finiteArg(c, "space")
 	if err != nil {
 		return nil, err
 	}
-	finite, ok := sp.(space.Finite)
-	if !ok {
-		return nil, c.Errorf("%s cannot be listed: it has %s architectures", sp, sp.Size())
-	}
-	o := nasapi.CorrelateOptions{Scores: scores, Truth: truth, Space: finite}
+	o := nasapi.CorrelateOptions{Scores: scores, Truth: truth, Space: sp}
 	if !c.IsNone("n") {
 		if o.Draws, err = c.Int("n"); err != nil {
 			return nil, err

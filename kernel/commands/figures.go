@@ -350,15 +350,11 @@ func runHistogram(c *starlark.Call) (lib.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	sp, err := spaceArg(c, "space")
+	sp, err := finiteArg(c, "space")
 	if err != nil {
 		return nil, err
 	}
-	finite, ok := sp.(space.Finite)
-	if !ok {
-		return nil, c.Errorf("%s cannot be listed: it has %s architectures", sp, sp.Size())
-	}
-	values, err := obj.Column(finite)
+	values, err := obj.Column(sp)
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}

@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -376,9 +375,8 @@ func (l shownList) csv() (string, error) {
 		}
 		lines = append(lines, line)
 	}
-	var b strings.Builder
-	err := csv.NewWriter(&b).WriteAll(lines)
-	return b.String(), err
+	text, err := csvOf(lines)
+	return string(text), err
 }
 
 // plainText is a value as files have it.

@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -510,12 +509,7 @@ func (r *rankingsValue) encode(ext, theme string) ([]byte, error) {
 	case ".md":
 		return []byte(rankingsTable(r.ev).markdown() + "\n" + seedRankingsTable(r.ev).markdown()), nil
 	case ".csv":
-		var b strings.Builder
-		w := csv.NewWriter(&b)
-		if err := w.WriteAll(rankingLines(r.ev)); err != nil {
-			return nil, err
-		}
-		return []byte(b.String()), nil
+		return csvOf(rankingLines(r.ev))
 	case ".svg", ".png":
 		fig, err := tauFigure(r.ev)
 		if err != nil {

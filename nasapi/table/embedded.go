@@ -205,11 +205,9 @@ func (t *embedded) Answer(m Metric, a space.Arch) (Answer, error) {
 	k, ranks := t.right(row), t.ranks()
 	answer := Answer{
 		Hash: a.Hash(), Metric: m, Value: t.value(row),
-		Rank: 1 + int(ranks.better[k]), Ties: int(ranks.equal[k]), N: t.Len(),
+		N:      t.Len(),
 		Params: a.Params(),
 	}
-	answer.MaxRank = answer.Rank + answer.Ties - 1
-	answer.MidRank = float64(answer.Rank+answer.MaxRank) / 2
-	answer.Percentile = 100 * (1 - (answer.MidRank-1)/float64(answer.N))
+	answer.rank(int(ranks.better[k]), int(ranks.equal[k]))
 	return answer, nil
 }

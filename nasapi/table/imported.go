@@ -396,13 +396,18 @@ func (r *reader) ranks(rows int) rankOf {
 	if r.counted {
 		return r.countRanks(rows)
 	}
-	sorted := make([]float64, rows)
-	for i := range sorted {
-		sorted[i] = r.value(i)
+	values := make([]float64, rows)
+	for i := range values {
+		values[i] = r.value(i)
 	}
-	slices.Sort(sorted)
+	return rankValues(values)
+}
+
+// rankValues ranks rows by their values, which it keeps.
+func rankValues(values []float64) rankOf {
+	sorted := slices.Sorted(slices.Values(values))
 	return func(row int) (better, equal int) {
-		v := r.value(row)
+		v := values[row]
 		first := sort.SearchFloat64s(sorted, v)
 		behind := first + sort.Search(len(sorted)-first, func(i int) bool { return sorted[first+i] > v })
 		return len(sorted) - behind, behind - first

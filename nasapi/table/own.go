@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sort"
 	"strings"
 	"sync"
 
@@ -28,7 +27,7 @@ type Own struct {
 	*ownData
 	means [][][]float64 // by metric and epochs: the mean over the repeats that there are
 	least []int         // repeats that every architecture has, by epochs
-	ranks *sync.Map     // Metric -> func() []float64, the sorted column
+	ranks *sync.Map     // Metric -> *ranking
 }
 
 // ownLabel is how a table is called. It is no part of its data: the same data may be read
@@ -281,20 +280,12 @@ func (t *Own) Answer(m Metric, a space.Arch) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	made, _ := t.ranks.LoadOrStore(m, sync.OnceValue(func() []float64 {
-		sorted := slices.Clone(values)
-		slices.Sort(sorted)
-		return sorted
-	}))
-	sorted := made.(func() []float64)()
-	v := values[i]
-	first := sort.SearchFloat64s(sorted, v)
-	behind := sort.Search(len(sorted), func(i int) bool { return sorted[i] > v })
-	answer := Answer{Hash: a.Hash(), Metric: m, Value: v, N: len(sorted), Params: a.Params()}
+	made, _ := t.ranks.LoadOrStore(m, &ranking{make: sync.OnceValue(func() rankOf { return rankValues(values) })})
+	answer := Answer{Hash: a.Hash(), Metric: m, Value: values[i], N: len(values), Params: a.Params()}
 	if t.params != nil {
 		answer.Params = int64(t.params[i])
 	}
-	answer.rank(len(sorted)-behind, behind-first)
+	answer.rank(made.(*ranking).make()(i))
 	return answer, nil
 }
 
