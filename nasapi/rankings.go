@@ -19,9 +19,6 @@ import (
 // RankingSchema names the JSON form of a RankingEvaluation.
 const RankingSchema = "evalnas.ranking.v1"
 
-// RankingTruth says in words what rankings by shared weights are held against.
-const RankingTruth = "NASBench-101 test accuracy, 108 epochs, first repeat"
-
 // RankingEvaluation holds the rankings that searches made with shared weights against
 // what training alone gives, on a pool that all of them ranked.
 type RankingEvaluation struct {
@@ -35,14 +32,17 @@ type RankingEvaluation struct {
 	// Params and FLOPs are what the trivial scores reach on the fixed pool.
 	Params stats.Agreement `json:"params"`
 	FLOPs  stats.Agreement `json:"flops"`
-	// NoiseCeiling is what a second training of the truth would reach: not known, since
-	// the table inside has one repeat.
-	NoiseCeiling string `json:"noise_ceiling"`
+	// NoiseCeiling says in words what another training of the fixed pool would reach as a
+	// ranking of it. Ceiling has the numbers; they are unknown where the truth has one repeat.
+	NoiseCeiling string        `json:"noise_ceiling"`
+	Ceiling      stats.Ceiling `json:"ceiling"`
 
 	// Hashes are the architectures of the fixed pool, in the order of the accuracies,
 	// TrueValues what they reach by training alone.
 	Hashes     []string  `json:"hashes"`
 	TrueValues []float64 `json:"true_values"`
+
+	truth *objective.Objective
 }
 
 // PolicyRanking is one search of a RankingEvaluation.
@@ -89,8 +89,9 @@ func (e *RankingEvaluation) JSON() ([]byte, error) { return json.MarshalIndent(e
 
 // EvaluateRankings reads what searches have ranked so far of a pool: shared.FixedPool,
 // shared.OwnPool or shared.FineTuned. They are of one NASBench-101 space, whose table has
-// the truth, and have one fixed pool.
-func EvaluateRankings(searches []*Search, pool string) (*RankingEvaluation, error) {
+// the truth, and have one fixed pool. The truth is a metric of a table of NASBench-101, nil
+// for that of the table inside: test accuracy after 108 epochs, first repeat.
+func EvaluateRankings(searches []*Search, pool string, truth *objective.Objective) (*RankingEvaluation, error) {
 	if pools := []string{shared.FixedPool, shared.OwnPool, shared.FineTuned}; !slices.Contains(pools, pool) {
 		return nil, fmt.Errorf("there are no rankings of %q; allowed are %s", pool, strings.Join(pools, ", "))
 	}
@@ -98,16 +99,22 @@ func EvaluateRankings(searches []*Search, pool string) (*RankingEvaluation, erro
 	if err != nil {
 		return nil, err
 	}
+	if truth == nil {
+		if truth, err = embeddedTruth(); err != nil {
+			return nil, err
+		}
+	} else if err := ranksAgainst(truth); err != nil {
+		return nil, err
+	}
 	e := &RankingEvaluation{
-		Schema: RankingSchema, Version: Version, Space: first.Space.String(), Truth: RankingTruth, Pool: pool,
-		NoiseCeiling: "unknown: the table has one repeat",
+		Schema: RankingSchema, Version: Version, Space: first.Space.String(), Truth: truth.Spec().Describe(), Pool: pool, truth: truth,
 	}
 	for _, s := range searches {
 		if err := ranksPool(s, pool); err != nil {
 			return nil, err
 		}
 	}
-	ranking, err := truthRanking(first.Space)
+	ranking, err := truthRanking(first.Space, truth)
 	if err != nil {
 		return nil, err
 	}
@@ -162,15 +169,35 @@ func ranksPool(s *Search, pool string) error {
 	return nil
 }
 
-// truthRankings has what truthRanking has worked out, a *stats.Ranking by space.Spec: a live
+// truthKey names the order of a space under a truth.
+type truthKey struct {
+	space space.Spec
+	truth objective.Spec
+}
+
+// truthRankings has what truthRanking has worked out, a *stats.Ranking by truthKey: a live
 // table asks at every look.
 var truthRankings sync.Map
 
 // truthRanking is the order of a whole space under the truth.
-func truthRanking(sp space.Space) (*stats.Ranking, error) {
-	if known, ok := truthRankings.Load(sp.Spec()); ok {
+func truthRanking(sp space.Space, truth *objective.Objective) (*stats.Ranking, error) {
+	key := truthKey{sp.Spec(), truth.Spec()}
+	if known, ok := truthRankings.Load(key); ok {
 		return known.(*stats.Ranking), nil
 	}
+	values, err := truth.Column(sp.(space.Finite))
+	if err != nil {
+		return nil, err
+	}
+	ranking, err := stats.NewRanking(values, true)
+	if err == nil {
+		truthRankings.Store(key, ranking)
+	}
+	return ranking, err
+}
+
+// embeddedTruth is the metric of the table inside.
+var embeddedTruth = sync.OnceValues(func() (*objective.Objective, error) {
 	tab, err := table.NASBench101()
 	if err != nil {
 		return nil, err
@@ -179,15 +206,48 @@ func truthRanking(sp space.Space) (*stats.Ranking, error) {
 	if err != nil {
 		return nil, err
 	}
-	values, err := objective.OfTable(tab, metric).Column(sp.(space.Finite))
+	return objective.OfTable(tab, metric), nil
+})
+
+// ranksAgainst says why rankings cannot be held against a truth.
+func ranksAgainst(truth *objective.Objective) error {
+	switch spec := truth.Spec(); {
+	case spec.Kind != objective.Table || spec.Table != table.NASBench101Name:
+		return fmt.Errorf("the truth is %s: give a metric of a table of NASBench-101, such as nasbench101_table().metric(\"test\")", spec.Describe())
+	case spec.Repeat == table.RepeatDrawn:
+		return fmt.Errorf("the truth is %s: give repeat=0 or repeat=\"mean\", so that every look finds the same", spec.Describe())
+	case spec.Minimise:
+		return fmt.Errorf("the truth is %s, which is minimised: give a metric of which more is better", spec.Describe())
+	}
+	return nil
+}
+
+// truthOf are the true values of architectures, by hash.
+func (e *RankingEvaluation) truthOf(sp space.Space, hashes []string) ([]float64, error) {
+	archs, err := byHash(sp, hashes)
 	if err != nil {
 		return nil, err
 	}
-	ranking, err := stats.NewRanking(values, true)
-	if err == nil {
-		truthRankings.Store(sp.Spec(), ranking)
+	return valuesOf(e.truth, archs)
+}
+
+// ceiling fills in how well the repeats of the truth rank the fixed pool as each other do.
+func (e *RankingEvaluation) ceiling(pool []space.Arch) error {
+	repeats, err := e.truth.Repeats(pool)
+	if err != nil {
+		return err
 	}
-	return ranking, err
+	if e.Ceiling, err = stats.NoiseCeiling(repeats); err != nil {
+		return err
+	}
+	e.NoiseCeiling = e.Ceiling.Why
+	switch {
+	case e.Ceiling.Repeats == 1:
+		e.NoiseCeiling = "unknown: the table has one repeat"
+	case e.Ceiling.Tau.Defined:
+		e.NoiseCeiling = fmt.Sprintf("tau %.3f between repeats of the training, mean over the pairs of %d", e.Ceiling.Tau.Value, e.Ceiling.Repeats)
+	}
+	return nil
 }
 
 // baselines fills in the fixed pool, and what its architectures' sizes say of it.
@@ -200,7 +260,14 @@ func (e *RankingEvaluation) baselines(s *Search, ranking *stats.Ranking) error {
 	}
 	e.PoolSize = len(pool)
 	var err error
-	if e.TrueValues, err = TruthOf(s.Space, e.Hashes); err != nil || len(pool) == 0 {
+	if e.TrueValues, err = valuesOf(e.truth, pool); err != nil {
+		return err
+	}
+	if len(pool) == 0 {
+		e.NoiseCeiling = "unknown: no fixed pool was ranked"
+		return nil
+	}
+	if err := e.ceiling(pool); err != nil {
 		return err
 	}
 	if e.Params, err = stats.Agree(params, e.TrueValues, ranking); err != nil {
@@ -251,7 +318,7 @@ func (e *RankingEvaluation) seed(s *Search, run Run, j *jobs.Job, ranking *stats
 		if r.Pool != e.Pool {
 			continue
 		}
-		point, err := s.point(r, j.ID, func() (RankingPoint, error) { return e.point(s.Space, r, ranking) })
+		point, err := s.point(r, j.ID, e.truth.Spec(), func() (RankingPoint, error) { return e.point(s.Space, r, ranking) })
 		if err != nil {
 			seed.State, seed.Error, seed.Points = jobs.Failed, err.Error(), []RankingPoint{}
 			return seed
@@ -265,13 +332,14 @@ func (e *RankingEvaluation) seed(s *Search, run Run, j *jobs.Job, ranking *stats
 type pointKey struct {
 	job, pool string
 	epoch     int
+	truth     objective.Spec
 }
 
 // point is what a ranking says, worked out once: a live table asks at every look.
-func (s *Search) point(r shared.Ranking, job string, evaluate func() (RankingPoint, error)) (RankingPoint, error) {
+func (s *Search) point(r shared.Ranking, job string, truth objective.Spec, evaluate func() (RankingPoint, error)) (RankingPoint, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := pointKey{job, r.Pool, r.Epoch}
+	key := pointKey{job, r.Pool, r.Epoch, truth}
 	// A job that was begun anew ranks anew, if under another program.
 	if known, ok := s.points[key]; ok && slices.Equal(known.Accuracy, r.Accuracy) && slices.Equal(known.Hashes, r.Hashes) {
 		return known, nil
@@ -302,7 +370,7 @@ func (e *RankingEvaluation) point(sp space.Space, r shared.Ranking, ranking *sta
 	truth := e.TrueValues
 	if r.Hashes != nil {
 		var err error
-		if truth, err = TruthOf(sp, r.Hashes); err != nil {
+		if truth, err = e.truthOf(sp, r.Hashes); err != nil {
 			return RankingPoint{}, err
 		}
 	}

@@ -17,7 +17,6 @@ import (
 	"evalnas/nasapi/shared"
 	"evalnas/nasapi/space"
 	"evalnas/nasapi/stats"
-	"evalnas/nasapi/table"
 	"evalnas/nasapi/train"
 )
 
@@ -262,29 +261,44 @@ func (r *searchRun) truthOf(ranked shared.Ranking) ([]float64, error) {
 // TruthOf are the test accuracies (108 epochs, first repeat) of the architectures of a
 // NASBench-101 space, by hash. It is nil in a space that no table has.
 func TruthOf(sp space.Space, hashes []string) ([]float64, error) {
-	cells, ok := sp.(*space.NASBench)
-	if !ok {
+	if _, ok := sp.(*space.NASBench); !ok {
 		return nil, nil
 	}
-	tab, err := table.NASBench101()
+	truth, err := embeddedTruth()
 	if err != nil {
 		return nil, err
 	}
-	metric, err := tab.Find(table.Query{Name: table.Test})
+	archs, err := byHash(sp, hashes)
 	if err != nil {
 		return nil, err
 	}
-	truth := make([]float64, len(hashes))
+	return valuesOf(truth, archs)
+}
+
+// byHash finds architectures of a NASBench-101 space.
+func byHash(sp space.Space, hashes []string) ([]space.Arch, error) {
+	archs := make([]space.Arch, len(hashes))
 	for i, hash := range hashes {
-		a, err := cells.ByHash(hash)
+		a, err := sp.(*space.NASBench).ByHash(hash)
 		if err != nil {
 			return nil, err
 		}
-		if truth[i], err = tab.Value(metric, a); err != nil {
+		archs[i] = a
+	}
+	return archs, nil
+}
+
+// valuesOf are an objective's values of architectures.
+func valuesOf(o *objective.Objective, archs []space.Arch) ([]float64, error) {
+	values := make([]float64, len(archs))
+	for i, a := range archs {
+		v, err := o.Value(a)
+		if err != nil {
 			return nil, err
 		}
+		values[i] = v
 	}
-	return truth, nil
+	return values, nil
 }
 
 // SharedReport is what the weights' training left of a run, or nil: for a run that is

@@ -305,7 +305,7 @@ func TestEvaluateRankings(t *testing.T) {
 		return strings.ReplaceAll(text, `"accuracy":[`, `"accuracy":[0.5,`)
 	})
 
-	ev, err := EvaluateRankings([]*Search{two, damaged, failed, going}, shared.FixedPool)
+	ev, err := EvaluateRankings([]*Search{two, damaged, failed, going}, shared.FixedPool, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -369,7 +369,7 @@ func TestEvaluateRankings(t *testing.T) {
 		t.Errorf("the JSON has %s", got)
 	}
 
-	own, err := EvaluateRankings([]*Search{two}, shared.OwnPool)
+	own, err := EvaluateRankings([]*Search{two}, shared.OwnPool, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -384,7 +384,7 @@ func TestEvaluateRankings(t *testing.T) {
 	began := time.Now()
 	const looks = 5
 	for range looks {
-		if _, err := EvaluateRankings([]*Search{two}, shared.FixedPool); err != nil {
+		if _, err := EvaluateRankings([]*Search{two}, shared.FixedPool, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -432,7 +432,7 @@ func TestRankingsThatCannotBeHeldTogether(t *testing.T) {
 		if strings.HasPrefix(want, "rankings") {
 			pool = "best"
 		}
-		if _, err := EvaluateRankings(searches, pool); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := EvaluateRankings(searches, pool, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}

@@ -430,7 +430,7 @@ func comparisonParts(c *nasapi.Comparison) ([]part, error) {
 	}
 	main := comparisonTable(c).bundle()
 	detail := detailTable(c)
-	seeds := seedTable(c)
+	seeds := seedTable(c).shown()
 	markup := main.Data["text/html"].(string) + detail.html() +
 		"<details><summary>every seed</summary>" + seeds.html() + "</details>"
 	text := main.Data["text/plain"].(string) + "\n\n" + detail.text() + "\n\n" + seeds.text()
@@ -633,6 +633,7 @@ func seedTable(c *nasapi.Comparison) *tableView {
 	_, unit := scaleOf(c.By)
 	t := newTable("Every seed", column{"group", left}, column{"seed", right}, column{"state", left}, column{"value " + unit, right},
 		column{"rank", right}, column{"ties", right}, column{"percentile", right}, column{"parameters", right}, column{"hash", left})
+	t.folds = "the comparison's .seeds has them all, to sort, filter and save"
 	for _, g := range c.Rows {
 		for _, s := range g.Seeds {
 			seed, value, rank, ties, percentile, params := "", "", "", "", "", ""

@@ -227,6 +227,7 @@ func searchBundle(s *nasapi.Search) (b *kernel.Bundle, final bool, err error) {
 		columns = append(columns, column{"per second", right}, column{"remaining", right})
 	}
 	t := newTable(searchTitle(s, statuses), append(columns, column{"incumbent", right}, column{"cell", left})...)
+	t.folds = "the search's own values have them all, such as .values, .states and .selected"
 	var why reasons
 	for i, st := range statuses {
 		row := append([]tableCell{{text: fmt.Sprint(s.Seeds[i])}, stateCell(st.State, st.Held), {text: where[i]}, {text: tries[i]}}, progress(s, st)...)

@@ -14,6 +14,7 @@ import (
 	"evalnas/kernel/starlark"
 	"evalnas/nasapi"
 	"evalnas/nasapi/jobs"
+	"evalnas/nasapi/objective"
 	"evalnas/nasapi/shared"
 	"evalnas/nasapi/stats"
 	"evalnas/plotting"
@@ -74,6 +75,7 @@ var rankingsAttrs = attrTable[*rankingsValue]{
 		return dict("params", number2(r.ev.Params.Tau), "flops", number2(r.ev.FLOPs.Tau)), nil
 	}},
 	{"truth", "what rankings are held against, in words", func(r *rankingsValue) (lib.Value, error) { return lib.String(r.ev.Truth), nil }},
+	{"noise_ceiling", "tau between repeats of the truth on the fixed pool, the most that a ranking can be expected to reach; None where the truth has one repeat", func(r *rankingsValue) (lib.Value, error) { return number2(r.ev.Ceiling.Tau), nil }},
 	{"pool", "which pool was ranked: fixed, own or fine_tuned", func(r *rankingsValue) (lib.Value, error) { return lib.String(r.ev.Pool), nil }},
 	{"figure", "figure: tau against steps, beside the tau of parameters and FLOPs", func(r *rankingsValue) (lib.Value, error) { return figureOf(tauFigure(r.ev)) }},
 	{"disorder", "figure: rank with shared weights against true rank, at the last ranking of each policy's first seeds", func(r *rankingsValue) (lib.Value, error) { return figureOf(disorderFigure(r.ev)) }},
@@ -408,7 +410,7 @@ func summaryFigure(ev *nasapi.RankingEvaluation) (*plotting.Figure, error) {
 	for i, name := range policyLabels(ev) {
 		data := plotting.WeightSharingSummaryData{
 			Title: "True accuracy and accuracy with shared weights", Subtitle: fmt.Sprintf("%s on %s, %s, mean and deviation over seeds", name, ev.Space, poolWords[ev.Pool]),
-			Metric: "test accuracy alone (%), 108 epochs", SharedMetric: "validation accuracy with shared weights (%)", Scale: 100, Watermark: reducedText(ev), Place: i,
+			Metric: ev.Truth + " (%)", SharedMetric: "validation accuracy with shared weights (%)", Scale: 100, Watermark: reducedText(ev), Place: i,
 		}
 		for k, hash := range ev.Hashes {
 			data.Architectures = append(data.Architectures, plotting.SharedAccuracy{Name: shortHash(hash), True: ev.TrueValues[k]})
@@ -549,6 +551,8 @@ func (e *Env) rankingCommands() []*starlark.Command {
 			{Name: "searches", Variadic: true, Type: "search", Doc: "searches whose objective is `shared_weights(...)`, in one NASBench-101 space"},
 			{Name: "pool", KeywordOnly: true, Default: lib.String(shared.FixedPool), Type: "str", Values: poolNames,
 				Doc: `which pool: "fixed", the same for all; "own", what each policy would choose among; "fine_tuned", the fixed one after fine_tune= batches of each architecture by itself`},
+			{Name: "truth", KeywordOnly: true, Default: lib.None, Type: "metric",
+				Doc: "what rankings are held against, a metric of a table of NASBench-101; None is the table inside: test accuracy after 108 epochs, first repeat. A table with repeats gives the noise ceiling"},
 		},
 		Doc: `Hold the rankings that shared weights give against what training alone gives.
 
@@ -557,12 +561,14 @@ with the weights as they stood. This says how well their order agrees with NASBe
 accuracies: Kendall's tau-b for every seed with an interval over seeds, Spearman's, sparse tau, where
 the best five lie in the space, and whether tau still rises at the end (then its value is
 inconclusive at this budget). Beside them is the tau of the plain number of parameters and of FLOPs on
-the fixed pool. It answers as things stand: seeds that are running have what they ranked so far.
+the fixed pool, and the noise ceiling: the tau between repeats of the truth's own training, where a
+table has them (the one inside has one repeat; an imported file has three). It answers as things stand: seeds that are running have what they ranked so far.
 
     r = rankings(spos, fairnas)
     r.tau["spos"]
     r.rank_change("spos", 1268)
-    r.save("rankings.csv")`,
+    r.save("rankings.csv")
+    rankings(spos, truth=nasbench101_table("nasbench_only108.tfrecord").metric("test"))`,
 		Run: func(c *starlark.Call) (lib.Value, error) {
 			pool, err := c.String("pool")
 			if err != nil {
@@ -579,7 +585,13 @@ the fixed pool. It answers as things stand: seeds that are running have what the
 				}
 				searches = append(searches, s.search)
 			}
-			v, err := newRankings(e, searches, pool)
+			var truth *objective.Objective
+			if v, ok := c.Value("truth").(*objectiveValue); ok {
+				truth = v.obj
+			} else if c.Value("truth") != lib.None {
+				return nil, named(c, "TypeError", "truth is a %s: give a metric of a table of NASBench-101, such as nasbench101_table(\"FILE\").metric(\"test\")", c.Value("truth").Type())
+			}
+			v, err := newRankings(e, searches, pool, truth)
 			if err != nil {
 				return nil, c.Errorf("%w", err)
 			}
@@ -588,8 +600,8 @@ the fixed pool. It answers as things stand: seeds that are running have what the
 	}}
 }
 
-func newRankings(e *Env, searches []*nasapi.Search, pool string) (*rankingsValue, error) {
-	ev, err := nasapi.EvaluateRankings(searches, pool)
+func newRankings(e *Env, searches []*nasapi.Search, pool string, truth *objective.Objective) (*rankingsValue, error) {
+	ev, err := nasapi.EvaluateRankings(searches, pool, truth)
 	if err != nil {
 		return nil, err
 	}
@@ -602,7 +614,7 @@ func poolNames() []string { return []string{shared.FixedPool, shared.OwnPool, sh
 // steps, and folded away the other figures of its last rankings. It is nothing where there
 // is no truth or nothing was ranked.
 func liveRankings(s *nasapi.Search) (markup, text string, err error) {
-	ev, err := nasapi.EvaluateRankings([]*nasapi.Search{s}, shared.FixedPool)
+	ev, err := nasapi.EvaluateRankings([]*nasapi.Search{s}, shared.FixedPool, nil)
 	if err != nil || ev.PoolSize == 0 {
 		return "", "", nil // a space without a table, which rankings(...) says
 	}

@@ -37,6 +37,9 @@ type tableView struct {
 	rows    [][]tableCell
 	beneath map[int]remark // by the row that it follows
 	notes   []string
+
+	// folds names what rows are of where a display shows only some of very many.
+	folds string
 }
 
 // remark is lines of text beneath a row, over the whole width.
@@ -106,7 +109,42 @@ func kept[T any](all []T, keep []bool) []T {
 	return out
 }
 
-func (t *tableView) bundle() *kernel.Bundle { return htmlBundle(t.html(), t.text()) }
+// A table that folds shows so many rows where it has more than foldAbove: a page that shows
+// thousands is slow, and nobody reads them.
+const (
+	foldAbove = 60
+	foldHead  = 20
+	foldTail  = 5
+)
+
+// shown is the table as it is displayed. Where it folds, rows in the middle are left out and
+// counted; those with a remark, which say what went wrong, stay.
+func (t *tableView) shown() *tableView {
+	if t.folds == "" || len(t.rows) <= foldAbove {
+		return t
+	}
+	short := *t
+	short.rows, short.beneath = nil, map[int]remark{}
+	left := 0
+	for i, row := range t.rows {
+		r, remarked := t.beneath[i]
+		if i >= foldHead && i < len(t.rows)-foldTail && !remarked {
+			left++
+			continue
+		}
+		if remarked {
+			short.beneath[len(short.rows)] = r
+		}
+		short.rows = append(short.rows, row)
+	}
+	short.notes = append([]string{fmt.Sprintf("%s of %s rows are left out here: %s.", count(left), count(len(t.rows)), t.folds)}, t.notes...)
+	return &short
+}
+
+func (t *tableView) bundle() *kernel.Bundle {
+	t = t.shown()
+	return htmlBundle(t.html(), t.text())
+}
 
 // The styles are inline and few: notebooks keep them when they are saved,
 // exported and shown elsewhere, and both themes of JupyterLab stay readable.

@@ -142,7 +142,7 @@ var searchAttrs = attrTable[*searchValue]{
 		if _, listed := s.search.Space.(*space.NASBench); !listed || s.search.Config.Shared == nil || s.search.Config.Shared.Protocol.Pool == 0 {
 			return lib.None, nil
 		}
-		return newRankings(s.env, []*nasapi.Search{s.search}, shared.FixedPool)
+		return newRankings(s.env, []*nasapi.Search{s.search}, shared.FixedPool, nil)
 	}},
 	{"provenance", provenanceDoc, func(s *searchValue) (lib.Value, error) { return provenance(s.search.Jobs()) }},
 	{"jobs", "list of the ids of its jobs, in seed order", func(s *searchValue) (lib.Value, error) {

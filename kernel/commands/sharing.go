@@ -254,6 +254,7 @@ func sharingBundle(s *nasapi.Search, t *tableView, final bool) (*kernel.Bundle, 
 	if err != nil {
 		return nil, false, err
 	}
+	t = t.shown()
 	return htmlBundle(t.html()+figures, t.text()+words), final, nil
 }
 

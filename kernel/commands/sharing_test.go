@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -177,6 +179,63 @@ func TestSharedWeightsThatCannotBe(t *testing.T) {
 	} {
 		_, _, err := n.try(code)
 		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v does not say %q", code, err, want)
+		}
+	}
+}
+
+// Rankings are held against a table with repeats, whose noise ceiling is worked out again here.
+func TestRankingsAgainstAnImportedTable(t *testing.T) {
+	n := tableNotebook(t)
+	n.run(`spos = search("spos", space, shared_weights(` + tiny + `), seeds=[1])
+wait(spos)`)
+	_, out := n.run(`by = truth.metric("test", repeat=0)
+ranked = rankings(spos, truth=by)
+ranked`)
+	for _, want := range []string{"the truth, test accuracy, 108 epochs, first repeat", "Noise ceiling: tau "} {
+		if !strings.Contains(strings.ReplaceAll(out.text(), "NASBench-101 ", ""), want) {
+			t.Errorf("the rankings do not say %q: %s", want, out.text())
+		}
+	}
+	n.run(`def tau(x, y):
+    sign = lambda d: 1 if d > 0 else (-1 if d < 0 else 0)
+    pairs = [(sign(x[i] - x[j]), sign(y[i] - y[j])) for i in range(len(x)) for j in range(i)]
+    both, only_x, only_y = sum([a * b for a, b in pairs]), sum([a * a for a, _ in pairs]), sum([b * b for _, b in pairs])
+    return both / (only_x * only_y) ** 0.5`)
+	n.run(`ranked.save("ranked.json")`)
+	raw, err := os.ReadFile(filepath.Join(n.env.Dir, "ranked.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var written struct {
+		Hashes     []string  `json:"hashes"`
+		TrueValues []float64 `json:"true_values"`
+	}
+	if err := json.Unmarshal(raw, &written); err != nil {
+		t.Fatal(err)
+	}
+	if len(written.Hashes) != 6 {
+		t.Fatalf("the pool has %d architectures, want 6", len(written.Hashes))
+	}
+	n.run(`pool = ["` + strings.Join(written.Hashes, `", "`) + `"]`)
+	n.run(`of = [[truth.query(h, repeat=k).test for h in pool] for k in range(3)]`)
+	if got := n.value(`abs(ranked.noise_ceiling - (tau(of[0], of[1]) + tau(of[0], of[2]) + tau(of[1], of[2])) / 3) < 1e-12`); got != "True" {
+		t.Errorf("the noise ceiling is not the mean tau between repeats: %s", n.value(`ranked.noise_ceiling`))
+	}
+	for i, v := range written.TrueValues {
+		if got := n.value(fmt.Sprintf(`of[0][%d] == %v`, i, v)); got != "True" {
+			t.Errorf("the true value of %s is %v, the table's another", written.Hashes[i], v)
+		}
+	}
+	if got := n.value(`rankings(spos).noise_ceiling == None`); got != "True" {
+		t.Error("the table inside has a noise ceiling, but one repeat")
+	}
+	for code, want := range map[string]string{
+		`rankings(spos, truth=params())`:                             "give a metric of a table of NASBench-101",
+		`rankings(spos, truth=3)`:                                    "truth is a int",
+		`rankings(spos, truth=truth.metric("test", repeat="drawn"))`: "so that every look finds the same",
+	} {
+		if _, _, err := n.try(code); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v does not say %q", code, err, want)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,38 @@ import (
 	"evalnas/nasapi"
 	"evalnas/nasapi/jobs"
 )
+
+// A display of very many rows shows some, counts the rest and leaves out no failure.
+func TestFoldedTables(t *testing.T) {
+	view := newTable("t", column{"seed", right}, column{"state", left})
+	view.folds = "x.seeds has them all"
+	var why reasons
+	for i := range 500 {
+		st := jobs.Status{State: jobs.Done}
+		if i == 123 || i == 124 || i == 300 {
+			st = jobs.Status{State: jobs.Failed, Error: "out of luck"}
+		}
+		view.addCells(tableCell{text: strconv.Itoa(i)}, stateCell(st.State, false))
+		why.below(view, "seed "+strconv.Itoa(i), st)
+	}
+	b := view.bundle()
+	text, markup := b.Data["text/plain"].(string), b.Data["text/html"].(string)
+	for _, s := range []string{text, markup} {
+		if !strings.Contains(s, "473 of 500 rows are left out here: x.seeds has them all.") || !strings.Contains(s, "2 alike: out of luck") || strings.Count(s, "failed") != 2 {
+			t.Errorf("the display is\n%s", s)
+		}
+	}
+	if lines := strings.Count(text, "\n"); lines > 40 {
+		t.Errorf("the display has %d lines", lines)
+	}
+	if n := strings.Count(view.markdown(), "\n|"); n < 500 {
+		t.Errorf("what is saved has %d lines, want all 500", n)
+	}
+	view.rows = view.rows[:foldAbove]
+	if text := view.bundle().Data["text/plain"].(string); strings.Contains(text, "left out") {
+		t.Errorf("%d rows are folded", foldAbove)
+	}
+}
 
 // TestFailedSeedsSayWhyInPlace: beneath the row of a seed stands what its worker said last,
 // as text that can do nothing to the page.

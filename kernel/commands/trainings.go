@@ -195,6 +195,7 @@ func (t *trainingValue) view() (*kernel.Bundle, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
+	view = view.shown()
 	return htmlBundle(view.html()+image, view.text()+"\n"+fig.Description()), final, nil
 }
 
@@ -203,6 +204,7 @@ func trainingTable(t *trainingValue, runs []nasapi.TrainedRun, statuses []jobs.S
 	view := newTable(title, column{"architecture", left}, column{"seed", right}, column{"state", left}, column{"where", left}, column{"tries", right}, column{"progress", left},
 		column{"epoch", right}, column{"loss", right}, column{"train %", right}, column{"valid %", right}, column{"test %", right},
 		column{"rate", right}, column{"images/s", right}, column{"remaining", right}, column{"parameters", right}, column{"multiply-adds", right}, column{"seconds", right})
+	view.folds = "the training's .table has them all, to sort, filter and save"
 	all := t.training.Jobs()
 	texts, trouble := t.training.Study().Where(all, statuses)
 	tries := triesTexts(statuses)

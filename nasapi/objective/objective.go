@@ -122,6 +122,27 @@ func (o *Objective) Measure(a space.Arch, epochs int, draws *rng.Stream) (Measur
 	return Measurement{Value: v, Cost: cost}, err
 }
 
+// Repeats are the values of architectures in each repeat of the training behind the metric of
+// a table: Repeats(archs)[k][i] is of archs[i] in repeat k. Other objectives have no repeats.
+func (o *Objective) Repeats(archs []space.Arch) ([][]float64, error) {
+	if o.table == nil {
+		return nil, nil
+	}
+	out := make([][]float64, o.table.Repeats())
+	for k := range out {
+		m := o.metric
+		m.Repeat = k
+		for _, a := range archs {
+			v, err := o.table.Value(m, a)
+			if err != nil {
+				return nil, err
+			}
+			out[k] = append(out[k], v)
+		}
+	}
+	return out, nil
+}
+
 // Timed says that every value is that of a training whose seconds are known.
 func (o *Objective) Timed() bool {
 	if o.table == nil || o.table.Space().Len() == 0 {

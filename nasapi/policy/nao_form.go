@@ -124,16 +124,24 @@ func (f *naoForm) cells() int {
 	return n
 }
 
+// branchedNode is how many tokens a node with two branches has: twice index and operation.
+const branchedNode = 4
+
+// branches reports whether all nodes have two branches, which can be swapped.
+func (f *naoForm) branches() bool {
+	return inputsOfNode(f.choices) == 2 && len(f.choices)%(branchedNode*f.cells()) == 0
+}
+
 // swapped is the same architecture in other tokens, where nodes have two branches: those
 // of one node in each cell, which pick draws of so many, are swapped. Elsewhere it is a
 // plain copy.
 func (f *naoForm) swapped(tokens []int, pick func(n int) int) []int {
 	out := append([]int(nil), tokens...)
-	const node = 4 // tokens of a node: twice index and operation
-	cells := f.cells()
-	if inputsOfNode(f.choices) != 2 || len(out)%(node*cells) != 0 {
+	if !f.branches() {
 		return out
 	}
+	const node = branchedNode
+	cells := f.cells()
 	nodes := len(out) / (node * cells)
 	for cell := range cells {
 		from := node * (cell*nodes + pick(nodes))
