@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"evalnas/nasapi"
+	"evalnas/nasapi/child"
 	"evalnas/nasapi/jobs"
 )
 
@@ -19,6 +20,7 @@ import (
 var version = "dev"
 
 func main() {
+	child.Supervise()
 	nasapi.Version = version
 	if err := newRootCommand().Execute(); err != nil {
 		if !errors.Is(err, errSilent) {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"testing"
 
+	"evalnas/nasapi/child"
 	"evalnas/nasapi/jobs/slurm/slurmtest"
 )
 
@@ -12,6 +13,7 @@ import (
 const programVariable = "EVALNAS_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
+	child.Supervise()
 	if os.Getenv(programVariable) != "" {
 		main()
 		return

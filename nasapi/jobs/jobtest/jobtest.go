@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"evalnas/nasapi/child"
 	"evalnas/nasapi/jobs"
 	"evalnas/nasapi/jobs/slurm/slurmtest"
 )
@@ -26,6 +27,7 @@ const role = "EVALNAS_TEST_ROLE"
 
 // Main runs the tests, or is the runner or worker that one of them started.
 func Main(m *testing.M, handlers map[string]jobs.Handler) {
+	child.Supervise()
 	if os.Getenv(role) == "" || len(os.Args) != 3 {
 		os.Exit(slurmtest.Main(m))
 	}

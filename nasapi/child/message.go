@@ -1,0 +1,95 @@
+package child
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Protocol is the version of what is said, which the first message of either side names.
+const Protocol = 1
+
+// maxLine is the longest message in bytes.
+const maxLine = 16 << 20
+
+// Message is one line: a JSON object with a single key, which is its name.
+type Message struct {
+	Name string
+	Body json.RawMessage
+}
+
+// Read decodes the body. Unknown keys are left alone: a newer program may say more.
+func (m Message) Read(into any) error {
+	if err := json.Unmarshal(m.Body, into); err != nil {
+		return fmt.Errorf("its message %q has the wrong form: %w (%s)", m.Name, err, excerpt(m.Body))
+	}
+	return nil
+}
+
+// errGarbage begins the complaint about a line that is no message.
+var errGarbage = errors.New("wrote a line to its standard output that is no message")
+
+// parse reads a line.
+func parse(line []byte, number int) (Message, error) {
+	dec := json.NewDecoder(bytes.NewReader(line))
+	fail := func(why string) (Message, error) {
+		return Message{}, fmt.Errorf("%w (line %d, %s): %s; messages are JSON objects with one key, such as {\"ready\": {\"protocol\": 1}}, and all else belongs on standard error", errGarbage, number, why, excerpt(line))
+	}
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return fail("not a JSON object")
+	}
+	t, err := dec.Token()
+	name, ok := t.(string)
+	if err != nil || !ok {
+		return fail("an object without a key")
+	}
+	var m Message
+	m.Name = name
+	if err := dec.Decode(&m.Body); err != nil {
+		return fail("damaged JSON")
+	}
+	if t, err := dec.Token(); err != nil || t != json.Delim('}') {
+		return fail("more than one key, or damaged JSON")
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return fail("more than one object")
+	}
+	return m, nil
+}
+
+// excerpt is the beginning of a line, for complaints.
+func excerpt(line []byte) string {
+	const most = 120
+	line = bytes.TrimSpace(line)
+	if len(line) <= most {
+		return fmt.Sprintf("%q", line)
+	}
+	return fmt.Sprintf("%q and %d bytes more", line[:most], len(line)-most)
+}
+
+// errLong is a line without end.
+var errLong = fmt.Errorf("wrote a line of more than %d MiB to its standard output", maxLine>>20)
+
+// readLine returns the next line without its end, valid until the next call.
+func readLine(r *bufio.Reader, buf []byte) (line, kept []byte, err error) {
+	line, err = r.ReadSlice('\n')
+	if err == nil {
+		return line[:len(line)-1], buf, nil
+	}
+	kept = buf[:0]
+	for {
+		kept = append(kept, line...)
+		switch {
+		case err == nil:
+			return kept[:len(kept)-1], kept, nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return kept, kept, err
+		case len(kept) > maxLine:
+			return nil, kept, errLong
+		}
+		line, err = r.ReadSlice('\n')
+	}
+}
