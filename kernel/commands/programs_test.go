@@ -14,11 +14,11 @@ func TestExec(t *testing.T) {
 	}
 	for expr, want := range map[string]string{
 		`exec("python3 mine.py")`:                             `exec("python3 mine.py")`,
-		`exec(["python3", "mine.py", "two words"]).words[2]`:  "two words",
-		`exec("python3 mine.py").name`:                        "mine",
+		`exec(["python3", "mine.py", "two words"]).words[2]`:  `"two words"`,
+		`exec("python3 mine.py").name`:                        `"mine"`,
 		`len(exec("python3 mine.py").files["mine.py"])`:       "64",
 		`sorted(exec("python3 -u", files=["mine.py"]).files)`: `["mine.py"]`,
-		`type(exec("python3 mine.py"))`:                       "program",
+		`type(exec("python3 mine.py"))`:                       `"program"`,
 	} {
 		if got := n.value(expr); got != want {
 			t.Errorf("%s is %s, want %s", expr, got, want)
