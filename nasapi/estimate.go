@@ -114,6 +114,9 @@ type SearchCost struct {
 	// AtLeast says that times are lower bounds: what the policy learns between two
 	// evaluations took longer than it was tried.
 	AtLeast bool
+	// Unknown says that nothing was tried: the policy is somebody else's, and runs nowhere
+	// but in its jobs.
+	Unknown bool
 }
 
 const (
@@ -141,7 +144,11 @@ func EstimateSearch(ctx context.Context, r SearchRequest) (SearchCost, error) {
 	if err := CheckSeeds(r.Seeds); err != nil {
 		return c, err
 	}
-	info, err := policy.Lookup(cfg.Policy)
+	if cfg.Own != nil {
+		c.Unknown = true
+		return c, nil
+	}
+	info, err := cfg.Info()
 	if err != nil {
 		return c, err
 	}

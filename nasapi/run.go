@@ -104,11 +104,7 @@ func newSearchRun(cfg SearchConfig, seed int64, report Reporter) (*searchRun, er
 	if err != nil {
 		return nil, err
 	}
-	info, err := policy.Lookup(cfg.Policy)
-	if err != nil {
-		return nil, err
-	}
-	p, err := info.New(cfg.Params)
+	p, err := cfg.newPolicy(report)
 	if err != nil {
 		return nil, err
 	}
@@ -126,6 +122,22 @@ func newSearchRun(cfg SearchConfig, seed int64, report Reporter) (*searchRun, er
 	}
 	r.repeats, r.fidelities, r.clock.limit = rng.New(seed, cfg.Policy, "repeat"), r.obj.Fidelities(), cfg.Seconds
 	return r, nil
+}
+
+// newPolicy makes the policy of a complete configuration.
+func (c SearchConfig) newPolicy(report Reporter) (policy.Policy, error) {
+	if c.Own != nil {
+		home := ""
+		if h, ok := report.(Homely); ok {
+			home = h.Study()
+		}
+		return c.Own.make(c.Policy, c.Params, home)
+	}
+	info, err := c.Info()
+	if err != nil {
+		return nil, err
+	}
+	return info.New(c.Params)
 }
 
 func (r *searchRun) do(ctx context.Context) (_ *SearchResult, err error) {

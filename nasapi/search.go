@@ -32,6 +32,8 @@ const (
 // job's whole configuration.
 type SearchConfig struct {
 	Policy string `json:"policy"`
+	// Own is what Policy stands for where it is none of this program's.
+	Own *OwnPolicy `json:"own,omitempty"`
 	// Params are the policy's parameters. In a job's identity only those that
 	// differ from their defaults are written, so that a parameter added later
 	// does not change the identity of older jobs.
@@ -51,7 +53,7 @@ type SearchConfig struct {
 
 // Complete checks the configuration and fills in the policy's defaults.
 func (c SearchConfig) Complete() (SearchConfig, error) {
-	info, err := policy.Lookup(c.Policy)
+	info, err := c.Info()
 	if err != nil {
 		return c, err
 	}
@@ -83,7 +85,7 @@ func (c SearchConfig) Complete() (SearchConfig, error) {
 
 // identity is the configuration with the policy's defaults left out.
 func (c SearchConfig) identity() (SearchConfig, error) {
-	info, err := policy.Lookup(c.Policy)
+	info, err := c.Info()
 	if err != nil {
 		return c, err
 	}

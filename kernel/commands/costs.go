@@ -105,6 +105,9 @@ func announceSearch(c *starlark.Call, st *jobs.Study, req nasapi.SearchRequest) 
 		return c.Errorf("%w", err)
 	}
 	text := costOfSearch(cost)
+	if cost.Unknown {
+		text = seedCount(cost.Jobs) + "; how long they take is not known, a policy of one's own runs in its jobs only"
+	}
 	if len(left) < all {
 		text += fmt.Sprintf("; %d done already", all-len(left))
 	}

@@ -284,7 +284,7 @@ func (e *Env) searchCommands() []*starlark.Command {
 		{
 			Name: "search",
 			Params: append([]starlark.Param{
-				{Name: "policy", Type: "str", Doc: "name of the policy; `policies()` lists them", Values: policyNames},
+				{Name: "policy", Type: "str, program or function", Doc: "name of the policy; `policies()` lists them. Or one of your own: `exec(\"python3 mine.py\")`, or a function `mine(space, rng, ask, budget)`", Values: policyNames},
 				{Name: "space", Type: "space", Doc: "where to search"},
 				{Name: "objective", Type: "objective", Doc: "what guides the policy: `params()`, `flops()`, a table's metric, or `shared_weights(data)`"},
 				{Name: "seeds", KeywordOnly: true, Type: "list of int", Doc: "one independent run (and job) a seed"},
@@ -371,7 +371,7 @@ func (e *Env) runSearch(c *starlark.Call) (lib.Value, error) {
 		if err != nil {
 			return nil, err
 		}
-		return debugSearch(c, req)
+		return e.debugSearch(c, req)
 	}
 	st, err := e.study("")
 	if err != nil {
@@ -395,7 +395,7 @@ func (e *Env) runSearch(c *starlark.Call) (lib.Value, error) {
 
 func searchRequest(c *starlark.Call) (nasapi.SearchRequest, error) {
 	var req nasapi.SearchRequest
-	name, err := c.String("policy")
+	name, err := policyArg(c, &req)
 	if err != nil {
 		return req, err
 	}
@@ -419,6 +419,26 @@ func searchRequest(c *starlark.Call) (nasapi.SearchRequest, error) {
 	return req, checkPolicyParams(c, req)
 }
 
+// policyArg reads which policy searches, and returns its name.
+func policyArg(c *starlark.Call, req *nasapi.SearchRequest) (string, error) {
+	switch v := c.Value("policy").(type) {
+	case *programValue:
+		if v.gpus > 0 {
+			return "", c.Errorf("policy: gpus=%d is for trainers; a policy is asked for architectures and computes where it likes", v.gpus)
+		}
+		req.Own = &nasapi.OwnPolicy{Program: v.program}
+		return nasapi.OwnName(v.program.Name()), nil
+	case *lib.Function:
+		own, err := frozenPolicy(c, v)
+		if err != nil {
+			return "", c.Errorf("policy: %w", err)
+		}
+		req.Own = own
+		return nasapi.OwnName(v.Name()), nil
+	}
+	return c.String("policy")
+}
+
 // guide reads what guides the search, and for how long.
 func guide(c *starlark.Call, req *nasapi.SearchRequest, sp space.Space) error {
 	minimise, err := c.Bool("minimise")
@@ -439,6 +459,9 @@ func guide(c *starlark.Call, req *nasapi.SearchRequest, sp space.Space) error {
 		}
 	}
 	if s, ok := c.Value("objective").(*sharedValue); ok {
+		if req.Own != nil {
+			return c.Errorf("%s is a policy of your own, which evaluates architectures and trains no shared weights: give it a table's metric, params() or flops()", req.Policy)
+		}
 		if _, err := policy.Lookup(req.Policy); err != nil {
 			return c.Errorf("%w", err)
 		}
@@ -464,7 +487,7 @@ func guide(c *starlark.Call, req *nasapi.SearchRequest, sp space.Space) error {
 const debugBudget = 20
 
 // debugSearch runs the beginning of the first seed in the cell.
-func debugSearch(c *starlark.Call, req nasapi.SearchRequest) (lib.Value, error) {
+func (e *Env) debugSearch(c *starlark.Call, req nasapi.SearchRequest) (lib.Value, error) {
 	cfg, err := req.Complete()
 	if err != nil {
 		return nil, c.Errorf("%w", err)
@@ -488,7 +511,8 @@ func debugSearch(c *starlark.Call, req nasapi.SearchRequest) (lib.Value, error) 
 		say(c, "%s", oracleWatermark)
 	}
 	say(c, "%s", text)
-	result, err := nasapi.RunSearch(c.Ctx, cfg, req.Seeds[0], &debugEvaluations{c, cfg.Budget})
+	study := e.path(e.defaultStudy())
+	result, err := nasapi.RunSearch(c.Ctx, cfg, req.Seeds[0], &debugEvaluations{c, cfg.Budget, study})
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}
@@ -505,7 +529,11 @@ func debugSearch(c *starlark.Call, req nasapi.SearchRequest) (lib.Value, error) 
 type debugEvaluations struct {
 	call   *starlark.Call
 	budget int
+	study  string
 }
+
+// Study is where a policy of one's own would run as a job.
+func (d *debugEvaluations) Study() string { return d.study }
 
 func (d *debugEvaluations) Evaluated(e nasapi.Evaluation) error {
 	text := fmt.Sprintf("evaluation %d of %d: %s is %s", e.Number, d.budget, shortHash(e.Arch.Hash()), number(e.Value))

@@ -75,7 +75,9 @@ var spaceAttrs = attrTable[*spaceValue]{
 	{"name", "kind of the space, such as `\"nasbench101\"` or `\"choices\"`", func(s *spaceValue) (lib.Value, error) { return lib.String(s.space.Spec().Name), nil }},
 	{"size", "number of distinct architectures (an integer)", func(s *spaceValue) (lib.Value, error) { return lib.MakeBigInt(s.space.Size()), nil }},
 	{"measure", "over what `.sample` is uniform, in words", func(s *spaceValue) (lib.Value, error) { return lib.String(s.space.Measure()), nil }},
-	{"sample", "`.sample(seed)` draws one architecture uniformly; the same seed draws the same one", (*spaceValue).sampleMethod},
+	{"sample", "`.sample(seed)` draws one architecture uniformly; the same seed draws the same one. In a policy of a cell, `.sample(rng)`", (*spaceValue).sampleMethod},
+	{"neighbours", "`.neighbours(arch)`: list of the architectures that are one edit away", (*spaceValue).neighboursMethod},
+	{"mutate", "`.mutate(arch, rng)`: an architecture changed as regularised evolution does, in a policy of a cell", (*spaceValue).mutateMethod},
 	{"architecture", "`.architecture(...)` checks a cell and makes an architecture of it: `matrix=` and `ops=` for nasbench101, a text for darts_space and nasbench201, a dict or a keyword for each choice for choices", (*spaceValue).architectureMethod},
 	{"reachable", "how many distinct architectures the ENAS/NAO sequence encoding can give, None where it has none", func(s *spaceValue) (lib.Value, error) {
 		if sq, ok := space.SequencesOf(s.space); ok {
@@ -97,6 +99,9 @@ func (s *spaceValue) sampleMethod() (lib.Value, error) {
 		var seed lib.Value
 		if err := lib.UnpackArgs("sample", args, kwargs, "seed", &seed); err != nil {
 			return nil, err
+		}
+		if r, ok := seed.(*randomValue); ok {
+			return newArchValue(nasapi.Found{Arch: s.space.Sample(r.s)}, s.space), nil
 		}
 		i, ok := seed.(lib.Int)
 		n, fits := int64(0), false

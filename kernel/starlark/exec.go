@@ -40,6 +40,7 @@ type run struct {
 	result  lib.Value
 	started []time.Time   // of the %time statements that run
 	full    atomic.Uint64 // the heap's size when the memory watch stopped it
+	counted uint64        // steps from which the step limit counts
 }
 
 const runKey = "run"
@@ -146,7 +147,7 @@ func (r *run) thread(name string) *lib.Thread {
 		switch limit := r.in.maxSteps; {
 		case th.CallStackDepth() > maxDepth:
 			r.stop(th, Named("RecursionError", fmt.Errorf("more than %d calls deep: does the function ever stop calling itself?", maxDepth)))
-		case limit > 0 && th.ExecutionSteps() >= limit:
+		case limit > 0 && th.ExecutionSteps()-r.counted >= limit:
 			r.stop(th, Named("TimeoutError", fmt.Errorf("the cell ran for more than %d steps", limit)))
 		}
 		th.SetMaxExecutionSteps(th.ExecutionSteps() + checkEvery)

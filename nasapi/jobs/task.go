@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 )
@@ -41,6 +42,12 @@ func (t *Task) ReadData(name, digest string) {
 	}
 	t.data[name] = digest
 }
+
+// Folder is the job's own, for files that belong to it alone.
+func (t *Task) Folder() string { return t.job.Paths.Dir }
+
+// Study is the folder of the study that the job belongs to.
+func (t *Task) Study() string { return filepath.Dir(filepath.Dir(t.job.Paths.Dir)) }
 
 // RunsOn notes what computes the result, for its provenance: "cpu, avx512, 2 threads".
 func (t *Task) RunsOn(device string) {

@@ -32,6 +32,9 @@ type Param struct {
 // An unknown keyword, a value of another type and a value out of range are
 // errors; an integral float64, as JSON gives, is accepted for an integer.
 func (i *Info) Complete(cfg Config) (Config, error) {
+	if i.own {
+		return i.completeOwn(cfg)
+	}
 	if err := i.checkNames(cfg); err != nil {
 		return nil, err
 	}
@@ -54,6 +57,31 @@ func (i *Info) Complete(cfg Config) (Config, error) {
 		return nil, fmt.Errorf("%s: %w", i.Name, err)
 	}
 	return out, nil
+}
+
+// maxOwn bounds the keywords of a policy that is not this package's.
+const maxOwn = 1000
+
+// completeOwn takes keywords as they are, if they are of the types that a Config has.
+func (i *Info) completeOwn(cfg Config) (Config, error) {
+	if len(cfg) > maxOwn {
+		return nil, fmt.Errorf("%s: %d keywords: at most %d are allowed", i.Name, len(cfg), maxOwn)
+	}
+	for name, v := range cfg {
+		switch v := v.(type) {
+		case int, bool, string:
+		case float64:
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return nil, fmt.Errorf("%s: %s is %v: give a finite number", i.Name, name, v)
+			}
+		default:
+			return nil, fmt.Errorf("%s: %s is %v: keywords are numbers, texts, True or False", i.Name, name, v)
+		}
+	}
+	if cfg == nil {
+		return Config{}, nil
+	}
+	return maps.Clone(cfg), nil
 }
 
 // checkNames refuses keywords that the policy does not have, the first in

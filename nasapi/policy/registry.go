@@ -37,9 +37,16 @@ type Info struct {
 	// Fidelities says that the objective must have values after several numbers of epochs.
 	Fidelities bool
 
+	own   bool                // of somebody else: its keywords are its own
 	round func(Config) int    // of Round; nil for 1
 	check func(Config) error  // relations between keywords
 	build func(Config) Policy // from a completed Config
+}
+
+// Own describes a policy that is not this package's: it takes any keywords, as they are, and
+// any space, and shares no weights. It cannot be made by New.
+func Own(name, summary string) *Info {
+	return &Info{Name: name, Summary: summary, Needs: anySpace, own: true}
 }
 
 // New makes the policy; cfg is completed first.
