@@ -76,7 +76,7 @@ var spaceAttrs = attrTable[*spaceValue]{
 	{"size", "number of distinct architectures (an integer)", func(s *spaceValue) (lib.Value, error) { return lib.MakeBigInt(s.space.Size()), nil }},
 	{"measure", "over what `.sample` is uniform, in words", func(s *spaceValue) (lib.Value, error) { return lib.String(s.space.Measure()), nil }},
 	{"sample", "`.sample(seed)` draws one architecture uniformly; the same seed draws the same one", (*spaceValue).sampleMethod},
-	{"architecture", "`.architecture(...)` checks a cell and makes an architecture of it: `matrix=` and `ops=` for nasbench101, a text for darts_space and nasbench201, a dict or a keyword for each choice for choices", (*spaceValue).architectureMethod},
+	{"architecture", "`.architecture(...)` checks a cell and makes an architecture of it: `matrix=` and `ops=` for nasbench101, a text for darts_space, cell_space and nasbench201, a dict or a keyword for each choice for choices", (*spaceValue).architectureMethod},
 	{"reachable", "how many distinct architectures the ENAS/NAO sequence encoding can give, None where it has none", func(s *spaceValue) (lib.Value, error) {
 		if sq, ok := space.SequencesOf(s.space); ok {
 			return lib.MakeBigInt(sq.Reachable()), nil
@@ -282,6 +282,8 @@ conv1x1-bn-relu or maxpool3x3. Two matrices are one cell if their module hashes 
 				Doc: "intermediate nodes of a cell: 4 (DARTS) or 5 (ENAS and NAO)"}},
 			Doc: `The DARTS cell space: a normal and a reduction cell, two edges a node, seven operations.
 
+cell_space makes such a space of other sizes and operations.
+
 The parameters and multiply-adds of its architectures are those of the network that is trained
 on CIFAR-10 (36 channels, 20 cells, without the auxiliary head; Liu et al., ICLR 2019).
 
@@ -299,5 +301,6 @@ on CIFAR-10 (36 channels, 20 cells, without the auxiliary head; Liu et al., ICLR
 				return newSpaceValue(s), nil
 			},
 		},
+		cellSpaceCommand,
 	}
 }
