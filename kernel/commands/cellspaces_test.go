@@ -1,10 +1,13 @@
 package commands
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"evalnas/nasapi"
 )
 
 func TestCellSpaces(t *testing.T) {
@@ -88,6 +91,25 @@ wait(found)`)
 	n.run(`found = search("evolution", space, params(), seeds=[1, 2], budget=30)`)
 	n.run(`result = compare(found, sample_random(space, seeds=[1, 2]), by=params())
 result.save("cells.csv")`)
+	_, out := n.run("result")
+	stored := 0
+	for _, b := range out.displays {
+		kept, ok := b.Data[nasapi.ComparisonMIME]
+		if !ok {
+			continue
+		}
+		stored++
+		raw, err := json.Marshal(kept)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := nasapi.ReadComparison(raw); err != nil || len(again.Groups) != 2 {
+			t.Errorf("%s is not read again: %v", raw, err)
+		}
+	}
+	if stored == 0 {
+		t.Error("the comparison is not kept in the notebook")
+	}
 	n.run(`again = compare(results("cells.csv"), by=params())`)
 	n.run(`t = train(found.selected[0], synthetic(train=64, test=32), epochs=1, batch=32, channels=4, cells=3)
 wait(t)`)
