@@ -229,7 +229,7 @@ func largestSpace(found []Found) (space.Space, error) {
 		return largest, nil
 	}
 	if g, ok := found[0].Arch.(*space.Genotype); ok {
-		return space.DARTS(g.Normal().Nodes())
+		return space.SpaceOf(g)
 	}
 	return space.NASBench101(7)
 }

@@ -51,7 +51,7 @@ type TrainingConfig struct {
 
 // ArchSpec is an architecture in a configuration.
 type ArchSpec struct {
-	Space string          `json:"space"` // "nasbench101" or "darts"
+	Space string          `json:"space"` // "nasbench101", "darts" or "cells"
 	Cell  json.RawMessage `json:"cell"`
 }
 

@@ -379,7 +379,7 @@ ten seeds: {darts, enas, nao, random}_1268 to 1277.
 		if err != nil {
 			return nil, c.Errorf("%w", err)
 		}
-		s, err := space.DARTS(g.Normal().Nodes())
+		s, err := space.SpaceOf(g)
 		if err != nil {
 			return nil, c.Errorf("%w", err)
 		}

@@ -128,7 +128,11 @@ func archBundle(a space.Arch) (*kernel.Bundle, error) {
 	return nil, fmt.Errorf("%T has no drawing", a)
 }
 
+// costText is empty where nothing could be counted.
 func costText(a space.Arch) string {
+	if a.Params() == 0 {
+		return ""
+	}
 	return fmt.Sprintf("%s parameters, %s multiply-adds", count(a.Params()), count(a.FLOPs()))
 }
 
@@ -163,7 +167,7 @@ func genotypeData(title, subtitle string, c space.DARTSCell) plotting.GenotypeDa
 		d.Nodes = append(d.Nodes, fmt.Sprint(i))
 	}
 	for i, e := range c.Edges {
-		d.Edges = append(d.Edges, plotting.GenotypeEdge{From: state(e.Input), To: fmt.Sprint(i / 2), Op: e.Op})
+		d.Edges = append(d.Edges, plotting.GenotypeEdge{From: state(e.Input), To: fmt.Sprint(c.NodeOf(i)), Op: e.Op})
 	}
 	for _, i := range c.Concat {
 		d.Concat = append(d.Concat, state(i))

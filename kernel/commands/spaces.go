@@ -78,7 +78,7 @@ var spaceAttrs = attrTable[*spaceValue]{
 	{"sample", "`.sample(seed)` draws one architecture uniformly; the same seed draws the same one. In a policy of a cell, `.sample(rng)`", (*spaceValue).sampleMethod},
 	{"neighbours", "`.neighbours(arch)`: list of the architectures that are one edit away", (*spaceValue).neighboursMethod},
 	{"mutate", "`.mutate(arch, rng)`: an architecture changed as regularised evolution does, in a policy of a cell", (*spaceValue).mutateMethod},
-	{"architecture", "`.architecture(...)` checks a cell and makes an architecture of it: `matrix=` and `ops=` for nasbench101, a text for darts_space and nasbench201, a dict or a keyword for each choice for choices", (*spaceValue).architectureMethod},
+	{"architecture", "`.architecture(...)` checks a cell and makes an architecture of it: `matrix=` and `ops=` for nasbench101, a text for darts_space, cell_space and nasbench201, a dict or a keyword for each choice for choices", (*spaceValue).architectureMethod},
 	{"reachable", "how many distinct architectures the ENAS/NAO sequence encoding can give, None where it has none", func(s *spaceValue) (lib.Value, error) {
 		if sq, ok := space.SequencesOf(s.space); ok {
 			return lib.MakeBigInt(sq.Reachable()), nil
@@ -287,6 +287,8 @@ conv1x1-bn-relu or maxpool3x3. Two matrices are one cell if their module hashes 
 				Doc: "intermediate nodes of a cell: 4 (DARTS) or 5 (ENAS and NAO)"}},
 			Doc: `The DARTS cell space: a normal and a reduction cell, two edges a node, seven operations.
 
+cell_space makes such a space of other sizes and operations.
+
 The parameters and multiply-adds of its architectures are those of the network that is trained
 on CIFAR-10 (36 channels, 20 cells, without the auxiliary head; Liu et al., ICLR 2019).
 
@@ -304,5 +306,6 @@ on CIFAR-10 (36 channels, 20 cells, without the auxiliary head; Liu et al., ICLR
 				return newSpaceValue(s), nil
 			},
 		},
+		cellSpaceCommand,
 	}
 }

@@ -223,8 +223,10 @@ func liveStates(c space.DARTSCell) []bool {
 	for s := len(live) - 1; s >= 0; s-- {
 		live[s] = live[s] || slices.Contains(c.Concat, s)
 		if s >= 2 && live[s] {
-			live[c.Edges[2*(s-2)].Input] = true
-			live[c.Edges[2*(s-2)+1].Input] = true
+			from, to := c.EdgesOf(s - 2)
+			for _, e := range c.Edges[from:to] {
+				live[e.Input] = true
+			}
 		}
 	}
 	return live
@@ -350,12 +352,13 @@ func (c *cell) concat(p *Pass, states []*nn.Var) (whole *nn.Var, parts []*nn.Var
 	return whole, parts
 }
 
-// node adds the two edges of a node, into its part of the output if it has one.
+// node adds the edges of a node, into its part of the output if it has one.
 func (c *cell) node(p *Pass, node int, results []*nn.Var, part *nn.Var) *nn.Var {
-	sum := p.Graph.Sum(nn.Sum{Sources: slices.Clone(results[2*node : 2*node+2]), Out: part})
+	from, to := c.cell.EdgesOf(node)
+	sum := p.Graph.Sum(nn.Sum{Sources: slices.Clone(results[from:to]), Out: part})
 	if p.Graph.Mode() == nn.Train {
 		for i := range sum.Sources {
-			if e := c.edges[2*node+i]; !e.isIdentity() && !e.spared {
+			if e := c.edges[from+i]; !e.isIdentity() && !e.spared {
 				p.mayDrop(sum, i, c.drop)
 			}
 		}
@@ -368,7 +371,7 @@ func (c *cell) node(p *Pass, node int, results []*nn.Var, part *nn.Var) *nn.Var 
 func (c *cell) readers(g *nn.Graph, state int, x *nn.Var, results []*nn.Var) {
 	var r readers
 	for i, e := range c.edges {
-		if e.input == state && c.live[2+i/2] {
+		if e.input == state && c.live[2+c.cell.NodeOf(i)] {
 			results[i] = r.add(g, e, x)
 		}
 	}

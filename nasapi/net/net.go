@@ -112,8 +112,11 @@ const nasbenchStacks = 3
 
 // withDefaults fills in what is 0 for the architecture.
 func (c Config) withDefaults(arch space.Arch) (Config, error) {
-	switch arch.(type) {
+	switch a := arch.(type) {
 	case *space.Genotype:
+		if err := a.CheckNetwork(); err != nil {
+			return c, err
+		}
 		c = c.fill(Config{Channels: 36, Cells: 20, NormMomentum: 0.1, Start: PyTorch})
 	case *space.Cell:
 		c = c.fill(Config{Channels: 128, Cells: 9, NormMomentum: 0.003, Start: TensorFlow})

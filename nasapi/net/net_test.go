@@ -3,6 +3,7 @@ package net
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"evalnas/nasapi/nn"
+	"evalnas/nasapi/rng"
 	"evalnas/nasapi/space"
 )
 
@@ -245,4 +247,63 @@ func (d crampedDevice) NewMemory(n int) (nn.Memory, error) {
 		return nil, errors.New("only a little is free")
 	}
 	return d.fakeDevice.NewMemory(n)
+}
+
+// cellSpace is a space with all operations that there are networks of.
+func cellSpace(t testing.TB, nodes, perNode int) *space.CellSpace {
+	t.Helper()
+	s, err := space.Cells(space.CellsOptions{Nodes: nodes, PerNode: perNode, Operations: space.NetworkOperations()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, ok := space.CellsOf(s)
+	if !ok {
+		t.Fatalf("%v is no space of cells", s)
+	}
+	return c
+}
+
+// Cells of every size: the network has the parameters and multiply-adds of the formula,
+// and can be planned.
+func TestNetworksOfCellSpaces(t *testing.T) {
+	stream := rng.New(1268, "test", "cells")
+	for nodes := 1; nodes <= space.MaxCellNodes; nodes++ {
+		for perNode := 1; perNode <= nodes+1; perNode++ {
+			g := cellSpace(t, nodes, perNode).Sample(stream).(*space.Genotype)
+			cost, err := Measure(g, Config{Auxiliary: true})
+			if err != nil {
+				t.Fatalf("%v: %v", g, err)
+			}
+			// With one edge a node nothing may read an input: see the published genotypes.
+			whole := !slices.Contains(liveStates(g.Normal()), false) && !slices.Contains(liveStates(g.Reduce()), false)
+			if cost.Params != g.Params() || whole != (cost.MultAdds == g.FLOPs()) || cost.MultAdds > g.FLOPs() || cost.AuxParams != g.AuxParams() {
+				t.Errorf("%s: %+v, the space's formulas say %d, %d and %d", g.Literal(), cost, g.Params(), g.FLOPs(), g.AuxParams())
+			}
+			n := mustNew(t, paper{}, g, Config{Channels: 5, Cells: 4, Height: 9, Width: 13, Auxiliary: true})
+			for _, mode := range []nn.Mode{nn.Train, nn.Evaluate, nn.Recalibrate} {
+				if err := mustBuild(t, n, mode, 2).Graph.Plan(); err != nil {
+					t.Errorf("%v: %v", g, err)
+				}
+			}
+			text, err := ToPyTorch(g, Config{})
+			if want := fmt.Sprintf("EDGES_PER_NODE = %d\n", perNode); err != nil || !strings.Contains(text, want) {
+				t.Errorf("%v: no %q in the module (%v)", g, want, err)
+			}
+		}
+	}
+}
+
+func TestOperationsThatNoNetworkHas(t *testing.T) {
+	s, err := space.Cells(space.CellsOptions{Nodes: 1, Operations: []string{"sep_conv_3x4"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := s.Sample(rng.New(1))
+	_, made := New(paper{}, a, Config{})
+	_, written := ToPyTorch(a, Config{})
+	for _, err := range []error{made, written} {
+		if err == nil || !strings.Contains(err.Error(), `"sep_conv_3x4"`) || !strings.Contains(err.Error(), "did you mean sep_conv_3x3?") {
+			t.Error(err)
+		}
+	}
 }

@@ -60,6 +60,7 @@ func pythonStem(cfg Config, out int) string {
 
 func pythonGenotype(line func(name, value string), g *space.Genotype, cfg Config) {
 	line("CHANNELS", strconv.Itoa(cfg.Channels))
+	line("EDGES_PER_NODE", strconv.Itoa(g.Normal().EdgesPerNode()))
 	for _, c := range []struct {
 		name string
 		cell space.DARTSCell

@@ -171,6 +171,9 @@ func OfFLOPs() *Objective {
 
 // counted refuses architectures of which nobody knows the network.
 func counted(a space.Arch, name string, n int64) (float64, error) {
+	if g, ok := a.(*space.Genotype); ok && n == 0 {
+		return 0, fmt.Errorf("%s: %w", name, g.CheckNetwork())
+	}
 	if n == 0 {
 		return 0, fmt.Errorf("%s: the network of %s is not known here, so nothing of it can be counted", name, a)
 	}
@@ -184,6 +187,9 @@ func (o *Objective) Fits(sp space.Space) error {
 	case o.table != nil && !space.Includes(o.table.Space(), sp):
 		return fmt.Errorf("objective %s has no values for %s: it can guide a search of %s", o, sp, o.table.Space())
 	case (o.spec.Kind == Params || o.spec.Kind == FLOPs) && !space.Counted(sp):
+		if cells, ok := space.CellsOf(sp); ok {
+			return fmt.Errorf("%s(): %w", o.spec.Kind, cells.CheckNetwork())
+		}
 		return fmt.Errorf("%s(): the networks of %s are not known here, so nothing of them can be counted: a table can guide a search of it", o.spec.Kind, sp)
 	}
 	return nil

@@ -102,7 +102,7 @@ chosen.`,
 func needsSequences(s space.Space) error {
 	seq, ok := space.SequencesOf(s)
 	if !ok {
-		return fmt.Errorf("enas: %s has no sequence encoding that it can learn; nasbench101(max_vertices=4..7), nasbench201(), darts_space(nodes=5) and choices(...) have one", s)
+		return fmt.Errorf("enas: %s has no sequence encoding that it can learn; nasbench101(max_vertices=4..7), nasbench201(), darts_space(nodes=5), cell_space(...) and choices(...) have one", s)
 	}
 	_, err := newLayout(seq)
 	return err

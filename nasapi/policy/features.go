@@ -21,14 +21,17 @@ func featuresOf(s space.Space, paths int) (features, error) {
 	case *space.NASBench:
 		return pathFeatures(s, paths), nil
 	case *space.DARTSSpace:
-		return edgeFeatures(s), nil
+		return edgeFeatures(s, s.Operations(), s.Spec().Nodes), nil
 	case *space.Rows: // sequences of its own would hardly hit a row, those of all combinations tell rows apart
 		return featuresOf(s.Base(), paths)
+	}
+	if c, ok := space.CellsOf(s); ok {
+		return edgeFeatures(c, c.CellsOptions.Operations, c.Nodes), nil
 	}
 	if q, ok := space.SequencesOf(s); ok && len(q.Choices()) > 0 {
 		return choiceFeatures(q), nil
 	}
-	return features{}, fmt.Errorf("bananas: %s has no encoding for a predictor; nasbench101(max_vertices=4..7), nasbench201(), darts_space(nodes=4 or 5), choices(...) and the rows of a table have one", s)
+	return features{}, fmt.Errorf("bananas: %s has no encoding for a predictor; nasbench101(max_vertices=4..7), nasbench201(), darts_space(nodes=4 or 5), cell_space(...), choices(...) and the rows of a table have one", s)
 }
 
 // pathFeatures has a number for each way from input to output by its operations: 1 where a
@@ -85,8 +88,7 @@ func (w *walker) walk(v, number, first int) {
 
 // edgeFeatures counts, for each node of both cells, its edges from each input with each
 // operation. The order of a node's edges is not in it.
-func edgeFeatures(s *space.DARTSSpace) features {
-	names, nodes := s.Operations(), s.Spec().Nodes
+func edgeFeatures(s space.Space, names []string, nodes int) features {
 	first := make([]int, nodes+1) // of a node's numbers
 	for node := range nodes {
 		first[node+1] = first[node] + (node+2)*len(names)
@@ -99,7 +101,7 @@ func edgeFeatures(s *space.DARTSSpace) features {
 		x := make([]float32, 2*first[nodes])
 		for i, c := range []space.DARTSCell{g.Normal(), g.Reduce()} {
 			for k, e := range c.Edges {
-				x[i*first[nodes]+first[k/2]+e.Input*len(names)+slices.Index(names, e.Op)]++
+				x[i*first[nodes]+first[c.NodeOf(k)]+e.Input*len(names)+slices.Index(names, e.Op)]++
 			}
 		}
 		return x, nil

@@ -44,7 +44,7 @@ func TestPathFeatures(t *testing.T) {
 // Isomorphic cells have one set of paths; the order of a node's edges is not in those of
 // DARTS; sequences differ where their features do.
 func TestFeaturesAreOfTheArchitecture(t *testing.T) {
-	for _, s := range []space.Space{nasbench(t, 7), darts(t, 4), darts(t, 5), fakeSpace{nodes: 4, ops: 3}, flatSpace{4, 3, 5}} {
+	for _, s := range []space.Space{nasbench(t, 7), darts(t, 4), darts(t, 5), cells(t, 3, 3), fakeSpace{nodes: 4, ops: 3}, flatSpace{4, 3, 5}} {
 		f, err := featuresOf(s, 0)
 		if err != nil {
 			t.Fatal(err)

@@ -82,7 +82,7 @@ scores (seven vertices, seed 1268, 300 epochs of the predictor): the pool's mean
 	Needs: func(s space.Space) error {
 		seq, ok := space.SequencesOf(s)
 		if !ok {
-			return fmt.Errorf("nao: %s has no sequence encoding that it can learn; nasbench101(max_vertices=4..7), nasbench201(), darts_space(nodes=5) and choices(...) have one", s)
+			return fmt.Errorf("nao: %s has no sequence encoding that it can learn; nasbench101(max_vertices=4..7), nasbench201(), darts_space(nodes=5), cell_space(...) and choices(...) have one", s)
 		}
 		_, err := newNAOForm(seq, false)
 		return err

@@ -77,7 +77,7 @@ func decisionsOf(s space.Space) (decisions, error) {
 		d = edgeDecisions(q)
 	}
 	if len(d.options) == 0 {
-		return d, fmt.Errorf("reinforce: %s has no decisions that are drawn one by one; nasbench101(max_vertices=2..7), nasbench201(), darts_space(nodes=4 or 5) and choices(...) have", s)
+		return d, fmt.Errorf("reinforce: %s has no decisions that are drawn one by one; nasbench101(max_vertices=2..7), nasbench201(), darts_space(nodes=4 or 5), cell_space(...) and choices(...) have", s)
 	}
 	return d, nil
 }

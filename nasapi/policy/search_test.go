@@ -51,7 +51,7 @@ func quick(info *Info) Config {
 // eachPolicyAndSpace goes through the policies that search with any objective.
 func eachPolicyAndSpace(t *testing.T, f func(t *testing.T, info *Info, s space.Space)) {
 	spaces := []space.Space{
-		fakeSpace{nodes: 4, ops: 3}, flatSpace{4, 3, 5, 2, 6}, nasbench(t, 4), nasbench(t, 5), nasbench(t, 7), darts(t, 4), darts(t, 5),
+		fakeSpace{nodes: 4, ops: 3}, flatSpace{4, 3, 5, 2, 6}, nasbench(t, 4), nasbench(t, 5), nasbench(t, 7), darts(t, 4), darts(t, 5), cells(t, 3, 3),
 	}
 	for _, info := range All() {
 		for _, s := range spaces {
@@ -79,6 +79,7 @@ func TestSpacesThatPoliciesCanSearch(t *testing.T) {
 		{darts(t, 4), "random evolution local_search successive_halving reinforce bananas spos fairnas darts fbnet"},
 		{darts(t, 5), "random evolution local_search successive_halving reinforce bananas enas nao spos fairnas"},
 		{flatSpace{4, 3}, "random evolution local_search successive_halving reinforce bananas enas nao spos"},
+		{cells(t, 3, 3), "random evolution local_search successive_halving reinforce bananas enas nao spos"},
 	} {
 		var can []string
 		for _, info := range All() {
@@ -418,4 +419,14 @@ func TestSampleSequence(t *testing.T) {
 	if _, err := SampleSequence(s, r); err == nil || !strings.Contains(err.Error(), "fake_space(nodes=2)") {
 		t.Errorf("a space without any sequence: error %v", err)
 	}
+}
+
+// cells is a space of cells whose operations are names alone.
+func cells(t testing.TB, nodes, perNode int) space.Space {
+	t.Helper()
+	s, err := space.Cells(space.CellsOptions{Nodes: nodes, PerNode: perNode, Operations: []string{"sep_conv_3x3", "attention", "none"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }

@@ -24,12 +24,16 @@ import (
 // The "random" cells of Yu et al. (ICLR 2020) let a node of the 4-node form
 // read one state twice, which DARTS cannot derive: ParseGenotype reads them,
 // Contains says that they lie outside.
+//
+// CellSpace is the space of such cells with any operations and sizes.
 type DARTSSpace struct {
 	nodes int
 	ops   []string
 	// repeat allows both edges of a node to read one state.
 	repeat bool
 }
+
+const dartsName = "darts"
 
 var (
 	_ Mutator       = (*DARTSSpace)(nil)
@@ -50,7 +54,7 @@ func DARTS(nodes int) (*DARTSSpace, error) {
 }
 
 // Spec says how to build the space again.
-func (d *DARTSSpace) Spec() Spec { return Spec{Name: "darts", Nodes: d.nodes} }
+func (d *DARTSSpace) Spec() Spec { return Spec{Name: dartsName, Nodes: d.nodes} }
 
 func (d *DARTSSpace) String() string { return fmt.Sprintf("darts_space(nodes=%d)", d.nodes) }
 
@@ -123,8 +127,8 @@ func (d *DARTSSpace) sampleEdges(s *rng.Stream) []DARTSEdge {
 // which it keeps.
 func (d *DARTSSpace) assemble(normal, reduce []DARTSEdge) *Genotype {
 	return &Genotype{
-		DARTSCell{normal, d.concat(normal, 0)},
-		DARTSCell{reduce, d.concat(reduce, 2)},
+		DARTSCell{Edges: normal, Concat: d.concat(normal, 0)},
+		DARTSCell{Edges: reduce, Concat: d.concat(reduce, 2)},
 	}
 }
 
@@ -178,6 +182,9 @@ func (d *DARTSSpace) Contains(a Arch) error {
 }
 
 func (d *DARTSSpace) containsCell(c DARTSCell, first int) error {
+	if c.EdgesPerNode() != dartsPerNode {
+		return fmt.Errorf("edges_per_node=%d, not %d", c.EdgesPerNode(), dartsPerNode)
+	}
 	if c.Nodes() != d.nodes {
 		return fmt.Errorf("%d nodes (%d edges), not %d nodes (%d edges)", c.Nodes(), len(c.Edges), d.nodes, 2*d.nodes)
 	}

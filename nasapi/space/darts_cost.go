@@ -11,12 +11,13 @@ const (
 )
 
 // Params is the number of trainable parameters of the network of 20 cells with
-// 36 initial channels and 10 classes, without the auxiliary head.
+// 36 initial channels and 10 classes, without the auxiliary head. It is 0 where an
+// operation is no layer here: see Unbuilt.
 func (g *Genotype) Params() int64 { return g.cost().params }
 
 // FLOPs is the number of multiply-adds of one forward pass of that network on
 // one 32x32 image: convolutions and the linear layer. Pooling, normalisation
-// and additions are not counted.
+// and additions are not counted. It is 0 where Params is.
 func (g *Genotype) FLOPs() int64 { return g.cost().flops }
 
 // AuxParams is the number of parameters of the auxiliary head, which hangs on
@@ -60,6 +61,9 @@ func (c *dartsCost) project(in, out, pixels int64) {
 
 func (g *Genotype) cost() dartsCost {
 	var c dartsCost
+	if g.Unbuilt() != "" {
+		return c
+	}
 	side, channels := int64(dartsImage), int64(dartsChannels)
 	before, last := dartsStem*channels, dartsStem*channels // channels of the two previous outputs
 	c.conv(3*3, 3, last, side*side)

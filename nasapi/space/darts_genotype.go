@@ -1,6 +1,7 @@
 package space
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -27,6 +28,9 @@ var dartsOldOps = []string{"sep_conv_7x7", "conv_7x1_1x7"}
 // dartsMaxNodes bounds what is read from outside; published cells have 4 or 5.
 const dartsMaxNodes = 32
 
+// dartsPerNode is how many edges lead into a node of published cells.
+const dartsPerNode = 2
+
 // DARTSEdge is one operation applied to one earlier state of a cell. States 0
 // and 1 are the outputs of the two previous cells, state i+2 is node i. In
 // JSON it is the pair ["sep_conv_3x3", 1].
@@ -35,18 +39,60 @@ type DARTSEdge struct {
 	Input int
 }
 
-// DARTSCell is a cell: two edges a node, whose results are added, and the
-// states whose channels are concatenated into the cell's output.
+// DARTSCell is a cell: two edges a node, or another number of them, whose results
+// are added, and the states whose channels are concatenated into the cell's output.
 type DARTSCell struct {
-	Edges  []DARTSEdge // edges 2i and 2i+1 belong to node i
+	Edges  []DARTSEdge // node by node: see EdgesOf
 	Concat []int       // states
+	// PerNode is how many edges lead into a node that has so many earlier states; into
+	// others as many as these. 0 is the 2 of DARTS.
+	PerNode int
 }
 
-// Nodes is the number of intermediate nodes.
-func (c DARTSCell) Nodes() int { return len(c.Edges) / 2 }
+// EdgesPerNode is PerNode with the default filled in.
+func (c DARTSCell) EdgesPerNode() int {
+	if c.PerNode == 0 {
+		return dartsPerNode
+	}
+	return c.PerNode
+}
+
+// Nodes is the number of intermediate nodes. Edges that make no whole node count as none.
+func (c DARTSCell) Nodes() int {
+	node := 0
+	for firstEdge(node+1, c.EdgesPerNode()) <= len(c.Edges) {
+		node++
+	}
+	return node
+}
+
+// EdgesOf says which edges lead into a node: those from one number up to, without, another.
+func (c DARTSCell) EdgesOf(node int) (from, to int) {
+	return firstEdge(node, c.EdgesPerNode()), firstEdge(node+1, c.EdgesPerNode())
+}
+
+// NodeOf is the node that an edge leads into.
+func (c DARTSCell) NodeOf(edge int) int {
+	node := 0
+	for firstEdge(node+1, c.EdgesPerNode()) <= edge {
+		node++
+	}
+	return node
+}
+
+// firstEdge is the number of edges into the nodes before one.
+func firstEdge(node, perNode int) int {
+	// Node i has i+2 earlier states: the first perNode-2 nodes have fewer than perNode.
+	short := min(node, max(0, perNode-2))
+	return short*(short+3)/2 + (node-short)*perNode
+}
 
 func (c DARTSCell) clone() DARTSCell {
-	return DARTSCell{slices.Clone(c.Edges), slices.Clone(c.Concat)}
+	out := DARTSCell{Edges: slices.Clone(c.Edges), Concat: slices.Clone(c.Concat), PerNode: c.PerNode}
+	if out.PerNode == dartsPerNode {
+		out.PerNode = 0 // one form of each cell
+	}
+	return out
 }
 
 // Genotype is an architecture of the DARTS family: the cell that keeps the
@@ -54,6 +100,9 @@ func (c DARTSCell) clone() DARTSCell {
 // is built (Liu et al., "DARTS", ICLR 2019). Every Genotype is well-formed;
 // whether it is in a space is for DARTSSpace.Contains to say, so that cells
 // from elsewhere (NASNet, AmoebaNet) can be read and counted too.
+//
+// An architecture of CellSpace is a Genotype too: it may have another number of edges a
+// node, and operations that are names alone, of which no network is built here.
 type Genotype struct {
 	normal, reduce DARTSCell
 }
@@ -61,13 +110,21 @@ type Genotype struct {
 // NewGenotype checks and copies the two cells. The error names the cell, the
 // node and what would be allowed there.
 func NewGenotype(normal, reduce DARTSCell) (*Genotype, error) {
+	return newGenotype(normal, reduce, checkDARTSOp)
+}
+
+// newGenotype takes the operations that checkOp allows.
+func newGenotype(normal, reduce DARTSCell, checkOp func(string) error) (*Genotype, error) {
 	// The inputs of a reduction cell have twice the resolution of its nodes,
 	// so they cannot be concatenated with them.
-	if err := normal.check("normal", 0); err != nil {
+	if err := normal.check("normal", 0, checkOp); err != nil {
 		return nil, err
 	}
-	if err := reduce.check("reduce", 2); err != nil {
+	if err := reduce.check("reduce", 2, checkOp); err != nil {
 		return nil, err
+	}
+	if normal.EdgesPerNode() != reduce.EdgesPerNode() {
+		return nil, fmt.Errorf("genotype: normal has %d edges a node and reduce %d: they must agree", normal.EdgesPerNode(), reduce.EdgesPerNode())
 	}
 	return &Genotype{normal.clone(), reduce.clone()}, nil
 }
@@ -78,13 +135,23 @@ func (g *Genotype) Normal() DARTSCell { return g.normal }
 // Reduce is the cell that halves the resolution. Its slices must not be changed.
 func (g *Genotype) Reduce() DARTSCell { return g.reduce }
 
-func (c DARTSCell) check(name string, firstConcat int) error {
-	if n := len(c.Edges); n == 0 || n%2 != 0 || n > 2*dartsMaxNodes {
-		return fmt.Errorf("genotype: %s has %d edges; a cell has two for each of its 1 to %d nodes", name, n, dartsMaxNodes)
+func (c DARTSCell) check(name string, firstConcat int, checkOp func(string) error) error {
+	if c.EdgesPerNode() < 1 || c.EdgesPerNode() > dartsMaxNodes+1 {
+		return fmt.Errorf("genotype: %s has edges_per_node=%d; give 1 to %d", name, c.PerNode, dartsMaxNodes+1)
 	}
-	for i, e := range c.Edges {
-		if err := e.check(i / 2); err != nil {
-			return fmt.Errorf("genotype: %s edge %d (node %d): %w", name, i, i/2, err)
+	if n := len(c.Edges); n == 0 || n > firstEdge(dartsMaxNodes, c.EdgesPerNode()) || firstEdge(c.Nodes(), c.EdgesPerNode()) != n {
+		if c.EdgesPerNode() == dartsPerNode {
+			return fmt.Errorf("genotype: %s has %d edges; a cell has two for each of its 1 to %d nodes", name, n, dartsMaxNodes)
+		}
+		return fmt.Errorf("genotype: %s has %d edges; with edges_per_node=%d each of its 1 to %d nodes has %d, or one from each earlier state where there are fewer",
+			name, n, c.EdgesPerNode(), dartsMaxNodes, c.EdgesPerNode())
+	}
+	for node := range c.Nodes() {
+		from, to := c.EdgesOf(node)
+		for i := from; i < to; i++ {
+			if err := c.Edges[i].check(node, checkOp); err != nil {
+				return fmt.Errorf("genotype: %s edge %d (node %d): %w", name, i, node, err)
+			}
 		}
 	}
 	if err := c.checkConcat(firstConcat); err != nil {
@@ -93,8 +160,8 @@ func (c DARTSCell) check(name string, firstConcat int) error {
 	return nil
 }
 
-func (e DARTSEdge) check(node int) error {
-	if err := checkDARTSOp(e.Op); err != nil {
+func (e DARTSEdge) check(node int, checkOp func(string) error) error {
+	if err := checkOp(e.Op); err != nil {
 		return err
 	}
 	if e.Input < 0 || e.Input > node+1 {
@@ -104,8 +171,13 @@ func (e DARTSEdge) check(node int) error {
 	return nil
 }
 
+// NetworkOperations are those that networks are built of here. They must not be changed.
+func NetworkOperations() []string { return networkOps }
+
+var networkOps = slices.Concat(dartsSearchOps, dartsOldOps)
+
 func checkDARTSOp(op string) error {
-	known := slices.Concat(dartsSearchOps, dartsOldOps)
+	known := NetworkOperations()
 	if slices.Contains(known, op) {
 		return nil
 	}
@@ -139,8 +211,27 @@ func (c DARTSCell) checkConcat(first int) error {
 	return nil
 }
 
-// Space is "darts".
-func (g *Genotype) Space() string { return "darts" }
+// Space is "darts", or "cells" where the cells are none of the DARTS notation: with another
+// number of edges a node, or operations that are no layers here.
+func (g *Genotype) Space() string {
+	if g.normal.EdgesPerNode() != dartsPerNode || g.Unbuilt() != "" {
+		return cellsName
+	}
+	return dartsName
+}
+
+// Unbuilt is an operation of which no network is built here, "" where there is none.
+func (g *Genotype) Unbuilt() string {
+	known := NetworkOperations()
+	for _, c := range g.cells() {
+		for _, e := range c.Edges {
+			if !slices.Contains(known, e.Op) {
+				return e.Op
+			}
+		}
+	}
+	return ""
+}
 
 // Hash is the first 128 bits, in hexadecimal, of the SHA-256 of the genotype
 // in a canonical form: the two edges of each node in order of input and
@@ -148,9 +239,16 @@ func (g *Genotype) Space() string { return "darts" }
 // as it is (sums commute; permuted channels are a renaming of the next cell's
 // weights). Node numbers are kept: cells that differ by a renumbering of
 // their nodes count as different, as they do in the usual size of the space.
+//
+// An architecture has one hash in every space: that of cell_space(nodes=4, ...) with the
+// operations of DARTS and two edges a node is the one that darts_space(nodes=4) gives it.
 func (g *Genotype) Hash() string {
 	var b strings.Builder
-	b.WriteString("evalnas/darts/1\n")
+	if g.Space() == dartsName {
+		b.WriteString("evalnas/darts/1\n")
+	} else {
+		fmt.Fprintf(&b, "evalnas/cells/1\n%d\n", g.normal.EdgesPerNode())
+	}
 	g.normal.writeCanonical(&b)
 	g.reduce.writeCanonical(&b)
 	sum := sha256.Sum256([]byte(b.String()))
@@ -158,28 +256,53 @@ func (g *Genotype) Hash() string {
 }
 
 func (c DARTSCell) writeCanonical(b *strings.Builder) {
-	for i := 0; i+1 < len(c.Edges); i += 2 {
-		e, f := c.Edges[i], c.Edges[i+1]
-		if f.Input < e.Input || f.Input == e.Input && f.Op < e.Op {
-			e, f = f, e
+	for node := range c.Nodes() {
+		from, to := c.EdgesOf(node)
+		edges := slices.SortedFunc(slices.Values(c.Edges[from:to]), func(e, f DARTSEdge) int {
+			return cmp.Or(cmp.Compare(e.Input, f.Input), strings.Compare(e.Op, f.Op))
+		})
+		for i, e := range edges {
+			if i > 0 {
+				b.WriteByte(' ')
+			}
+			fmt.Fprintf(b, "%s %d", e.Op, e.Input) // no operation has blanks
 		}
-		fmt.Fprintf(b, "%s %d %s %d\n", e.Op, e.Input, f.Op, f.Input)
+		b.WriteByte('\n')
 	}
 	fmt.Fprintln(b, slices.Sorted(slices.Values(c.Concat)))
 }
 
 // String is a one-line description; Literal has the whole genotype.
 func (g *Genotype) String() string {
+	if g.Space() == cellsName {
+		text := fmt.Sprintf("cells %.8s (%s, %s a node", g.Hash(), counted(g.normal.Nodes(), "node"), counted(g.normal.EdgesPerNode(), "edge"))
+		if p := g.Params(); p > 0 {
+			text += fmt.Sprintf(", %.2f M parameters", float64(p)/1e6)
+		}
+		return text + ")"
+	}
 	return fmt.Sprintf("darts genotype %.8s (%d nodes, %.2f M parameters)",
 		g.Hash(), g.normal.Nodes(), float64(g.Params())/1e6)
 }
 
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 // Literal is the genotype as Python code in the notation of the DARTS code
-// base, which ParseGenotype reads again.
+// base, which ParseGenotype reads again. Where a node has not two edges it ends in
+// edges_per_node, a field of ours.
 func (g *Genotype) Literal() string {
-	return fmt.Sprintf("Genotype(normal=%s, normal_concat=%s, reduce=%s, reduce_concat=%s)",
+	per := ""
+	if k := g.normal.EdgesPerNode(); k != dartsPerNode {
+		per = fmt.Sprintf(", %s=%d", perNodeKey, k)
+	}
+	return fmt.Sprintf("Genotype(normal=%s, normal_concat=%s, reduce=%s, reduce_concat=%s%s)",
 		literalEdges(g.normal.Edges), literalInts(g.normal.Concat),
-		literalEdges(g.reduce.Edges), literalInts(g.reduce.Concat))
+		literalEdges(g.reduce.Edges), literalInts(g.reduce.Concat), per)
 }
 
 func literalEdges(edges []DARTSEdge) string {
@@ -197,15 +320,19 @@ func literalInts(ints []int) string {
 // genotypeKeys are the fields of a genotype, in the order of the DARTS code base.
 var genotypeKeys = []string{"normal", "normal_concat", "reduce", "reduce_concat"}
 
+// perNodeKey is the field of genotypes whose nodes have not two edges.
+const perNodeKey = "edges_per_node"
+
 // MarshalJSON writes {"normal": [["sep_conv_3x3", 1], ...], "normal_concat":
-// [2, ...], "reduce": ..., "reduce_concat": ...}.
+// [2, ...], "reduce": ..., "reduce_concat": ...}, and "edges_per_node" unless it is 2.
 func (g *Genotype) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Normal       []DARTSEdge `json:"normal"`
 		NormalConcat []int       `json:"normal_concat"`
 		Reduce       []DARTSEdge `json:"reduce"`
 		ReduceConcat []int       `json:"reduce_concat"`
-	}{g.normal.Edges, g.normal.Concat, g.reduce.Edges, g.reduce.Concat})
+		PerNode      int         `json:"edges_per_node,omitempty"` // kept as 0 where it is 2
+	}{g.normal.Edges, g.normal.Concat, g.reduce.Edges, g.reduce.Concat, g.normal.PerNode})
 }
 
 // MarshalJSON writes the pair ["op", input].
@@ -228,19 +355,22 @@ func (e *DARTSEdge) UnmarshalJSON(raw []byte) error {
 //
 // with or without an assignment before it. Every error says what was found and
 // what is allowed.
-func ParseGenotype(text string) (*Genotype, error) {
+func ParseGenotype(text string) (*Genotype, error) { return parseGenotype(text, checkDARTSOp) }
+
+// parseGenotype takes the operations that checkOp allows.
+func parseGenotype(text string, checkOp func(string) error) (*Genotype, error) {
 	text = strings.TrimSpace(text)
 	switch {
 	case text == "":
 		return nil, fmt.Errorf("genotype: nothing given; write JSON or Genotype(normal=[...], ...)")
 	case text[0] == '{':
-		return genotypeFromJSON([]byte(text))
+		return genotypeFromJSON([]byte(text), checkOp)
 	default:
-		return parseGenotypeLiteral(text)
+		return parseGenotypeLiteral(text, checkOp)
 	}
 }
 
-func genotypeFromJSON(raw []byte) (*Genotype, error) {
+func genotypeFromJSON(raw []byte, checkOp func(string) error) (*Genotype, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &fields); err != nil {
 		return nil, fmt.Errorf("genotype: not JSON: %w", err)
@@ -260,17 +390,27 @@ func genotypeFromJSON(raw []byte) (*Genotype, error) {
 			return nil, fmt.Errorf("genotype: %s: %w", key, err)
 		}
 	}
-	return NewGenotype(normal, reduce)
+	if given, ok := fields[perNodeKey]; ok {
+		if err := json.Unmarshal(given, &normal.PerNode); err != nil || normal.PerNode < 1 {
+			return nil, perNodeError(string(given))
+		}
+		reduce.PerNode = normal.PerNode
+	}
+	return newGenotype(normal, reduce, checkOp)
 }
 
-// checkGenotypeKeys wants each of genotypeKeys exactly once.
+func perNodeError(given string) error {
+	return fmt.Errorf("genotype: %s is %s; give a number of edges, 1 to %d", perNodeKey, abbreviate(given), dartsMaxNodes+1)
+}
+
+// checkGenotypeKeys wants each of genotypeKeys exactly once, and perNodeKey once at most.
 func checkGenotypeKeys(given []string) error {
 	all := strings.Join(genotypeKeys, ", ")
 	seen := make(map[string]bool)
 	for _, k := range given {
-		if !slices.Contains(genotypeKeys, k) {
+		if !slices.Contains(genotypeKeys, k) && k != perNodeKey {
 			hint := ""
-			if near := nearest.Name(k, genotypeKeys); near != "" {
+			if near := nearest.Name(k, append([]string{perNodeKey}, genotypeKeys...)); near != "" {
 				hint = " (did you mean " + near + "?)"
 			}
 			return fmt.Errorf("genotype: unknown field %.40q%s; a genotype has %s", k, hint, all)

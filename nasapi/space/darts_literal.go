@@ -20,7 +20,7 @@ const (
 	literalMaxDepth = 8
 )
 
-func parseGenotypeLiteral(text string) (*Genotype, error) {
+func parseGenotypeLiteral(text string, checkOp func(string) error) (*Genotype, error) {
 	if len(text) > literalMaxBytes {
 		return nil, fmt.Errorf("genotype: the text has %d bytes; at most %d are read", len(text), literalMaxBytes)
 	}
@@ -29,7 +29,7 @@ func parseGenotypeLiteral(text string) (*Genotype, error) {
 	if err != nil {
 		return nil, fmt.Errorf("genotype: %w", err)
 	}
-	return genotypeFromFields(fields)
+	return genotypeFromFields(fields, checkOp)
 }
 
 type literalField struct {
@@ -221,7 +221,7 @@ func (p *genotypeLiteral) errorf(format string, args ...any) error {
 	return fmt.Errorf("%s (character %d, at %s)", fmt.Sprintf(format, args...), p.at+1, where)
 }
 
-func genotypeFromFields(fields []literalField) (*Genotype, error) {
+func genotypeFromFields(fields []literalField, checkOp func(string) error) (*Genotype, error) {
 	names := make([]string, len(fields))
 	values := make(map[string]any)
 	for i, f := range fields {
@@ -241,7 +241,14 @@ func genotypeFromFields(fields []literalField) (*Genotype, error) {
 			return nil, fmt.Errorf("genotype: %s_concat: %w", name, err)
 		}
 	}
-	return NewGenotype(cells[0], cells[1])
+	if given, ok := values[perNodeKey]; ok {
+		n, isInt := given.(int)
+		if !isInt || n < 1 {
+			return nil, perNodeError(fmt.Sprint(given))
+		}
+		cells[0].PerNode, cells[1].PerNode = n, n
+	}
+	return newGenotype(cells[0], cells[1], checkOp)
 }
 
 func literalToEdges(v any) ([]DARTSEdge, error) {

@@ -81,7 +81,7 @@ func uniformGenotype(t *testing.T, op string) *Genotype {
 	for range 4 {
 		edges = append(edges, DARTSEdge{op, 0}, DARTSEdge{op, 1})
 	}
-	cell := DARTSCell{edges, []int{2, 3, 4, 5}}
+	cell := DARTSCell{Edges: edges, Concat: []int{2, 3, 4, 5}}
 	g, err := NewGenotype(cell, cell)
 	if err != nil {
 		t.Fatal(err)

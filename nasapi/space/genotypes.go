@@ -27,7 +27,7 @@ var genotypes = sync.OnceValue(func() map[string]*Genotype {
 	}
 	all := make(map[string]*Genotype, len(raw))
 	for name, text := range raw {
-		g, err := genotypeFromJSON(text)
+		g, err := genotypeFromJSON(text, checkDARTSOp)
 		if err != nil {
 			panic(fmt.Errorf("%s: %w", name, err))
 		}

@@ -12,10 +12,12 @@ func ParseArch(kind string, raw json.RawMessage) (Arch, error) {
 	switch kind {
 	case "nasbench101":
 		return ParseCell(raw)
-	case "darts":
-		return genotypeFromJSON(raw)
+	case dartsName:
+		return genotypeFromJSON(raw, checkDARTSOp)
+	case cellsName:
+		return genotypeFromJSON(raw, checkOpName)
 	case nasbench201Name:
 		return OpenNASBench201().Parse(raw)
 	}
-	return nil, fmt.Errorf("no space is called %.40q: an architecture is of nasbench101 or darts", kind)
+	return nil, fmt.Errorf("no space is called %.40q: an architecture is of nasbench101, darts, cells or nasbench201", kind)
 }

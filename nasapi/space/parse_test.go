@@ -20,7 +20,7 @@ func TestParseArchReadsWhatWasWritten(t *testing.T) {
 			t.Errorf("%s became %v, %v", name, back, err)
 		}
 	}
-	if _, err := ParseArch("ptb", nil); err == nil || !strings.Contains(err.Error(), "nasbench101 or darts") {
+	if _, err := ParseArch("ptb", nil); err == nil || !strings.Contains(err.Error(), "nasbench101, darts, cells or nasbench201") {
 		t.Errorf("an unknown space: %v", err)
 	}
 }

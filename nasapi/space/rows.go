@@ -244,6 +244,8 @@ func FromText(text string) (Space, error) {
 		specs = []Spec{{Name: rowsName, Table: m[1]}}
 	} else if strings.HasPrefix(text, "choices(") {
 		return choicesOfText(text)
+	} else if strings.HasPrefix(text, "cell_space(") {
+		return cellsOfText(text)
 	}
 	for _, spec := range specs {
 		s, err := FromSpec(spec)
@@ -254,12 +256,12 @@ func FromText(text string) (Space, error) {
 			return s, nil
 		}
 	}
-	return nil, fmt.Errorf("space %q is not known: allowed are such as nasbench101(max_vertices=7), nasbench201(), darts_space(nodes=4) and choices({...})", abbreviate(text))
+	return nil, fmt.Errorf("space %q is not known: allowed are such as nasbench101(max_vertices=7), nasbench201(), darts_space(nodes=4), cell_space(...) and choices({...})", abbreviate(text))
 }
 
 // Includes says whether every architecture of part is one of whole: part is the same space,
 // one of its sub-spaces of NASBench-101, or has the choices of the whole with some of their
-// options.
+// options, or its cells with some of their operations.
 func Includes(whole, part Space) bool {
 	if whole.Spec() == part.Spec() {
 		return true
@@ -272,6 +274,10 @@ func Includes(whole, part Space) bool {
 		return w.includes(part)
 	case *ChoiceSpace:
 		return w.includes(part)
+	}
+	if w, ok := cellForm(whole); ok {
+		p, ok := cellForm(part)
+		return ok && w.includes(p)
 	}
 	if r, ok := part.(*Rows); ok {
 		return Includes(whole, r.base)
@@ -313,6 +319,10 @@ func Counted(s Space) bool {
 		return false
 	case *Rows:
 		return Counted(s.base)
+	case *CellSpace:
+		return s.CheckNetwork() == nil
+	case *ListedCells:
+		return s.CheckNetwork() == nil
 	}
 	return true
 }

@@ -7,6 +7,7 @@
 // Start reading at nasbench101.go; graph.go has the pruning of a cell, internal/nb101 its
 // hash, the enumeration and the index.
 //
+// CellSpace has such cells with any operations, nodes and edges a node (cells.go).
 // Choices makes a space of anybody's own names and options (choices.go), and NASBench201 is
 // one of six decisions; flat.go is what they share. Rows is the part of such a space that a
 // table has.
@@ -29,7 +30,7 @@ type Arch interface {
 	// space counts as one have one hash. For NASBench-101 it is the module
 	// hash of the data set.
 	Hash() string
-	// Space is the name of the space's kind: "nasbench101", "darts", "nasbench201" or
+	// Space is the name of the space's kind: "nasbench101", "darts", "cells", "nasbench201" or
 	// "choices".
 	Space() string
 	// Params is the number of trainable parameters of the network that the
@@ -46,11 +47,14 @@ type Arch interface {
 
 // Spec is the serialised form of a space: enough to build it again.
 type Spec struct {
-	Name        string `json:"name"`                   // "nasbench101", "darts", "nasbench201", "choices" or "rows"
-	MaxVertices int    `json:"max_vertices,omitempty"` // nasbench101: 2..7, input and output included
-	Nodes       int    `json:"nodes,omitempty"`        // darts: intermediate nodes of a cell, 4 or 5
-	Choices     string `json:"choices,omitempty"`      // choices: {"depth":[8,14],"op":["conv","pool"]}
-	Table       string `json:"table,omitempty"`        // rows: the digest of the table that has them
+	Name         string `json:"name"`                     // "nasbench101", "darts", "cells", "nasbench201", "choices" or "rows"
+	MaxVertices  int    `json:"max_vertices,omitempty"`   // nasbench101: 2..7, input and output included
+	Nodes        int    `json:"nodes,omitempty"`          // darts, cells: intermediate nodes of a cell
+	Choices      string `json:"choices,omitempty"`        // choices: {"depth":[8,14],"op":["conv","pool"]}
+	Operations   string `json:"operations,omitempty"`     // cells: ["sep_conv_3x3","skip_connect"]
+	EdgesPerNode int    `json:"edges_per_node,omitempty"` // cells: edges into a node
+	Share        bool   `json:"share,omitempty"`          // cells: the reduction cell is the normal one
+	Table        string `json:"table,omitempty"`          // rows: the digest of the table that has them
 }
 
 // Space is a set of architectures.

@@ -16,12 +16,18 @@ func FromSpec(s Spec) (Space, error) {
 			return nil, err
 		}
 		return n, nil
-	case "darts":
+	case dartsName:
 		d, err := DARTS(s.Nodes)
 		if err != nil {
 			return nil, err
 		}
 		return d, nil
+	case cellsName:
+		ops, err := parseOperations(s.Operations)
+		if err != nil {
+			return nil, err
+		}
+		return Cells(CellsOptions{Nodes: s.Nodes, Operations: ops, PerNode: s.EdgesPerNode, Share: s.Share})
 	case nasbench201Name:
 		return OpenNASBench201(), nil
 	case choicesName:
@@ -36,7 +42,7 @@ func FromSpec(s Spec) (Space, error) {
 	case rowsName:
 		return rowsOfTable(s.Table)
 	}
-	names := []string{nasbenchName, "darts", nasbench201Name, choicesName}
+	names := []string{nasbenchName, dartsName, cellsName, nasbench201Name, choicesName}
 	hint := ""
 	if near := nearest.Name(s.Name, names); near != "" {
 		hint = fmt.Sprintf("; did you mean %q?", near)

@@ -86,13 +86,15 @@ class Cell(nn.Module):
 
     def forward(self, before, last, drop):
         states = [self.preprocess0(before), self.preprocess1(last)]
-        for node in range(0, len(self.inputs), 2):
+        edge = 0
+        while edge < len(self.inputs):
             parts = []
-            for edge in (node, node + 1):
-                op = self._ops[edge]
-                x = op(states[self.inputs[edge]])
+            first, edge = edge, edge + min(EDGES_PER_NODE, len(states))
+            for edge_of_node in range(first, edge):
+                op = self._ops[edge_of_node]
+                x = op(states[self.inputs[edge_of_node]])
                 parts.append(drop_path(x, drop) if drop > 0 and not isinstance(op, nn.Identity) else x)
-            states.append(parts[0] + parts[1])
+            states.append(sum(parts[1:], parts[0]))
         return torch.cat([states[i] for i in self.concat], 1)
 
 

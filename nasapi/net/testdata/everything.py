@@ -12,6 +12,7 @@ NORM_MOMENTUM = 0.1
 NORM_EPS = 1e-05
 STEM = [(21, 2)]
 CHANNELS = 7
+EDGES_PER_NODE = 2
 NORMAL = [("max_pool_3x3", 0), ("avg_pool_3x3", 1), ("skip_connect", 0), ("sep_conv_3x3", 2), ("sep_conv_5x5", 1), ("sep_conv_7x7", 3), ("dil_conv_3x3", 2), ("dil_conv_5x5", 2), ("conv_7x1_1x7", 0), ("skip_connect", 5)]
 NORMAL_CONCAT = [1, 4, 5, 6]
 REDUCE = [("max_pool_3x3", 0), ("avg_pool_3x3", 1), ("skip_connect", 0), ("sep_conv_3x3", 1), ("sep_conv_5x5", 1), ("sep_conv_7x7", 0), ("dil_conv_3x3", 0), ("dil_conv_5x5", 1), ("conv_7x1_1x7", 0), ("skip_connect", 2)]
@@ -139,13 +140,15 @@ class Cell(nn.Module):
 
     def forward(self, before, last, drop):
         states = [self.preprocess0(before), self.preprocess1(last)]
-        for node in range(0, len(self.inputs), 2):
+        edge = 0
+        while edge < len(self.inputs):
             parts = []
-            for edge in (node, node + 1):
-                op = self._ops[edge]
-                x = op(states[self.inputs[edge]])
+            first, edge = edge, edge + min(EDGES_PER_NODE, len(states))
+            for edge_of_node in range(first, edge):
+                op = self._ops[edge_of_node]
+                x = op(states[self.inputs[edge_of_node]])
                 parts.append(drop_path(x, drop) if drop > 0 and not isinstance(op, nn.Identity) else x)
-            states.append(parts[0] + parts[1])
+            states.append(sum(parts[1:], parts[0]))
         return torch.cat([states[i] for i in self.concat], 1)
 
 
