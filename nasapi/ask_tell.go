@@ -38,6 +38,12 @@ type (
 		Expression string          `json:"expression"`
 		Size       json.Number     `json:"size"`
 		Options    json.RawMessage `json:"options,omitempty"` // of choices: name to list
+
+		// Of spaces of cells.
+		MaxVertices  int             `json:"max_vertices,omitempty"`
+		Nodes        int             `json:"nodes,omitempty"`
+		Operations   json.RawMessage `json:"operations,omitempty"`
+		EdgesPerNode int             `json:"edges_per_node,omitempty"`
 	}
 	askMessage struct {
 		Number int `json:"number"`
@@ -130,9 +136,15 @@ type dialogue struct {
 func (d *dialogue) open(ctx context.Context) error {
 	sp := d.p.Space
 	spec := sp.Spec()
-	about := spaceMessage{Name: spec.Name, Expression: sp.String(), Size: json.Number(sp.Size().String())}
+	about := spaceMessage{
+		Name: spec.Name, Expression: sp.String(), Size: json.Number(sp.Size().String()),
+		MaxVertices: spec.MaxVertices, Nodes: spec.Nodes, EdgesPerNode: spec.EdgesPerNode,
+	}
 	if spec.Choices != "" {
 		about.Options = json.RawMessage(spec.Choices)
+	}
+	if spec.Operations != "" {
+		about.Operations = json.RawMessage(spec.Operations)
 	}
 	err := d.Send("init", policyInit{
 		Protocol: child.Protocol, Role: "policy", Space: about, Seed: d.p.Seed, Budget: d.p.Budget, Parameters: d.params,

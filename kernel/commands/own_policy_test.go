@@ -313,3 +313,24 @@ wait(list(bad.values()))`)
 		}
 	}
 }
+
+// The example in plain Python searches every kind of space.
+func TestExampleOfAPolicy(t *testing.T) {
+	n := ownTable(t)
+	text, err := os.ReadFile(filepath.Join("..", "..", "examples", "policies", "hill_climb.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.write("hill_climb.py", string(text))
+	n.run(`mine = exec("python3 hill_climb.py")
+searches = [search(mine, space, valid, seeds=[1, 2], budget=60, patience=15)]
+searches += [search(mine, s, params(), seeds=[1, 2], budget=30) for s in [nasbench101(max_vertices=5), darts_space(), nasbench201(), cell_space(nodes=2, ops=["sep_conv_3x3", "skip_connect"])]]
+wait(searches)`)
+	if got := n.value(`[s.errors for s in searches], [len(s.selected) for s in searches]`); got != "([{}, {}, {}, {}, {}], [2, 2, 2, 2, 2])" {
+		t.Fatal(got)
+	}
+	// With 60 of 75 cells looked at, the best is found.
+	if got := n.value(`searches[0].values[1] == max([valid(a) for a in space])`); got != "True" {
+		t.Errorf("the best of 60 evaluations is %s of %s", n.value(`searches[0].values`), n.value(`max([valid(a) for a in space])`))
+	}
+}
