@@ -96,6 +96,7 @@ venv-test: kernelspec .venv/.installed-test
 	$(need_venv)@echo "installing the peers into .venv-bench"
 	@$(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/python $(PIP) -r requirements-bench.txt
+	@.venv-bench/bin/python $(PIP) --no-deps syne-tune
 	@/usr/bin/python3 -c 'import torch' 2>/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-torch; } || \
 		echo "no PyTorch for the training benchmarks: install Debian's python3-torch, or set EVALNAS_TORCH_PYTHON"
