@@ -7,9 +7,9 @@
 Importing this loads neither pandas nor Jupyter.
 """
 from evalnas._program import ProgramError, program
-from evalnas._load import Frames, LoadError, load
+from evalnas._load import Frames, LoadError, LoadWarning, load
 
-__all__ = ["Frames", "LoadError", "ProgramError", "load", "program", "load_ipython_extension", "unload_ipython_extension"]
+__all__ = ["Frames", "LoadError", "LoadWarning", "ProgramError", "load", "program", "load_ipython_extension", "unload_ipython_extension"]
 
 
 def load_ipython_extension(shell):
