@@ -9,6 +9,7 @@ VERSION  := $(shell git -c safe.directory='*' describe --tags --always --dirty 2
 STARTED  := $(shell date +%s)
 NOTEBOOK  = search_versus_random
 DEMO      = build/demo
+DIST      = dist
 
 # -buildvcs=false: the version is stamped by name, and git refuses to be asked in a
 # checkout that belongs to somebody else, as it often does in a container.
@@ -72,7 +73,7 @@ dist: ## static binaries for linux, darwin and windows, with SHA256SUMS, in dist
 
 # The kernelspec that is packed is what this program writes itself; install/python has the rest.
 wheel: needs .venv-wheel/.installed ## Python wheels with the program and the kernel, in dist (PLATFORMS=linux/amd64 for one)
-	@rm -rf build/wheel && mkdir -p build/wheel dist && rm -f dist/evalnas-*.whl
+	@rm -rf build/wheel && mkdir -p build/wheel $(DIST) && rm -f $(DIST)/evalnas-*.whl
 	@env -u GOOS -u GOARCH $(GO_BUILD) -o build/wheel/here .
 	@build/wheel/here install --prefix build/wheel/spec >/dev/null 2>&1
 	@set -e; for platform in $(PLATFORMS); do \
@@ -80,12 +81,12 @@ wheel: needs .venv-wheel/.installed ## Python wheels with the program and the ke
 		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO_BUILD) -o "$$program" .; \
 		(cd install/python && EVALNAS_VERSION="$(VERSION)" EVALNAS_PLATFORM=$$platform EVALNAS_BINARY="$$program" \
 			EVALNAS_KERNELSPEC="$(CURDIR)/build/wheel/spec/share/jupyter/kernels/evalnas" \
-			"$(CURDIR)/.venv-wheel/bin/python" -m hatchling build -t wheel -d "$(CURDIR)/dist" >/dev/null); \
+			"$(CURDIR)/.venv-wheel/bin/python" -m hatchling build -t wheel -d "$(CURDIR)/$(DIST)" >/dev/null); \
 	done
-	@ls dist/evalnas-*.whl
+	@ls $(DIST)/evalnas-*.whl
 
 clean: ## remove everything that was built or installed here; studies stay
-	rm -rf bin build dist .venv .venv-bench .venv-wheel tests/browser/node_modules
+	rm -rf bin build dist .venv .venv-bench .venv-python .venv-wheel tests/browser/node_modules
 
 # Asked before anything is built: a missing Python is not found out a minute later.
 needs:
@@ -109,6 +110,11 @@ venv-test: kernelspec .venv/.installed-test
 .venv-wheel/.installed: requirements-wheel.txt constraints.txt
 	@$(PYTHON) -m venv .venv-wheel
 	@.venv-wheel/bin/python $(PIP) -r requirements-wheel.txt
+	@touch $@
+
+.venv-python/.installed: requirements-python.txt constraints.txt
+	@$(PYTHON) -m venv .venv-python
+	@.venv-python/bin/python $(PIP) -r requirements-python.txt
 	@touch $@
 
 .venv-bench/.installed: requirements-bench.txt constraints.txt

@@ -31,8 +31,8 @@ class PackProgram(BuildHookInterface):
         if platform not in TAGS:
             raise ValueError(f"EVALNAS_PLATFORM={platform} is not known; wheels are built for {', '.join(TAGS)}")
         windows = platform.startswith("windows/")
-        program = pathlib.Path(asked("EVALNAS_BINARY", "the program, built for that platform")).resolve(strict=True)
-        spec = pathlib.Path(asked("EVALNAS_KERNELSPEC", "the kernelspec, as evalnas install writes it")).resolve(strict=True)
+        program = asked_path("EVALNAS_BINARY", "the program, built for that platform")
+        spec = asked_path("EVALNAS_KERNELSPEC", "the kernelspec's folder, as evalnas install writes it")
 
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{TAGS[platform]}"
@@ -63,3 +63,10 @@ def asked(variable, what):
     if not value:
         raise ValueError(f"{variable} is not set: it is to say {what}; `make wheel` at the top of the repository sets it, and builds the wheel")
     return value
+
+
+def asked_path(variable, what):
+    path = pathlib.Path(asked(variable, what))
+    if not path.exists():
+        raise ValueError(f"{variable}={path} is not there: it is to be {what}")
+    return path.resolve()

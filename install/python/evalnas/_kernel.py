@@ -47,7 +47,8 @@ class Kernel:
         self.manager = KernelManager(kernel_name="evalnas", kernel_spec_manager=OwnSpec())
         self.manager.start_kernel(cwd=os.getcwd())
         self.session = self.manager.session
-        self.ended = threading.Event()
+        self.ended = threading.Event()  # or about to
+        self.deaf = threading.Event()  # nothing is read any more
         self.current = None  # the request whose output goes to the queue
         self.outputs = queue.SimpleQueue()
         self.shell = self.manager.connect_shell(identity=self.session.bsession)
@@ -90,9 +91,9 @@ class Kernel:
         return message
 
     def _read(self):
-        while not self.ended.is_set():
+        while not self.deaf.is_set():
             try:
-                if not self.iopub.poll(200):
+                if not self.iopub.poll(100):
                     continue
                 _, message = self.session.recv(self.iopub, mode=zmq.NOBLOCK)
             except zmq.ZMQError:
@@ -104,7 +105,7 @@ class Kernel:
             self.heard.set()
             if message["parent_header"].get("msg_id") == self.current and self.current:
                 self.outputs.put(message)
-            elif message["msg_type"] != "status":
+            elif message["msg_type"] != "status" and not self.ended.is_set():
                 try:
                     self.between(message)
                 except Exception:  # what cannot be shown must not end the reading
@@ -164,7 +165,7 @@ class Kernel:
         try:
             self.manager.shutdown_kernel(now=not self.alive())
         finally:
-            if threading.current_thread() is not self.reader:
-                self.reader.join(2)
+            self.deaf.set()  # after the kernel, which complains of who leaves before it
+            self.reader.join(2)
             for socket in (self.shell, self.control):
                 socket.close(linger=0)
