@@ -292,6 +292,38 @@ class LoadTest(unittest.TestCase):
         self.assertIn("pandas cannot be imported here: pip install pandas", run.stderr)
 
 
+class RankingsTest(unittest.TestCase):
+    """Searches with shared weights, as small as they go, and trainings of what they found."""
+
+    def test_rankings_and_trainings(self):
+        images = "synthetic(train=160, test=32)"
+        with support.scratch_folder() as folder:
+            path, study = folder / "shared.ipynb", folder / "study"
+            nbformat.write(notebook(
+                f"w = shared_weights({images}, epochs=2, batch=32, valid_batch=32, channels=8, cells=3, images=96, valid=64, pool=6, save_every=1)\n"
+                "spos = search('spos', nasbench101(4), w, seeds=[1, 2])\nwait(spos)\nranked = rankings(spos)\nranked",
+                "ranked.tau['spos']", f"finals = train(spos.selected, {images}, epochs=1, channels=4, cells=3, batch=32)\nwait(finals)\nfinals",
+                kernel="evalnas", language="starlark"), path)
+            command(PROGRAM, "notebook", "run", path, "-o", path, "--study", study)
+            of_study, of_notebook = evalnas.load(study), evalnas.load(path)
+            self.assertEqual((len(of_study.problems), len(of_notebook.problems)), (0, 0))
+            shown = json.loads(nbformat.read(path, as_version=4).cells[1].outputs[0].data["text/plain"].replace("None", "null"))
+            self.assertTrue(any(tau is not None for tau in shown))
+            for frames in (of_study, of_notebook):
+                rankings = frames.rankings[frames.rankings.pool == "fixed"]
+                self.assertEqual(rankings[["seed", "epoch"]].values.tolist(), [[1, 1], [1, 2], [2, 1], [2, 2]])
+                self.assertEqual(set(rankings.architectures), {6})
+                last = rankings[rankings.epoch == 2].tau
+                self.assertEqual([None if tau != tau else tau for tau in last], shown)
+            trained = of_study.results[of_study.results.kind == "train"]
+            self.assertEqual(sorted(trained.found_seed), [1, 2])
+            self.assertEqual(set(trained.policy), {"spos"})
+            self.assertTrue(trained.test.between(0, 1).all())
+            saved = of_notebook.results[of_notebook.results.source == "training"]
+            self.assertEqual(sorted(saved.test), sorted(trained.test))
+            self.assertEqual(sorted(saved.hash), sorted(trained.hash))
+
+
 class MagicTest(unittest.TestCase):
     """%%evalnas in notebooks of ipykernel that nbclient executes."""
 

@@ -1,9 +1,10 @@
 """%%evalnas and %evalnas: the kernel's cells in IPython.
 
-    %%evalnas -i seeds -o accuracies
-    found = search("evolution", nasbench101(), params(), seeds=seeds, budget=1000)
-    result = compare(found, sample_random(nasbench101(), seeds=seeds), by=nasbench101_table().metric("test"))
-    accuracies = [query(a).value for a in found.selected]
+    %%evalnas -i seeds -o p
+    space = nasbench101()
+    found = search("evolution", space, params(), seeds=seeds, budget=1000)
+    result = compare(found, sample_random(space, seeds=seeds), by=nasbench101_table().metric("test"))
+    p = result.p_value
 """
 import ast
 import sys
