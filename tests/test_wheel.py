@@ -361,10 +361,10 @@ class MagicTest(unittest.TestCase):
     def test_plain_values_go_in_and_out(self):
         outputs = self.execute(
             "import numpy, pandas\na = numpy.arange(6).reshape(2, 3); b = numpy.float64(0.1); c = pandas.Series([1.5, None]); d = pandas.DataFrame({'x': ['a', 'b']}).x\n"
-            "e = {'k': (1,), 'é\\n\"\\\\☃😀': {2, 3}, 1: b'a\\xff', None: True}; r = range(3); g = float('-inf'); h = 2**80; i = numpy.bool_(True)",
+            "e = {'k': (1,), 'é\\n\"\\\\☃😀\\0\\x85': {2, 3}, 1: b'a\\xff\"\\\\', None: True}; r = range(3); g = float('-inf'); h = 2**80; i = numpy.bool_(True)",
             "%%evalnas -i a -i b -i c -i d -i e -i r -i g -i h -i i -o a -o b -o c -o d -o e -o r -o g -o h -o i\nNone",
             "assert a == [[0, 1, 2], [3, 4, 5]], a\nassert b == 0.1, b\nassert c[0] == 1.5 and c[1] != c[1], c\nassert d == ['a', 'b'], d\n"
-            "assert e == {'k': (1,), 'é\\n\"\\\\☃😀': {2, 3}, 1: b'a\\xff', None: True}, e\nassert (r, g, h, i) == (range(3), float('-inf'), 2**80, True), (r, g, h, i)",
+            "assert e == {'k': (1,), 'é\\n\"\\\\☃😀\\0\\x85': {2, 3}, 1: b'a\\xff\"\\\\', None: True}, e\nassert (r, g, h, i) == (range(3), float('-inf'), 2**80, True), (r, g, h, i)",
         )
         self.assertEqual(outputs, [[], [], []])
 

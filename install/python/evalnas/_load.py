@@ -94,13 +94,13 @@ def needed_pandas():
 def read(path):
     """Asks the program; returns what it read and the lines of each table."""
     try:
-        run = subprocess.run([program(), "results", path], stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8")
+        run = subprocess.run([program(), "results", "--", path], stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8")
     except OSError as fault:
         raise ProgramError(f"{program()} cannot be run: {fault}") from fault
     if run.returncode:
         raise LoadError(run.stderr.strip().removeprefix("evalnas: ") or f"evalnas results {path} ended with status {run.returncode} and said nothing")
     source, lines = None, {name: [] for name in COLUMNS}
-    for text in run.stdout.splitlines():
+    for text in filter(None, run.stdout.split("\n")):  # splitlines would split within texts too
         line = json.loads(text)
         table = line.pop("table")
         if table == "source":

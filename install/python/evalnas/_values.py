@@ -59,7 +59,7 @@ def _write(where, value, depth):
     if kind is str:
         return _text(where, value)
     if kind is bytes:
-        return "b" + _quoted("".join(chr(b) if 32 <= b < 127 else f"\0{b:02x}" for b in value)).replace("\0", "\\x")
+        return 'b"' + "".join(chr(b) if 32 <= b < 127 and chr(b) not in '"\\' else f"\\x{b:02x}" for b in value) + '"'
     if kind is range:
         return repr(value)
     if isinstance(value, (list, tuple)):
@@ -112,7 +112,7 @@ def _quoted(value):
     for letter in value:
         if letter in '"\\':
             out.append("\\" + letter)
-        elif letter != "\0" and (letter < " " or letter == "\x7f"):
+        elif letter < " " or letter == "\x7f":
             out.append(f"\\u{ord(letter):04x}")
         else:
             out.append(letter)
