@@ -75,7 +75,7 @@ dist: ## static binaries for linux, darwin and windows, with SHA256SUMS, in dist
 wheel: needs .venv-wheel/.installed ## Python wheels with the program and the kernel, in dist (PLATFORMS=linux/amd64 for one)
 	@rm -rf build/wheel && mkdir -p build/wheel $(DIST) && rm -f $(DIST)/evalnas-*.whl
 	@env -u GOOS -u GOARCH $(GO_BUILD) -o build/wheel/here .
-	@build/wheel/here install --prefix build/wheel/spec >/dev/null 2>&1
+	@build/wheel/here install --json --prefix build/wheel/spec >/dev/null
 	@set -e; for platform in $(PLATFORMS); do \
 		program="$(CURDIR)/build/wheel/$$platform/evalnas"; \
 		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO_BUILD) -o "$$program" .; \
