@@ -53,7 +53,7 @@ class Screen:
     """Shows the kernel's messages in the IPython session."""
 
     def __init__(self, shell):
-        # A terminal cannot change what it has printed: there the last state is printed once.
+        # A terminal cannot change what it has printed: there the last state is printed at the end.
         self.live = hasattr(shell, "kernel")
         self.later = {}
         self.result = None  # the value of the cell's last expression: data and metadata
