@@ -9,6 +9,7 @@ VERSION  := $(shell git -c safe.directory='*' describe --tags --always --dirty 2
 STARTED  := $(shell date +%s)
 NOTEBOOK  = search_versus_random
 DEMO      = build/demo
+DIST      = dist
 
 # -buildvcs=false: the version is stamped by name, and git refuses to be asked in a
 # checkout that belongs to somebody else, as it often does in a container.
@@ -24,7 +25,7 @@ need_python = $(if $(shell command -v $(PYTHON)),,$(error $(goal) needs Python 3
 need_venv = $(need_python)$(if $(filter ok,$(shell $(PYTHON) -c 'import sys, venv, ensurepip; print("ok" if sys.version_info >= (3, 11) else "old")' 2>&1)),,$(error $(goal) needs Python 3.11 or newer with venv ("$(PYTHON)" is older, or lacks it; Debian: apt-get install python3-venv)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo lab test quick torture bench bench-peers lint dist clean kernelspec venv-test needs
+.PHONY: help build demo lab test quick torture bench bench-peers lint dist wheel clean kernelspec venv-test needs
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -70,8 +71,22 @@ dist: ## static binaries for linux, darwin and windows, with SHA256SUMS, in dist
 	done
 	@cd dist && { command -v sha256sum >/dev/null && sha256sum evalnas-* || shasum -a 256 evalnas-*; } > SHA256SUMS
 
+# The kernelspec that is packed is what this program writes itself; install/python has the rest.
+wheel: needs .venv-wheel/.installed ## Python wheels with the program and the kernel, in dist (PLATFORMS=linux/amd64 for one)
+	@rm -rf build/wheel && mkdir -p build/wheel $(DIST) && rm -f $(DIST)/evalnas-*.whl
+	@env -u GOOS -u GOARCH $(GO_BUILD) -o build/wheel/here .
+	@build/wheel/here install --json --prefix build/wheel/spec >/dev/null
+	@set -e; for platform in $(PLATFORMS); do \
+		program="$(CURDIR)/build/wheel/$$platform/evalnas"; \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO_BUILD) -o "$$program" .; \
+		(cd install/python && EVALNAS_VERSION="$(VERSION)" EVALNAS_PLATFORM=$$platform EVALNAS_BINARY="$$program" \
+			EVALNAS_KERNELSPEC="$(CURDIR)/build/wheel/spec/share/jupyter/kernels/evalnas" \
+			"$(CURDIR)/.venv-wheel/bin/python" -m hatchling build -t wheel -d "$(CURDIR)/$(DIST)" >/dev/null); \
+	done
+	@ls $(DIST)/evalnas-*.whl
+
 clean: ## remove everything that was built or installed here; studies stay
-	rm -rf bin build dist .venv .venv-bench tests/browser/node_modules
+	rm -rf bin build dist .venv .venv-bench .venv-python .venv-wheel tests/browser/node_modules
 
 # Asked before anything is built: a missing Python is not found out a minute later.
 needs:
@@ -90,6 +105,16 @@ venv-test: kernelspec .venv/.installed-test
 
 .venv/.installed-test: .venv/.installed requirements-test.txt
 	@.venv/bin/python $(PIP) -r requirements-test.txt
+	@touch $@
+
+.venv-wheel/.installed: requirements-wheel.txt constraints.txt
+	@$(PYTHON) -m venv .venv-wheel
+	@.venv-wheel/bin/python $(PIP) -r requirements-wheel.txt
+	@touch $@
+
+.venv-python/.installed: requirements-python.txt constraints.txt
+	@$(PYTHON) -m venv .venv-python
+	@.venv-python/bin/python $(PIP) -r requirements-python.txt
 	@touch $@
 
 .venv-bench/.installed: requirements-bench.txt constraints.txt

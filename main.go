@@ -74,7 +74,7 @@ condition, over ten seeds.
 	root.AddCommand(
 		newKernelCommand(), newInstallCommand(), newUninstallCommand(), newDoctorCommand(),
 		newDataCommand(), newTrainCommand(),
-		newJobsCommand(), newNASBenchCommand(), newNotebookCommand(), newRunnerCommand(), newWorkerCommand(handlers()),
+		newJobsCommand(), newNASBenchCommand(), newNotebookCommand(), newResultsCommand(), newRunnerCommand(), newWorkerCommand(handlers()),
 	)
 	return root
 }

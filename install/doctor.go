@@ -117,8 +117,8 @@ func (d Doctor) checkJupyter(ctx context.Context, r *Report) []string {
 	return path
 }
 
-// findJupyter looks on the PATH, in the active environment, and in .venv here
-// and beside the program (where "make demo" puts it).
+// findJupyter looks on the PATH, in the active environment, in that of the program (where
+// a wheel puts it), and in .venv here and beside the program (where "make demo" puts it).
 func (d Doctor) findJupyter() string {
 	if found, err := d.LookPath("jupyter"); err == nil {
 		if abs, err := filepath.Abs(found); err == nil {
@@ -126,7 +126,7 @@ func (d Doctor) findJupyter() string {
 		}
 	}
 	beside := filepath.Dir(d.Executable)
-	venvs := []string{d.Env.ActivePrefix(), ".venv", filepath.Join(beside, ".venv"), filepath.Join(filepath.Dir(beside), ".venv")}
+	venvs := []string{d.Env.ActivePrefix(), filepath.Dir(beside), ".venv", filepath.Join(beside, ".venv"), filepath.Join(filepath.Dir(beside), ".venv")}
 	for _, venv := range venvs {
 		if venv == "" {
 			continue

@@ -16,8 +16,12 @@ import (
 	"evalnas/nasapi/table"
 )
 
-// RankingSchema names the JSON form of a RankingEvaluation.
-const RankingSchema = "evalnas.ranking.v1"
+// RankingSchema names the JSON form of a RankingEvaluation, RankingMIME the type under which
+// a notebook keeps it.
+const (
+	RankingSchema = "evalnas.ranking.v1"
+	RankingMIME   = "application/vnd.evalnas.ranking.v1+json"
+)
 
 // RankingEvaluation holds the rankings that searches made with shared weights against
 // what training alone gives, on a pool that all of them ranked.
@@ -155,6 +159,12 @@ func rankedSpace(searches []*Search) (*Search, error) {
 		return nil, fmt.Errorf("no table says what architectures of %s reach by training alone: rankings are evaluated in nasbench101(...)", first.Space)
 	}
 	return first, nil
+}
+
+// RanksPool says whether EvaluateRankings answers for a search and a pool.
+func RanksPool(s *Search, pool string) bool {
+	_, err := rankedSpace([]*Search{s})
+	return err == nil && ranksPool(s, pool) == nil
 }
 
 // ranksPool says what a search lacks to rank a pool.

@@ -20,9 +20,6 @@ import (
 	"evalnas/plotting"
 )
 
-// rankingsMIME is the type under which a notebook keeps every number of rankings(...).
-const rankingsMIME = "application/vnd.evalnas.ranking.v1+json"
-
 // rankingsValue is the answer of rankings(...).
 type rankingsValue struct {
 	immutable
@@ -43,7 +40,7 @@ func (r *rankingsValue) Show(cell *kernel.Cell) error {
 	if err != nil {
 		return err
 	}
-	b.Data[rankingsMIME] = json.RawMessage(raw)
+	b.Data[nasapi.RankingMIME] = json.RawMessage(raw)
 	cell.Out.Display(b, "")
 	for _, make := range []func(*nasapi.RankingEvaluation) (*plotting.Figure, error){tauFigure, disorderFigure, summaryFigure} {
 		fig, err := make(r.ev)

@@ -39,6 +39,14 @@ func (n Number) OrNaN() float64 {
 	return n.Value
 }
 
+// Pointer is nil where the number is undefined.
+func (n Number) Pointer() *float64 {
+	if !n.Defined {
+		return nil
+	}
+	return &n.Value
+}
+
 // String is the shortest text of the value, or "undefined".
 func (n Number) String() string {
 	if !n.Defined {
