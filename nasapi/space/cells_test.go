@@ -119,7 +119,7 @@ func TestCellSpaceRoundTrips(t *testing.T) {
 	large := cellsOf(t, CellsOptions{Nodes: 8, Operations: []string{"sep_conv_3x3", "gconv@8", "x"}, PerNode: 4})
 	checkSpaceRoundTrip(t, large)
 	stream := rng.New(5, "test", "cells")
-	var a = large.Sample(stream)
+	a := large.Sample(stream)
 	for range 200 {
 		checkCells(t, large, a.(*Genotype))
 		a = large.Mutate(a, stream)
