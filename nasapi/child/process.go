@@ -170,7 +170,7 @@ func (p *Process) Receive(ctx context.Context) (Message, error) {
 		case ctx.Err() != nil:
 			return Message{}, ctx.Err()
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return Message{}, p.complain(fmt.Errorf("has said nothing for %v and was ended: it may send {\"heartbeat\": {}} while it works, and silence= of exec(...) allows more seconds", p.patience))
+			return Message{}, p.complain(fmt.Errorf("%w for %v and was ended: it may send {\"heartbeat\": {}} while it works, and silence= of exec(...) allows more seconds", ErrSilent, p.patience))
 		case errors.Is(err, io.EOF):
 			return Message{}, p.ended(line)
 		default:
@@ -178,6 +178,9 @@ func (p *Process) Receive(ctx context.Context) (Message, error) {
 		}
 	}
 }
+
+// ErrSilent begins the complaint about a program that says nothing for too long.
+var ErrSilent = errors.New("has said nothing")
 
 // broken is a failure to write: most likely the program has ended, and then how it did matters.
 func (p *Process) broken(err error) error {
