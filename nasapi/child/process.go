@@ -136,18 +136,25 @@ func (p *Process) Receive(ctx context.Context) (Message, error) {
 	if p.failed != nil {
 		return Message{}, p.failed
 	}
+	if err := ctx.Err(); err != nil {
+		return Message{}, err
+	}
 	deadline := time.Now().Add(p.patience)
 	if err := errors.Join(p.in.SetWriteDeadline(deadline), p.out.SetReadDeadline(deadline)); err != nil {
 		return Message{}, p.fail(err)
 	}
-	// A context that ends brings the deadlines forward.
-	defer context.AfterFunc(ctx, func() {
+	// A context that ends brings the deadlines forward, and not those of the next call.
+	brought := make(chan struct{})
+	leave := context.AfterFunc(ctx, func() {
+		defer close(brought)
 		past := time.Unix(1, 0)
 		_, _ = p.in.SetWriteDeadline(past), p.out.SetReadDeadline(past)
-	})()
-	if err := ctx.Err(); err != nil {
-		return Message{}, err
-	}
+	})
+	defer func() {
+		if !leave() {
+			<-brought
+		}
+	}()
 	if err := p.write.Flush(); err != nil {
 		if ctx.Err() != nil {
 			return Message{}, ctx.Err()
