@@ -2,7 +2,6 @@ package commands
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -16,6 +15,8 @@ import (
 	"evalnas/nasapi"
 	"evalnas/nasapi/data"
 	"evalnas/nasapi/jobs"
+	"evalnas/nasapi/objective"
+	"evalnas/nasapi/space"
 )
 
 // trainerArg reads trainer=: the program and what its jobs are told.
@@ -169,8 +170,11 @@ func (e *Env) debugTrainer(c *starlark.Call, req nasapi.TrainingRequest) (lib.Va
 	}
 	defer os.RemoveAll(dir)
 	say(c, "debug: %s, seed %d, %s", label(req.Archs[0]), req.Seeds[0], cfg.Trainer)
-	result, err := nasapi.RunTraining(c.Ctx, cfg, req.Seeds[0], &debugTrainer{call: c, study: e.path(e.defaultStudy()), dir: dir})
+	result, err := nasapi.RunTraining(c.Ctx, cfg, req.Seeds[0], &debugTrainer{debugHome: debugHome{c, e.path(e.defaultStudy()), dir}})
 	if err != nil {
+		if what, _, said := strings.Cut(err.Error(), "; it said last:\n"); said {
+			return nil, c.Errorf("%s; its standard error is above", what)
+		}
 		return nil, c.Errorf("%w", err)
 	}
 	return toValue(result)
@@ -178,15 +182,10 @@ func (e *Env) debugTrainer(c *starlark.Call, req nasapi.TrainingRequest) (lib.Va
 
 // debugTrainer writes what a program says, and its standard error, into the cell.
 type debugTrainer struct {
-	call       *starlark.Call
-	study, dir string
-	told       string
+	debugHome
+	told string
 }
 
-func (d *debugTrainer) Study() string            { return d.study }
-func (d *debugTrainer) Files() (string, error)   { return d.dir, nil }
-func (d *debugTrainer) Debugging() bool          { return true }
-func (d *debugTrainer) Log() io.Writer           { return cellLog{d.call} }
 func (d *debugTrainer) Restore() ([]byte, error) { return nil, nil }
 func (d *debugTrainer) Event(string, any) error  { return nil }
 func (d *debugTrainer) Checkpoint([]byte) error {
@@ -211,4 +210,112 @@ type cellLog struct{ call *starlark.Call }
 func (l cellLog) Write(b []byte) (int, error) {
 	l.call.Cell.Out.Stream("stderr", string(b))
 	return len(b), nil
+}
+
+// trainedValue is the objective trained(...).
+type trainedValue struct {
+	immutable
+	unhashable
+	program *programValue // nil for our engine
+	trainer *nasapi.TrainerConfig
+	data    data.Spec
+	entry   data.Entry // of our engine
+	numbers map[string]any
+	metric  string
+	seed    *int64
+}
+
+func (t *trainedValue) Type() string { return "objective" }
+
+func (t *trainedValue) String() string {
+	cfg := nasapi.TrainedConfig{Data: t.data, Trainer: t.trainer}
+	if t.trainer == nil {
+		return fmt.Sprintf("trained(%s, metric=%q)", t.data.Name, t.metric)
+	}
+	return fmt.Sprintf("trained(%s, metric=%q)", &cfg, t.metric)
+}
+
+// config is the objective in a space.
+func (t *trainedValue) config(sp space.Space) (objective.Spec, *nasapi.TrainedConfig, error) {
+	cfg := &nasapi.TrainedConfig{Data: t.data, Trainer: t.trainer, Seed: t.seed}
+	spec := objective.Spec{Kind: objective.Trainer, Metric: t.metric}
+	if t.trainer != nil {
+		// The metric is promised: a result without it ends the search with clear words.
+		own := *t.trainer
+		own.Metrics = []string{t.metric}
+		cfg.Trainer = &own
+		return spec, cfg, nil
+	}
+	var err error
+	cfg.Protocol, err = nasapi.EngineProtocol(sp, t.entry.Set(), t.numbers)
+	return spec, cfg, err
+}
+
+func (e *Env) trainerCommands() []*starlark.Command {
+	return []*starlark.Command{{
+		Name: "trained",
+		Params: []starlark.Param{
+			{Name: "data", Type: "data", Doc: "the images: `cifar10()`, `synthetic()`; for a trainer of your own also the path of a folder, or None"},
+			{Name: "trainer", KeywordOnly: true, Default: lib.None, Type: "program", Doc: "a program of your own that trains, `exec(\"python3 train.py\", gpus=1)`; None: the engine of this program, on processors"},
+			{Name: "metric", KeywordOnly: true, Default: lib.String(objective.TrainedValid), Type: "str", Doc: "which metric of a training's result guides the search; \"test\" makes it an oracle"},
+			{Name: "seed", KeywordOnly: true, Default: lib.None, Type: "int", Doc: "of every training; None: each has its own, which follows from the search's and the architecture"},
+			{Name: "parameters", Rest: true, Doc: "parameters of the trainer, or numbers of the protocol, such as epochs=10"},
+		},
+		Doc: `A training of each architecture as an objective: what its metric comes to guides the search.
+
+Each evaluation trains a network, within the search's job: by a program of your own, or by the
+engine of train(...). An architecture that comes again is not trained again; it counts against the
+budget all the same. What was trained is kept, so a search that is killed goes on without training
+it again. The policy hears of the metric and of nothing else.
+
+    mine = exec("python3 train.py", gpus=1)
+    found = search("evolution", darts_space(), trained(cifar10(), trainer=mine, epochs=10), seeds=range(3), budget=50)`,
+		Run: e.runTrained,
+	}}
+}
+
+func (e *Env) runTrained(c *starlark.Call) (lib.Value, error) {
+	t := &trainedValue{unhashable: unhashable{"objective"}}
+	var err error
+	if t.metric, err = c.String("metric"); err != nil {
+		return nil, err
+	}
+	if t.metric == "" {
+		return nil, c.Errorf("metric is empty: name a metric of the result, such as %q", objective.TrainedValid)
+	}
+	if !c.IsNone("seed") {
+		seed, err := c.Int64("seed")
+		if err != nil {
+			return nil, err
+		}
+		t.seed = &seed
+	}
+	if !c.IsNone("trainer") {
+		t.program, t.trainer, t.data, err = e.trainerArg(c, "parameters")
+		return t, err
+	}
+	if t.entry, err = dataArg(c, "data"); err != nil {
+		return nil, err
+	}
+	t.data = t.entry.Spec()
+	t.numbers, err = policyParams(c, "parameters")
+	return t, err
+}
+
+// announceTrained says what a search will take whose objective is trainings.
+func announceTrained(c *starlark.Call, st *jobs.Study, req nasapi.SearchRequest, done int) error {
+	text := fmt.Sprintf("%s: %s, up to %s trainings each", req.Policy, seedCount(len(req.Seeds)), count(int64(req.Budget)))
+	var total time.Duration
+	if req.Trained.Trainer != nil {
+		cost, all, err := trainerCost(c, st, req.Trained.Trainer, req.On, len(req.Seeds)*req.Budget)
+		if err != nil {
+			return err
+		}
+		text, total = text+"; "+cost, all
+	}
+	if done > 0 {
+		text += fmt.Sprintf("; %d done already", done)
+	}
+	say(c, "%s", text)
+	return confirm(c, req.On, total, "a smaller budget, fewer epochs or seeds")
 }

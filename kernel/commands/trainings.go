@@ -186,7 +186,7 @@ func (t *trainingValue) view() (*kernel.Bundle, bool, error) {
 	final := !slices.ContainsFunc(statuses, unfinished)
 	runs := t.training.Runs()
 	view := trainingTable(t, runs, statuses, final)
-	if !slices.ContainsFunc(runs, func(r nasapi.TrainedRun) bool { return len(r.Curve) > 0 }) {
+	if !slices.ContainsFunc(runs, func(r nasapi.TrainedRun) bool { return slices.ContainsFunc(r.Curve, drawn) }) {
 		if !final {
 			view.note("The curves come here after the first epoch.")
 		}
@@ -326,6 +326,9 @@ func said(p train.Point, name string) bool {
 	return ok || p.Metrics == nil
 }
 
+// drawn tells whether a point has an accuracy to draw.
+func drawn(p train.Point) bool { return p.ValidAccuracy != nil || said(p, "train") }
+
 // trainingFigure draws the accuracy of each network on the images that were held back,
 // or on those that it trains on where none were.
 func trainingFigure(t *trainingValue, runs []nasapi.TrainedRun) (*plotting.Figure, error) {
@@ -339,8 +342,8 @@ func trainingFigure(t *trainingValue, runs []nasapi.TrainedRun) (*plotting.Figur
 			c.Name += fmt.Sprintf(", seed %d", r.TrainSeed)
 		}
 		for _, p := range r.Curve {
-			if p.ValidAccuracy == nil && !said(p, "train") {
-				continue // there is nothing to draw
+			if !drawn(p) {
+				continue
 			}
 			c.Epochs = append(c.Epochs, float64(p.Epoch))
 			c.Values = append(c.Values, p.Accuracy)
@@ -354,6 +357,9 @@ func trainingFigure(t *trainingValue, runs []nasapi.TrainedRun) (*plotting.Figur
 			}
 		}
 		d.Curves = append(d.Curves, c)
+		if n := len(r.Curve); n > 0 && t.training.Epochs() == 0 { // a program's own affair
+			d.Epochs = max(d.Epochs, r.Curve[n-1].Epoch)
+		}
 	}
 	return plotting.TrainingCurves(d)
 }
