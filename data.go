@@ -26,7 +26,7 @@ over the decoded images and labels, names it in jobs, so the same images have th
 same digest wherever they came from. A file there is read in full and verified
 whenever a job opens it.`,
 	}
-	cmd.AddCommand(newDataFetchCommand(), newDataImportCommand(), newDataListCommand())
+	cmd.AddCommand(newDataFetchCommand(), newDataImportCommand(), newDataExportCommand(), newDataListCommand())
 	return cmd
 }
 
@@ -105,6 +105,31 @@ called; nothing else may have their names.`,
 	cmd.Flags().BoolVar(&o.SkipUnreadable, "skip-unreadable", false, "leave out images that cannot be read or have another size than most")
 	cmd.Flags().BoolVar(&o.Replace, "replace", false, "let the name mean this set if it meant another")
 	return cmd
+}
+
+func newDataExportCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "export NAME FILE.npz",
+		Short: "Write a set as NumPy reads it",
+		Long: `Write a set as NumPy reads it: numpy.load("FILE.npz") has x_train and x_test, bytes
+of image, row, column and channel, and y_train and y_test, class numbers. Imported
+again, the file gives the same digest. Jobs that train with a program of one's own
+make theirs in the data folder, DIGEST.npz.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := untilTerminated(cmd.Context())
+			defer stop()
+			if !strings.HasSuffix(args[1], ".npz") {
+				return fmt.Errorf("%s: give a file whose name ends in .npz", args[1])
+			}
+			set, err := data.ExportTo(ctx, data.Spec{Name: args[0]}, args[1])
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\ndigest  %s\nfile    %s\n", set.Name, set.Shape, set.Digest, args[1])
+			return err
+		},
+	}
 }
 
 func newDataListCommand() *cobra.Command {

@@ -30,6 +30,7 @@ var layers = []layer{
 	{"nasapi/jobs/gpu", nil, "which GPUs there are does not depend on what they are for"},
 	{"nasapi/nn/cpu/kernel", nil, "inner loops take plain numbers"},
 	{"nasapi/child", nil, "a program is spoken with whatever it is for"},
+	{"nasapi/trainer", []string{"nasapi/child"}, "a training program is spoken with whatever it trains"},
 	{"nasapi/host", nil, "what a machine has is asked without knowing for what"},
 	{"nasapi/nn", []string{"nasapi/host", "nasapi/rng", "nasapi/detmath", "nasapi/nearest"}, "the engine knows no architectures"},
 	{"nasapi/data", []string{"nasapi/rng", "nasapi/nearest"}, "images know no networks"},

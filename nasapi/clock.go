@@ -20,6 +20,9 @@ func (c SearchConfig) checkBudget(info *policy.Info) error {
 	case c.Seconds == 0 && !info.Fidelities:
 		return nil
 	}
+	if c.Trained != nil {
+		return fmt.Errorf("%s compares architectures after few epochs of training and trains the best for longer, which only tables know: %s has one number of epochs", info.Name, c.Objective)
+	}
 	o, err := openObjective(c.Objective)
 	switch {
 	case err != nil:

@@ -144,7 +144,7 @@ func EstimateSearch(ctx context.Context, r SearchRequest) (SearchCost, error) {
 	if err := CheckSeeds(r.Seeds); err != nil {
 		return c, err
 	}
-	if cfg.Own != nil {
+	if cfg.Own != nil || cfg.Trained != nil {
 		c.Unknown = true
 		return c, nil
 	}

@@ -182,7 +182,9 @@ func GroupsOfTraining(t *Training, metric string) ([]Group, error) {
 		next[f.Origin]++
 		trained := all[key{f.Origin, f.Seed, f.Hash()}]
 		run.judge(trained, metric)
-		groups[i].Numerics.Engine = EngineNumerics // jobs of another version are not found
+		if t.Trainer == nil {
+			groups[i].Numerics.Engine = EngineNumerics // jobs of another version are not found
+		}
 		for _, r := range trained {
 			if r.Job != nil {
 				groups[i].jobs = append(groups[i].jobs, r.Job)

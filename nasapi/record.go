@@ -71,7 +71,7 @@ func RecordOfSearch(s *Search) *Record {
 // architecture.
 func RecordOfTraining(t *Training, label func(Found) string) *Record {
 	r := newRecord("training", t.Jobs())
-	r.Protocol, r.Data = t.Protocol.String(), t.Data.Name
+	r.Protocol, r.Data = t.ProtocolText(), t.DataText()
 	for _, run := range t.Runs() {
 		row := RecordRun{
 			Name: fmt.Sprintf("%s (%s), training seed %d", label(run.Found), run.Hash(), run.TrainSeed),

@@ -92,6 +92,7 @@ type searchRun struct {
 	clock      clock
 
 	evaluations int
+	ctx         context.Context // of the evaluation that is under way, for trainings
 	best        space.Arch
 	bestScore   float64
 	bestEpochs  int // that the best was trained for, 0 where there is no choice
@@ -117,7 +118,12 @@ func newSearchRun(cfg SearchConfig, seed int64, report Reporter) (*searchRun, er
 	if cfg.Shared != nil {
 		return r, nil
 	}
-	if r.obj, err = openObjective(cfg.Objective); err != nil {
+	if cfg.Trained == nil {
+		r.obj, err = openObjective(cfg.Objective)
+	} else {
+		err = r.openTraining()
+	}
+	if err != nil {
 		return nil, err
 	}
 	r.repeats, r.fidelities, r.clock.limit = rng.New(seed, cfg.Policy, "repeat"), r.obj.Fidelities(), cfg.Seconds
@@ -198,6 +204,7 @@ func (r *searchRun) evaluate(ctx context.Context, a space.Arch, epochs int) (flo
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
+	r.ctx = ctx
 	m, err := r.obj.Measure(a, epochs, r.repeats)
 	if err != nil {
 		return 0, fmt.Errorf("search: evaluate %s: %w", a.Hash(), err)

@@ -49,6 +49,8 @@ type SearchConfig struct {
 	Seconds float64 `json:"seconds,omitempty"`
 	// Shared is the training of shared weights, where these are the objective.
 	Shared *SharedConfig `json:"shared,omitempty"`
+	// Trained is the training of each architecture, where its outcome is the objective.
+	Trained *TrainedConfig `json:"trained,omitempty"`
 }
 
 // Complete checks the configuration and fills in the policy's defaults.
@@ -68,7 +70,10 @@ func (c SearchConfig) Complete() (SearchConfig, error) {
 	if err := info.Needs(sp); err != nil {
 		return c, err
 	}
-	if c.Objective.Kind != objective.SharedWeights {
+	if c, err = c.completeTrained(); err != nil {
+		return c, err
+	}
+	if c.Objective.Kind != objective.SharedWeights && c.Trained == nil {
 		o, err := openObjective(c.Objective)
 		if err != nil {
 			return c, err
@@ -96,8 +101,8 @@ func (c SearchConfig) identity() (SearchConfig, error) {
 	kept := maps.Clone(c.Params)
 	maps.DeleteFunc(kept, func(k string, v any) bool { return reflect.DeepEqual(v, defaults[k]) })
 	c.Params = kept
-	if c.Shared != nil {
-		c.Objective.Protocol = "" // Shared has it in numbers
+	if c.Shared != nil || c.Trained != nil {
+		c.Objective.Protocol = "" // Shared and Trained have it in numbers
 	}
 	return c, nil
 }
@@ -168,7 +173,7 @@ func StartSearch(st *jobs.Study, r SearchRequest) (*Search, error) {
 	if err != nil {
 		return nil, err
 	}
-	batch, err := st.Submit(jobs.Batch{Title: cfg.Policy, Config: raw, Specs: specs, Fresh: r.Fresh, On: r.On})
+	batch, err := st.Submit(jobs.Batch{Title: cfg.Policy, Config: raw, Specs: specs, Fresh: r.Fresh, On: r.On, UsesGPUs: cfg.Trained != nil && cfg.Trained.Trainer != nil})
 	if err != nil {
 		return nil, err
 	}

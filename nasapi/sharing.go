@@ -128,7 +128,7 @@ func (c SearchConfig) FitsMemory(shape data.Shape, bytes int64, who string) erro
 
 // numerics is the version of what a search's results hang on.
 func (c SearchConfig) numerics() int {
-	if c.Objective.Kind == objective.SharedWeights {
+	if c.Objective.Kind == objective.SharedWeights || c.Trained != nil && c.Trained.Trainer == nil {
 		// Both versions count; either may be raised.
 		return 1000*EngineNumerics + Numerics
 	}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"evalnas/nasapi/child"
 	"evalnas/nasapi/data"
 	"evalnas/nasapi/jobs"
 	"evalnas/nasapi/net"
@@ -27,7 +28,7 @@ const TrainKind = "train"
 // ConfigOfTraining is the configuration of the i-th architecture's job.
 func ConfigOfTraining(r TrainingRequest, i int) (TrainingConfig, error) {
 	arch, err := newArchSpec(r.Archs[i].Arch)
-	cfg := TrainingConfig{Arch: arch, Data: r.Data, Protocol: r.Protocol}
+	cfg := TrainingConfig{Arch: arch, Data: r.Data, Protocol: r.Protocol, Trainer: r.Trainer}
 	cfg.Protocol.Seed = 0
 	return cfg, err
 }
@@ -35,7 +36,16 @@ func ConfigOfTraining(r TrainingRequest, i int) (TrainingConfig, error) {
 // spec is the job of a seed.
 func (c TrainingConfig) spec(seed int64) (jobs.Spec, error) {
 	raw, err := json.Marshal(c)
-	return jobs.Spec{Kind: TrainKind, Numerics: EngineNumerics, Seed: seed, Config: raw}, err
+	return jobs.Spec{Kind: TrainKind, Numerics: c.numerics(), Seed: seed, Config: raw}, err
+}
+
+// numerics is the version of what a training's result hangs on: our engine, or what a program
+// of one's own is told.
+func (c TrainingConfig) numerics() int {
+	if c.Trainer != nil {
+		return child.Protocol
+	}
+	return EngineNumerics
 }
 
 // MaxTrainings is how many jobs one training may have.
@@ -45,8 +55,10 @@ const MaxTrainings = 10_000
 // result.
 type TrainingConfig struct {
 	Arch     ArchSpec     `json:"arch"`
-	Data     data.Spec    `json:"data"`
-	Protocol train.Config `json:"protocol"` // its seed is the job's
+	Data     data.Spec    `json:"data,omitzero"`
+	Protocol train.Config `json:"protocol,omitzero"` // its seed is the job's
+	// Trainer trains instead of our engine; then there is no Protocol, and Data may be none.
+	Trainer *TrainerConfig `json:"trainer,omitempty"`
 }
 
 // ArchSpec is an architecture in a configuration.
@@ -66,9 +78,10 @@ func (s ArchSpec) Parse() (space.Arch, error) { return space.ParseArch(s.Space, 
 // trainingBatch is what a training's batch of jobs keeps for whoever attaches: one
 // entry for each job, in order.
 type trainingBatch struct {
-	Data     data.Spec     `json:"data"`
-	Protocol train.Config  `json:"protocol"`
-	Runs     []trainingRun `json:"trainings"`
+	Data     data.Spec      `json:"data,omitzero"`
+	Protocol train.Config   `json:"protocol,omitzero"`
+	Trainer  *TrainerConfig `json:"trainer,omitempty"`
+	Runs     []trainingRun  `json:"trainings"`
 }
 
 type trainingRun struct {
@@ -78,10 +91,16 @@ type trainingRun struct {
 	Seed      int64    `json:"seed"`
 }
 
+// config is a job's configuration.
+func (b trainingBatch) config(arch ArchSpec) TrainingConfig {
+	return TrainingConfig{Arch: arch, Data: b.Data, Protocol: b.Protocol, Trainer: b.Trainer}
+}
+
 // Training is a started training: a handle on one job for each architecture and seed.
 type Training struct {
 	Data     data.Spec
-	Protocol train.Config // of every job, but for its seed
+	Protocol train.Config   // of every job, but for its seed
+	Trainer  *TrainerConfig // nil for our engine; else Protocol is empty
 	Trained  []Trained
 
 	batch *jobs.BatchHandle
@@ -103,8 +122,9 @@ type TrainingRequest struct {
 	Archs    []Found
 	Data     data.Spec
 	Protocol train.Config
-	Seeds    []int64 // of training, for every architecture
-	Fresh    bool    // starts finished jobs anew
+	Trainer  *TrainerConfig // if not nil it trains, without Protocol
+	Seeds    []int64        // of training, for every architecture
+	Fresh    bool           // starts finished jobs anew
 	On       jobs.Place
 }
 
@@ -119,6 +139,9 @@ func (r TrainingRequest) Check() error {
 	if n := len(r.Archs) * len(r.Seeds); n > MaxTrainings {
 		return fmt.Errorf("%d architectures under %d seeds are %d trainings: at most %d are allowed", len(r.Archs), len(r.Seeds), n, MaxTrainings)
 	}
+	if r.Trainer != nil {
+		return r.Trainer.Check()
+	}
 	if err := r.Protocol.Validate(); err != nil {
 		return err
 	}
@@ -130,7 +153,7 @@ func (r TrainingRequest) Check() error {
 
 // specs are the jobs of a request, each once, and what their batch keeps.
 func (r TrainingRequest) specs() (specs []jobs.Spec, batch trainingBatch, err error) {
-	batch = trainingBatch{Data: r.Data, Protocol: r.Protocol}
+	batch = trainingBatch{Data: r.Data, Protocol: r.Protocol, Trainer: r.Trainer}
 	batch.Protocol.Seed = 0
 	known := map[string]bool{}
 	for _, seed := range r.Seeds {
@@ -171,7 +194,7 @@ func (r TrainingRequest) Unfinished(st *jobs.Study) (archs []int, err error) {
 		open[s.ID()] = true
 	}
 	for i, run := range batch.Runs {
-		spec, err := TrainingConfig{Arch: run.Arch, Data: batch.Data, Protocol: batch.Protocol}.spec(run.Seed)
+		spec, err := batch.config(run.Arch).spec(run.Seed)
 		if err != nil {
 			return nil, err
 		}
@@ -198,7 +221,7 @@ func StartTraining(st *jobs.Study, r TrainingRequest) (*Training, error) {
 	if err != nil {
 		return nil, fmt.Errorf("train: write the configuration: %w", err)
 	}
-	h, err := st.Submit(jobs.Batch{Title: "train", Config: raw, Specs: specs, Fresh: r.Fresh, On: r.On})
+	h, err := st.Submit(jobs.Batch{Title: "train", Config: raw, Specs: specs, Fresh: r.Fresh, On: r.On, UsesGPUs: r.Trainer != nil})
 	if err != nil {
 		return nil, err
 	}
@@ -225,13 +248,13 @@ func AttachTraining(batch *jobs.BatchHandle) (*Training, error) {
 }
 
 func openTraining(b trainingBatch, h *jobs.BatchHandle) (*Training, error) {
-	t := &Training{Data: b.Data, Protocol: b.Protocol, batch: h, curves: map[string]*curve{}}
+	t := &Training{Data: b.Data, Protocol: b.Protocol, Trainer: b.Trainer, batch: h, curves: map[string]*curve{}}
 	for _, r := range b.Runs {
 		a, err := r.Arch.Parse()
 		if err != nil {
 			return nil, err
 		}
-		spec, err := TrainingConfig{Arch: r.Arch, Data: b.Data, Protocol: b.Protocol}.spec(r.Seed)
+		spec, err := b.config(r.Arch).spec(r.Seed)
 		if err != nil {
 			return nil, err
 		}
@@ -239,6 +262,30 @@ func openTraining(b trainingBatch, h *jobs.BatchHandle) (*Training, error) {
 		t.ids = append(t.ids, spec.ID())
 	}
 	return t, nil
+}
+
+// ProtocolText says in a line how the networks are trained.
+func (t *Training) ProtocolText() string {
+	if t.Trainer != nil {
+		return t.Trainer.String()
+	}
+	return t.Protocol.String()
+}
+
+// DataText is what they are trained on.
+func (t *Training) DataText() string {
+	if t.Trainer != nil {
+		return t.Trainer.dataText(t.Data)
+	}
+	return t.Data.Name
+}
+
+// Epochs is how many a network is trained for, 0 where that is a program's own affair.
+func (t *Training) Epochs() int {
+	if t.Trainer != nil {
+		return t.Trainer.Epochs()
+	}
+	return t.Protocol.Epochs
 }
 
 // ID identifies the training in its study.
@@ -388,8 +435,8 @@ func TrainHandler(ctx context.Context, t *jobs.Task) (any, error) {
 	if err := json.Unmarshal(t.Spec.Config, &cfg); err != nil {
 		return nil, jobs.Config(fmt.Errorf("train: the configuration is damaged: %w", err))
 	}
-	if t.Spec.Numerics != EngineNumerics {
-		return nil, jobs.Config(fmt.Errorf("train: the job was made for numerics version %d, this build has %d: submit the training again", t.Spec.Numerics, EngineNumerics))
+	if n := cfg.numerics(); t.Spec.Numerics != n {
+		return nil, jobs.Config(fmt.Errorf("train: the job was made for numerics version %d, this build has %d: submit the training again", t.Spec.Numerics, n))
 	}
 	result, err := RunTraining(ctx, cfg, t.Spec.Seed, t)
 	if diverged := (*train.DivergedError)(nil); errors.As(err, &diverged) {
@@ -401,6 +448,9 @@ func TrainHandler(ctx context.Context, t *jobs.Task) (any, error) {
 // RunTraining trains one architecture in this process; the result is the one that a
 // job would have. report may be nil: then there is no checkpoint either.
 func RunTraining(ctx context.Context, cfg TrainingConfig, seed int64, report Reporting) (_ *train.Result, err error) {
+	if cfg.Trainer != nil {
+		return runExternal(ctx, cfg, seed, report)
+	}
 	arch, err := cfg.Arch.Parse()
 	if err != nil {
 		return nil, jobs.Config(err)
@@ -494,6 +544,12 @@ func WriteTensorBoard(dir string, began time.Time, curve []train.Point) error {
 			if v != nil {
 				all = append(all, tensorboard.Scalar{Tag: tag, Step: int64(p.Epoch), Time: at, Value: *v})
 			}
+		}
+		if p.Metrics != nil { // all that a program of one's own said
+			for _, name := range slices.Sorted(maps.Keys(p.Metrics)) {
+				add(name, new(p.Metrics[name]))
+			}
+			continue
 		}
 		add("rate", &p.Rate)
 		add("train/loss", &p.Loss)

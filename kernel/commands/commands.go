@@ -48,7 +48,7 @@ func (e *Env) Close() { e.live.close() }
 func (e *Env) Commands() []*starlark.Command {
 	var out []*starlark.Command
 	for _, group := range [][]*starlark.Command{
-		spaceCommands(), choicesCommands(), e.archCommands(), e.tableCommands(), e.ownTableCommands(), objectiveCommands(), sharingCommands(), e.searchCommands(), e.programCommands(), e.steeringCommands(),
+		spaceCommands(), choicesCommands(), e.archCommands(), e.tableCommands(), e.ownTableCommands(), objectiveCommands(), sharingCommands(), e.searchCommands(), e.programCommands(), e.trainerCommands(), e.steeringCommands(),
 		e.dataCommands(), e.trainingCommands(),
 		e.jobCommands(), e.placeCommands(), e.comparisonCommands(), e.rankingCommands(), e.correlationCommands(), e.reportCommands(), figureCommands(),
 	} {

@@ -100,6 +100,9 @@ func announceSearch(c *starlark.Call, st *jobs.Study, req nasapi.SearchRequest) 
 		return nil
 	}
 	req.Seeds = left
+	if req.Trained != nil {
+		return announceTrained(c, st, req, all-len(left))
+	}
 	cost, err := nasapi.EstimateSearch(c.Ctx, req)
 	if err != nil {
 		return c.Errorf("%w", err)

@@ -154,7 +154,7 @@ func (e *Env) placeCommands() []*starlark.Command {
 			number("cores", "cores of a job, 0 for one slot of this machine"),
 			text("mem", `memory that a job may take, such as "8G"; "" for the share of its slots`),
 			number("priority", "higher ones start first among the jobs that wait in the study"),
-			number("gpus", "GPUs of a job: none can be used for now"),
+			number("gpus", "GPUs of a job: only trainers of your own can use them, and ask for them by exec(..., gpus=1)"),
 		},
 		Doc: `This machine as the place of jobs: search(..., on=local(cores=2, mem="8G")).
 
@@ -245,8 +245,35 @@ func placeParams() []starlark.Param {
 	}
 }
 
-// placeArg is the place that on= asks for, or that of local().
+// placeArg is the place that on= asks for, or that of local(), for work without GPUs.
 func (e *Env) placeArg(c *starlark.Call) (jobs.Place, error) {
+	p, err := e.anyPlace(c)
+	if err == nil && p.Slurm != nil {
+		err = refuseGPUs(c, p.Slurm.GPUs)
+	}
+	return p, err
+}
+
+// placeOf is placeArg for a program of one's own, with the GPUs that it asks for.
+func (e *Env) placeOf(c *starlark.Call, program *programValue) (jobs.Place, error) {
+	p, err := e.anyPlace(c)
+	if err != nil || program.gpus == 0 {
+		return p, err
+	}
+	if p.Slurm == nil {
+		p.Local.GPUs = program.gpus
+	} else if p.Slurm.GPUs == 0 && p.Slurm.Gres == "" {
+		options := *p.Slurm
+		options.GPUs = program.gpus
+		p.Slurm = &options
+	}
+	if err := p.Check(); err != nil {
+		return p, c.Errorf("%w", err)
+	}
+	return p, nil
+}
+
+func (e *Env) anyPlace(c *starlark.Call) (jobs.Place, error) {
 	if c.IsNone("on") {
 		set, err := e.settings()
 		if err == nil {
@@ -260,9 +287,6 @@ func (e *Env) placeArg(c *starlark.Call) (jobs.Place, error) {
 	p, ok := c.Value("on").(*placeValue)
 	if !ok {
 		return jobs.Place{}, named(c, "TypeError", `on is %s: give slurm(...) or local(...), or leave it out for this machine`, c.Value("on").Type())
-	}
-	if p.place.Slurm != nil {
-		return p.place, refuseGPUs(c, p.place.Slurm.GPUs)
 	}
 	return p.place, nil
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -286,7 +288,7 @@ func (e *Env) searchCommands() []*starlark.Command {
 			Params: append([]starlark.Param{
 				{Name: "policy", Type: "str, program or function", Doc: "name of the policy; `policies()` lists them. Or one of your own: `exec(\"python3 mine.py\")`, or a function `mine(space, rng, ask, budget)`", Values: policyNames},
 				{Name: "space", Type: "space", Doc: "where to search"},
-				{Name: "objective", Type: "objective", Doc: "what guides the policy: `params()`, `flops()`, a table's metric, or `shared_weights(data)`"},
+				{Name: "objective", Type: "objective", Doc: "what guides the policy: `params()`, `flops()`, a table's metric, `shared_weights(data)` or `trained(data, trainer=...)`"},
 				{Name: "seeds", KeywordOnly: true, Type: "list of int", Doc: "one independent run (and job) a seed"},
 				{Name: "budget", KeywordOnly: true, Default: lib.None, Type: "int", Doc: "evaluations of the objective a seed, repeated ones counted; none with shared weights"},
 				{Name: "seconds", KeywordOnly: true, Default: lib.None, Type: "number", Doc: "seconds of training a seed that its look-ups may stand for, on a table with training times; instead of budget or beside it"},
@@ -377,7 +379,12 @@ func (e *Env) runSearch(c *starlark.Call) (lib.Value, error) {
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}
-	if req.On, err = e.placeArg(c); err != nil {
+	if t, ok := c.Value("objective").(*trainedValue); ok && t.program != nil {
+		req.On, err = e.placeOf(c, t.program)
+	} else {
+		req.On, err = e.placeArg(c)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if shown, err := dryRun(c, st, req.On, len(req.Seeds)); err != nil || shown {
@@ -472,6 +479,16 @@ func guide(c *starlark.Call, req *nasapi.SearchRequest, sp space.Space) error {
 		req.Objective.Minimise = minimise
 		return nil
 	}
+	if t, ok := c.Value("objective").(*trainedValue); ok {
+		if c.IsNone("budget") {
+			return named(c, "TypeError", "missing argument budget: the number of trainings for each seed, such as budget=50")
+		}
+		if req.Objective, req.Trained, err = t.config(sp); err != nil {
+			return c.Errorf("%w", err)
+		}
+		req.Objective.Minimise = minimise
+		return nil
+	}
 	obj, err := objectiveArg(c, "objective")
 	if err != nil {
 		return err
@@ -486,6 +503,9 @@ func guide(c *starlark.Call, req *nasapi.SearchRequest, sp space.Space) error {
 // debugBudget is how many evaluations debug=True makes: two updates of ENAS.
 const debugBudget = 20
 
+// debugTrainings is how many where each trains a network.
+const debugTrainings = 2
+
 // debugSearch runs the beginning of the first seed in the cell.
 func (e *Env) debugSearch(c *starlark.Call, req nasapi.SearchRequest) (lib.Value, error) {
 	cfg, err := req.Complete()
@@ -495,24 +515,33 @@ func (e *Env) debugSearch(c *starlark.Call, req nasapi.SearchRequest) (lib.Value
 	if err := nasapi.CheckSeeds(req.Seeds); err != nil {
 		return nil, c.Errorf("%w", err)
 	}
+	most := debugBudget
 	if cfg.Shared != nil {
 		return debugSharing(c, cfg, req.Seeds[0])
 	}
+	if cfg.Trained != nil {
+		most = debugTrainings
+	}
 	text := fmt.Sprintf("debug: %s guided by %s, seed %d", cfg.Policy, cfg.Objective, req.Seeds[0])
 	switch {
-	case cfg.Budget > debugBudget:
-		text += fmt.Sprintf("; REDUCED: %d of %s evaluations", debugBudget, count(cfg.Budget))
-		cfg.Budget = debugBudget
+	case cfg.Budget > most:
+		text += fmt.Sprintf("; REDUCED: %d of %s evaluations", most, count(cfg.Budget))
+		cfg.Budget = most
 	case cfg.Budget == 0:
-		text += fmt.Sprintf("; REDUCED: at most %d evaluations", debugBudget)
-		cfg.Budget = debugBudget
+		text += fmt.Sprintf("; REDUCED: at most %d evaluations", most)
+		cfg.Budget = most
 	}
 	if cfg.Objective.Oracle() {
 		say(c, "%s", oracleWatermark)
 	}
 	say(c, "%s", text)
-	study := e.path(e.defaultStudy())
-	result, err := nasapi.RunSearch(c.Ctx, cfg, req.Seeds[0], &debugEvaluations{c, cfg.Budget, study})
+	dir, err := os.MkdirTemp("", "evalnas-debug-")
+	if err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	defer os.RemoveAll(dir)
+	told := &debugEvaluations{c, cfg.Budget, debugHome{c, e.path(e.defaultStudy()), dir}}
+	result, err := nasapi.RunSearch(c.Ctx, cfg, req.Seeds[0], told)
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}
@@ -529,11 +558,19 @@ func (e *Env) debugSearch(c *starlark.Call, req nasapi.SearchRequest) (lib.Value
 type debugEvaluations struct {
 	call   *starlark.Call
 	budget int
-	study  string
+	debugHome
 }
 
-// Study is where a policy of one's own would run as a job.
-func (d *debugEvaluations) Study() string { return d.study }
+// debugHome is where a program of one's own runs in a cell instead of a job.
+type debugHome struct {
+	call       *starlark.Call
+	study, dir string
+}
+
+func (d debugHome) Study() string          { return d.study }
+func (d debugHome) Files() (string, error) { return d.dir, nil }
+func (d debugHome) Debugging() bool        { return true }
+func (d debugHome) Log() io.Writer         { return cellLog{d.call} }
 
 func (d *debugEvaluations) Evaluated(e nasapi.Evaluation) error {
 	text := fmt.Sprintf("evaluation %d of %d: %s is %s", e.Number, d.budget, shortHash(e.Arch.Hash()), number(e.Value))

@@ -45,12 +45,12 @@ func (t *trainingValue) CompareSameType(op syntax.Token, y lib.Value, _ int) (bo
 }
 
 func (t *trainingValue) String() string {
-	return fmt.Sprintf("train(%d architectures, %s: %s)", len(t.training.Trained), t.training.Data.Name, t.training.Protocol)
+	return fmt.Sprintf("train(%d architectures, %s: %s)", len(t.training.Trained), t.training.DataText(), t.training.ProtocolText())
 }
 
 // protocolText says how the networks were trained, for what they are judged by.
 func (t *trainingValue) protocolText() string {
-	text := fmt.Sprintf("%s on %s", t.training.Protocol, t.training.Data.Name)
+	text := fmt.Sprintf("%s on %s", t.training.ProtocolText(), t.training.DataText())
 	if t.training.Data.Synthetic != nil {
 		text += " (SYNTHETIC)"
 	}
@@ -68,8 +68,13 @@ var trainingAttrs = attrTable[*trainingValue]{
 		statuses, err := t.training.Statuses()
 		return lib.Bool(!slices.ContainsFunc(statuses, unfinished)), err
 	}},
-	{"config", "the protocol as a dict", func(t *trainingValue) (lib.Value, error) { return toValue(t.training.Protocol) }},
-	{"data", "name of the images", func(t *trainingValue) (lib.Value, error) { return lib.String(t.training.Data.Name), nil }},
+	{"config", "the protocol as a dict, or the program that trains and its parameters", func(t *trainingValue) (lib.Value, error) {
+		if t.training.Trainer != nil {
+			return toValue(t.training.Trainer)
+		}
+		return toValue(t.training.Protocol)
+	}},
+	{"data", "name of the images", func(t *trainingValue) (lib.Value, error) { return lib.String(t.training.DataText()), nil }},
 	{"errors", "list of what failed, empty if nothing did", (*trainingValue).errors},
 	{"provenance", provenanceDoc, func(t *trainingValue) (lib.Value, error) { return provenance(t.training.Jobs()) }},
 	{"jobs", "list of the ids of its jobs", func(t *trainingValue) (lib.Value, error) {
@@ -181,7 +186,7 @@ func (t *trainingValue) view() (*kernel.Bundle, bool, error) {
 	final := !slices.ContainsFunc(statuses, unfinished)
 	runs := t.training.Runs()
 	view := trainingTable(t, runs, statuses, final)
-	if !slices.ContainsFunc(runs, func(r nasapi.TrainedRun) bool { return len(r.Curve) > 0 }) {
+	if !slices.ContainsFunc(runs, func(r nasapi.TrainedRun) bool { return slices.ContainsFunc(r.Curve, drawn) }) {
 		if !final {
 			view.note("The curves come here after the first epoch.")
 		}
@@ -200,7 +205,7 @@ func (t *trainingValue) view() (*kernel.Bundle, bool, error) {
 }
 
 func trainingTable(t *trainingValue, runs []nasapi.TrainedRun, statuses []jobs.Status, final bool) *tableView {
-	title := fmt.Sprintf("training on %s, %s: %s", t.training.Data.Name, t.training.Protocol, jobs.StatesText(statuses))
+	title := fmt.Sprintf("training on %s, %s: %s", t.training.DataText(), t.training.ProtocolText(), jobs.StatesText(statuses))
 	view := newTable(title, column{"architecture", left}, column{"seed", right}, column{"state", left}, column{"where", left}, column{"tries", right}, column{"progress", left},
 		column{"epoch", right}, column{"loss", right}, column{"train %", right}, column{"valid %", right}, column{"test %", right},
 		column{"rate", right}, column{"images/s", right}, column{"remaining", right}, column{"parameters", right}, column{"multiply-adds", right}, column{"seconds", right})
@@ -219,7 +224,7 @@ func trainingTable(t *trainingValue, runs []nasapi.TrainedRun, statuses []jobs.S
 		if i, ok := index[r.Job]; ok {
 			where, tried = texts[i], tries[i]
 		}
-		view.addCells(trainingRow(r, t.training.Protocol, where, tried)...)
+		view.addCells(trainingRow(r, t.training.Epochs(), where, tried)...)
 		why.below(view, fmt.Sprintf("%s, seed %d", label(r.Found), r.TrainSeed), r.Status)
 	}
 	if trouble != "" && !final {
@@ -228,6 +233,11 @@ func trainingTable(t *trainingValue, runs []nasapi.TrainedRun, statuses []jobs.S
 	view.noteCost(statuses, final)
 	if final {
 		view.note("Accuracies are after the last epoch. Training %s.", t.training.ID())
+	}
+	for _, r := range runs {
+		if r.Result != nil && len(r.Result.Notes) > 0 {
+			view.note("%s, seed %d: %s.", label(r.Found), r.TrainSeed, strings.Join(r.Result.Notes, "; "))
+		}
 	}
 	if t.training.Data.Synthetic != nil {
 		view.note("SYNTHETIC images: these accuracies say nothing about real ones.")
@@ -239,7 +249,15 @@ func trainingTable(t *trainingValue, runs []nasapi.TrainedRun, statuses []jobs.S
 	return view
 }
 
-func trainingRow(r nasapi.TrainedRun, protocol train.Config, where, tries string) []tableCell {
+// epochText is "3 of 50", or "3" where nobody knows of how many.
+func epochText(n float64, of int) string {
+	if of == 0 {
+		return fmt.Sprintf("%.0f", n)
+	}
+	return fmt.Sprintf("%.0f of %d", n, of)
+}
+
+func trainingRow(r nasapi.TrainedRun, epochs int, where, tries string) []tableCell {
 	st := r.Status
 	share, pace, remaining := 0.0, "", ""
 	if st.Total > 0 {
@@ -247,7 +265,7 @@ func trainingRow(r nasapi.TrainedRun, protocol train.Config, where, tries string
 	}
 	texts := make(map[string]string)
 	if v, ok := st.Values["epoch"].(float64); ok {
-		texts["epoch"] = fmt.Sprintf("%.0f of %d", v, protocol.Epochs)
+		texts["epoch"] = epochText(v, epochs)
 	}
 	for _, key := range []string{"loss", "rate"} {
 		if v, ok := st.Values[key].(float64); ok {
@@ -263,10 +281,23 @@ func trainingRow(r nasapi.TrainedRun, protocol train.Config, where, tries string
 	if result := r.Result; result != nil {
 		share = 1
 		texts["rate"] = ""
-		texts["epoch"] = fmt.Sprintf("%d of %d", len(result.Curve), protocol.Epochs)
-		params, adds, seconds = count(result.Params), count(result.MultAdds), fmt.Sprintf("%.1f", result.Seconds)
+		seconds = fmt.Sprintf("%.1f", result.Seconds)
+		if result.Params > 0 { // a program of one's own need not say
+			params = count(result.Params)
+		}
+		if result.MultAdds > 0 {
+			adds = count(result.MultAdds)
+		}
+		texts["epoch"] = epochText(float64(len(result.Curve)), epochs)
 		if n := len(result.Curve); n > 0 {
-			texts["loss"], texts["accuracy"] = fmt.Sprintf("%.4f", result.Curve[n-1].Loss), fmt.Sprintf("%.2f", 100*result.Curve[n-1].Accuracy)
+			last := result.Curve[n-1]
+			texts["epoch"] = epochText(float64(last.Epoch), epochs)
+			if said(last, "loss") {
+				texts["loss"] = fmt.Sprintf("%.4f", last.Loss)
+			}
+			if said(last, "train") {
+				texts["accuracy"] = fmt.Sprintf("%.2f", 100*last.Accuracy)
+			}
 		}
 		for key, v := range map[string]*float64{"valid_accuracy": result.Valid, "test_accuracy": result.Test} {
 			if v != nil {
@@ -289,12 +320,21 @@ func trainingRow(r nasapi.TrainedRun, protocol train.Config, where, tries string
 	return cells
 }
 
+// said tells whether a point has a metric: our engine's have all.
+func said(p train.Point, name string) bool {
+	_, ok := p.Metrics[name]
+	return ok || p.Metrics == nil
+}
+
+// drawn tells whether a point has an accuracy to draw.
+func drawn(p train.Point) bool { return p.ValidAccuracy != nil || said(p, "train") }
+
 // trainingFigure draws the accuracy of each network on the images that were held back,
 // or on those that it trains on where none were.
 func trainingFigure(t *trainingValue, runs []nasapi.TrainedRun) (*plotting.Figure, error) {
 	d := plotting.TrainingCurvesData{
-		Scale: 100, Epochs: t.training.Protocol.Epochs, Metric: "training accuracy, %",
-		Caption: fmt.Sprintf("%s: %s", t.training.Data.Name, t.training.Protocol),
+		Scale: 100, Epochs: t.training.Epochs(), Metric: "training accuracy, %",
+		Caption: fmt.Sprintf("%s: %s", t.training.DataText(), t.training.ProtocolText()),
 	}
 	for _, r := range runs {
 		c := plotting.Curve{Name: label(r.Found), Random: r.Origin.Policy == nasapi.SampleRandomPolicy || r.Origin.Policy == "random", Running: r.Status.State == jobs.Running}
@@ -302,15 +342,24 @@ func trainingFigure(t *trainingValue, runs []nasapi.TrainedRun) (*plotting.Figur
 			c.Name += fmt.Sprintf(", seed %d", r.TrainSeed)
 		}
 		for _, p := range r.Curve {
+			if !drawn(p) {
+				continue
+			}
 			c.Epochs = append(c.Epochs, float64(p.Epoch))
 			c.Values = append(c.Values, p.Accuracy)
 			if p.ValidAccuracy != nil {
-				d.Metric = "validation accuracy, % (dotted: training)"
-				c.Light = append(c.Light, p.Accuracy)
+				d.Metric = "validation accuracy, %"
+				if said(p, "train") {
+					d.Metric += " (dotted: training)"
+					c.Light = append(c.Light, p.Accuracy)
+				}
 				c.Values[len(c.Values)-1] = *p.ValidAccuracy
 			}
 		}
 		d.Curves = append(d.Curves, c)
+		if n := len(r.Curve); n > 0 && t.training.Epochs() == 0 { // a program's own affair
+			d.Epochs = max(d.Epochs, r.Curve[n-1].Epoch)
+		}
 	}
 	return plotting.TrainingCurves(d)
 }
@@ -320,7 +369,8 @@ func (e *Env) trainingCommands() []*starlark.Command {
 		Name: "train",
 		Params: append([]starlark.Param{
 			{Name: "archs", Type: "architectures", Doc: "an architecture or a list of them, such as found.selected"},
-			{Name: "data", Type: "data", Doc: "the images: `cifar10()`, `images(\"folder/\")`, `synthetic()`"},
+			{Name: "data", Type: "data", Doc: "the images: `cifar10()`, `images(\"folder/\")`, `synthetic()`; for a trainer of your own also the path of a folder, or None"},
+			{Name: "trainer", KeywordOnly: true, Default: lib.None, Type: "program", Doc: "a program of your own that trains, `exec(\"python3 train.py\", gpus=1)`; all other keywords are then its parameters"},
 			{Name: "seeds", KeywordOnly: true, Default: lib.NewList([]lib.Value{lib.MakeInt(0)}), Type: "list of int", Doc: "of the weights and batches: every architecture is trained once under each"},
 			{Name: "show_test", KeywordOnly: true, Default: lib.False, Type: "bool", Doc: "evaluate on the test images after every epoch, not only after the last"},
 			confirmParam(),
@@ -341,12 +391,22 @@ last epoch only, unless show_test=True. The expected time is shown before anythi
     base = train(sample_random(darts_space(), seeds=range(10)), cifar10(), epochs=50, channels=16, cells=8)
     compare(train(found.selected + drawn, cifar10(), epochs=50))   # grouped by where they came from
 
+With trainer= a program of your own trains, such as one that uses PyTorch on a GPU: it is told the
+architecture, seed, data and parameters, and says epochs, checkpoints and the result;
+docs/trainer_protocol.md specifies how, examples/pytorch_trainer/ is one.
+
+    mine = exec("python3 train.py", gpus=1)
+    finals = train(found.selected, cifar10(), trainer=mine, epochs=600)
+
 The keywords of a protocol: ` + strings.Join(train.Keywords(), ", ") + `.`,
 		Run: e.runTrain,
 	}}
 }
 
 func (e *Env) runTrain(c *starlark.Call) (lib.Value, error) {
+	if !c.IsNone("trainer") {
+		return e.runTrainer(c)
+	}
 	req, entry, err := trainingRequest(c)
 	if err != nil {
 		return nil, err
@@ -357,6 +417,14 @@ func (e *Env) runTrain(c *starlark.Call) (lib.Value, error) {
 		}
 		return runDebug(c, req)
 	}
+	if req.On, err = e.placeArg(c); err != nil {
+		return nil, err
+	}
+	return e.startTraining(c, req, func(st *jobs.Study) error { return announceTraining(c, st, req, entry) })
+}
+
+// startTraining submits what was asked for, once announce has said what it will take.
+func (e *Env) startTraining(c *starlark.Call, req nasapi.TrainingRequest, announce func(*jobs.Study) error) (lib.Value, error) {
 	board, err := boardArg(c)
 	if err != nil {
 		return nil, err
@@ -365,13 +433,10 @@ func (e *Env) runTrain(c *starlark.Call) (lib.Value, error) {
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}
-	if req.On, err = e.placeArg(c); err != nil {
-		return nil, err
-	}
 	if shown, err := dryRun(c, st, req.On, len(req.Archs)*len(req.Seeds)); err != nil || shown {
 		return lib.None, err
 	}
-	if err := announceTraining(c, st, req, entry); err != nil {
+	if err := announce(st); err != nil {
 		return nil, err
 	}
 	t, err := nasapi.StartTraining(st, req)
@@ -435,26 +500,32 @@ func (t *trainingValue) writeBoard(dir string) (final bool, err error) {
 	return !slices.ContainsFunc(statuses, unfinished), t.training.TensorBoard(dir)
 }
 
-func trainingRequest(c *starlark.Call) (nasapi.TrainingRequest, data.Entry, error) {
-	var req nasapi.TrainingRequest
+// trainedArchs reads what is trained, under which seeds.
+func trainedArchs(c *starlark.Call, req *nasapi.TrainingRequest) error {
 	archs, err := archsOf(c.Value("archs"))
 	if err != nil || len(archs) == 0 {
-		return req, data.Entry{}, named(c, "TypeError", "archs is %s: give an architecture or a list of them, such as found.selected or genotype(\"DARTS_V2\")", c.Value("archs").Type())
-	}
-	entry, err := dataArg(c, "data")
-	if err != nil {
-		return req, entry, err
+		return named(c, "TypeError", "archs is %s: give an architecture or a list of them, such as found.selected or genotype(\"DARTS_V2\")", c.Value("archs").Type())
 	}
 	for _, a := range archs {
 		if a.found.Arch.Space() != archs[0].found.Arch.Space() {
-			return req, entry, c.Errorf("the architectures are of %s and of %s, which have different protocols: train each by itself", archs[0].found.Arch.Space(), a.found.Arch.Space())
+			return c.Errorf("the architectures are of %s and of %s, which have different protocols: train each by itself", archs[0].found.Arch.Space(), a.found.Arch.Space())
 		}
 		req.Archs = append(req.Archs, a.found)
 	}
 	if req.Seeds, err = c.Int64s("seeds"); err != nil {
-		return req, entry, err
+		return err
 	}
-	if req.Fresh, err = c.Bool("fresh"); err != nil {
+	req.Fresh, err = c.Bool("fresh")
+	return err
+}
+
+func trainingRequest(c *starlark.Call) (nasapi.TrainingRequest, data.Entry, error) {
+	var req nasapi.TrainingRequest
+	if err := trainedArchs(c, &req); err != nil {
+		return req, data.Entry{}, err
+	}
+	entry, err := dataArg(c, "data")
+	if err != nil {
 		return req, entry, err
 	}
 	req.Data = entry.Spec()

@@ -320,7 +320,7 @@ func FuzzMessage(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line string) {
 		m, err := parse([]byte(line), 1)
 		if err != nil {
-			if !errors.Is(err, errGarbage) {
+			if !errors.Is(err, ErrGarbage) {
 				t.Errorf("%q: %v", line, err)
 			}
 			return

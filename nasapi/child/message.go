@@ -29,14 +29,14 @@ func (m Message) Read(into any) error {
 	return nil
 }
 
-// errGarbage begins the complaint about a line that is no message.
-var errGarbage = errors.New("wrote a line to its standard output that is no message")
+// ErrGarbage begins the complaint about a line that is no message.
+var ErrGarbage = errors.New("wrote a line to its standard output that is no message")
 
 // parse reads a line.
 func parse(line []byte, number int) (Message, error) {
 	dec := json.NewDecoder(bytes.NewReader(line))
 	fail := func(why string) (Message, error) {
-		return Message{}, fmt.Errorf("%w (line %d, %s): %s; messages are JSON objects with one key, such as {\"ready\": {\"protocol\": 1}}, and all else belongs on standard error", errGarbage, number, why, excerpt(line))
+		return Message{}, fmt.Errorf("%w (line %d, %s): %s; messages are JSON objects with one key, such as {\"ready\": {\"protocol\": 1}}, and all else belongs on standard error", ErrGarbage, number, why, excerpt(line))
 	}
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
 		return fail("not a JSON object")
@@ -49,6 +49,9 @@ func parse(line []byte, number int) (Message, error) {
 	var m Message
 	m.Name = name
 	if err := dec.Decode(&m.Body); err != nil {
+		if bytes.Contains(line, []byte("NaN")) || bytes.Contains(line, []byte("Infinity")) {
+			return fail("JSON has neither NaN nor Infinity")
+		}
 		return fail("damaged JSON")
 	}
 	if t, err := dec.Token(); err != nil || t != json.Delim('}') {
@@ -70,8 +73,8 @@ func excerpt(line []byte) string {
 	return fmt.Sprintf("%q and %d bytes more", line[:most], len(line)-most)
 }
 
-// errLong is a line without end.
-var errLong = fmt.Errorf("wrote a line of more than %d MiB to its standard output", maxLine>>20)
+// ErrLong is a line without end.
+var ErrLong = fmt.Errorf("wrote a line of more than %d MiB to its standard output", maxLine>>20)
 
 // readLine returns the next line without its end, valid until the next call.
 func readLine(r *bufio.Reader, buf []byte) (line, kept []byte, err error) {
@@ -88,7 +91,7 @@ func readLine(r *bufio.Reader, buf []byte) (line, kept []byte, err error) {
 		case !errors.Is(err, bufio.ErrBufferFull):
 			return kept, kept, err
 		case len(kept) > maxLine:
-			return nil, kept, errLong
+			return nil, kept, ErrLong
 		}
 		line, err = r.ReadSlice('\n')
 	}

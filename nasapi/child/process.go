@@ -136,18 +136,25 @@ func (p *Process) Receive(ctx context.Context) (Message, error) {
 	if p.failed != nil {
 		return Message{}, p.failed
 	}
+	if err := ctx.Err(); err != nil {
+		return Message{}, err
+	}
 	deadline := time.Now().Add(p.patience)
 	if err := errors.Join(p.in.SetWriteDeadline(deadline), p.out.SetReadDeadline(deadline)); err != nil {
 		return Message{}, p.fail(err)
 	}
-	// A context that ends brings the deadlines forward.
-	defer context.AfterFunc(ctx, func() {
+	// A context that ends brings the deadlines forward, and not those of the next call.
+	brought := make(chan struct{})
+	leave := context.AfterFunc(ctx, func() {
+		defer close(brought)
 		past := time.Unix(1, 0)
 		_, _ = p.in.SetWriteDeadline(past), p.out.SetReadDeadline(past)
-	})()
-	if err := ctx.Err(); err != nil {
-		return Message{}, err
-	}
+	})
+	defer func() {
+		if !leave() {
+			<-brought
+		}
+	}()
 	if err := p.write.Flush(); err != nil {
 		if ctx.Err() != nil {
 			return Message{}, ctx.Err()
@@ -170,7 +177,7 @@ func (p *Process) Receive(ctx context.Context) (Message, error) {
 		case ctx.Err() != nil:
 			return Message{}, ctx.Err()
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return Message{}, p.complain(fmt.Errorf("has said nothing for %v and was ended: it may send {\"heartbeat\": {}} while it works, and silence= of exec(...) allows more seconds", p.patience))
+			return Message{}, p.complain(fmt.Errorf("%w for %v and was ended: it may send {\"heartbeat\": {}} while it works, and silence= of exec(...) allows more seconds", ErrSilent, p.patience))
 		case errors.Is(err, io.EOF):
 			return Message{}, p.ended(line)
 		default:
@@ -178,6 +185,9 @@ func (p *Process) Receive(ctx context.Context) (Message, error) {
 		}
 	}
 }
+
+// ErrSilent begins the complaint about a program that says nothing for too long.
+var ErrSilent = errors.New("has said nothing")
 
 // broken is a failure to write: most likely the program has ended, and then how it did matters.
 func (p *Process) broken(err error) error {

@@ -222,7 +222,7 @@ func (j *Job) requeueLocked(fresh bool) error {
 		return err
 	}
 	if fresh {
-		return j.setAside(h.attempt, j.Paths.Result(), j.Paths.Checkpoint(), j.Paths.OldCheckpoint())
+		return j.setAside(h.attempt, j.Paths.Result(), j.Paths.Checkpoint(), j.Paths.OldCheckpoint(), j.Paths.Files())
 	}
 	return nil
 }

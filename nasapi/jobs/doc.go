@@ -28,6 +28,7 @@
 //	         result.json  the result and where it came from, written once
 //	         checkpoint   what a handler saved to go on from, checksummed
 //	         checkpoint.old   the one before it, for when the newest is damaged
+//	         files/       what a handler, or a program that it runs, keeps of its own
 //	         stderr.log   what the worker printed, bounded
 //	         cancel       somebody wants it stopped
 //	         hold         somebody does not want it started

@@ -138,8 +138,8 @@ func (c *collector) jobs() error {
 // checkpointFiles are the checkpoints that the job has, those of attempts that were set
 // aside among them.
 func (j *Job) checkpointFiles() []string {
-	files := []string{j.Paths.Checkpoint(), j.Paths.OldCheckpoint()}
-	for _, name := range []string{"checkpoint", "checkpoint.old"} {
+	files := []string{j.Paths.Checkpoint(), j.Paths.OldCheckpoint(), filepath.Join(j.Paths.Files(), "checkpoint")}
+	for _, name := range []string{"checkpoint", "checkpoint.old", "files/checkpoint"} {
 		aside, err := filepath.Glob(filepath.Join(j.Paths.Dir, "attempts", "*", name))
 		if err == nil {
 			files = append(files, aside...)

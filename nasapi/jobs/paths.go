@@ -14,12 +14,15 @@ func (p Paths) Events() string        { return filepath.Join(p.Dir, "events.json
 func (p Paths) Result() string        { return filepath.Join(p.Dir, "result.json") }
 func (p Paths) Checkpoint() string    { return filepath.Join(p.Dir, "checkpoint") }
 func (p Paths) OldCheckpoint() string { return filepath.Join(p.Dir, "checkpoint.old") }
-func (p Paths) Log() string           { return filepath.Join(p.Dir, "stderr.log") }
-func (p Paths) OldLog() string        { return filepath.Join(p.Dir, "stderr.old.log") }
-func (p Paths) Cancel() string        { return filepath.Join(p.Dir, "cancel") }
-func (p Paths) Hold() string          { return filepath.Join(p.Dir, "hold") }
-func (p Paths) Lock() string          { return filepath.Join(p.Dir, "lock") }
-func (p Paths) Place() string         { return filepath.Join(p.Dir, "place.json") }
+
+// Files is a folder of the handler's, such as for the checkpoint of a program of one's own.
+func (p Paths) Files() string  { return filepath.Join(p.Dir, "files") }
+func (p Paths) Log() string    { return filepath.Join(p.Dir, "stderr.log") }
+func (p Paths) OldLog() string { return filepath.Join(p.Dir, "stderr.old.log") }
+func (p Paths) Cancel() string { return filepath.Join(p.Dir, "cancel") }
+func (p Paths) Hold() string   { return filepath.Join(p.Dir, "hold") }
+func (p Paths) Lock() string   { return filepath.Join(p.Dir, "lock") }
+func (p Paths) Place() string  { return filepath.Join(p.Dir, "place.json") }
 
 // Attempt is the folder where a fresh attempt sets the files of attempt n.
 func (p Paths) Attempt(n int) string {

@@ -46,6 +46,19 @@ func (t *Task) ReadData(name, digest string) {
 // Folder is the job's own, for files that belong to it alone.
 func (t *Task) Folder() string { return t.job.Paths.Dir }
 
+// Files is a folder for files of the handler's own, which is there. A fresh attempt has an
+// empty one.
+func (t *Task) Files() (string, error) {
+	dir := t.job.Paths.Files()
+	return dir, writeError("make the folder", dir, t.job.disk.MkdirAll(dir, 0o755))
+}
+
+// Events are those of the job so far, of earlier attempts too.
+func (t *Task) Events() ([]Event, error) {
+	events, _, err := t.job.Events(0)
+	return events, err
+}
+
 // Study is the folder of the study that the job belongs to.
 func (t *Task) Study() string { return filepath.Dir(filepath.Dir(t.job.Paths.Dir)) }
 

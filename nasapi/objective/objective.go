@@ -29,6 +29,10 @@ const (
 	// Trained is the accuracy of networks that were trained here: it judges what was
 	// trained, and can guide no search.
 	Trained = "trained"
+
+	// Trainer is a metric of a training of each architecture that is evaluated, by a program
+	// of one's own or by the engine of this one.
+	Trainer = "trainer"
 )
 
 // The metrics of Trained.
@@ -54,7 +58,12 @@ type Spec struct {
 
 // Accuracy says that values are shares of images, in 0..1.
 func (s Spec) Accuracy() bool {
-	return s.Kind == Table && !s.Free || s.Kind == Trained || s.Kind == SharedWeights
+	return s.Kind == Table && !s.Free || s.Kind == Trained || s.Kind == SharedWeights || s.Kind == Trainer && s.share()
+}
+
+// share says that the metric of a training is a share of images, by its name.
+func (s Spec) share() bool {
+	return s.Metric == TrainedValid || s.Metric == TrainedTest || s.Metric == "train"
 }
 
 // Objective evaluates architectures.
@@ -214,6 +223,11 @@ func OfSharedWeights(s Spec, eval func(space.Arch) (float64, error)) *Objective 
 	return &Objective{spec: s, eval: eval}
 }
 
+// OfTrainer returns the objective whose values trainings give, as eval has them done.
+func OfTrainer(s Spec, eval func(space.Arch) (float64, error)) *Objective {
+	return &Objective{spec: s, eval: eval}
+}
+
 // New makes the objective of a Spec. A table whose data are not those that the
 // Spec names is refused.
 func New(s Spec) (*Objective, error) {
@@ -235,6 +249,8 @@ func New(s Spec) (*Objective, error) {
 		o = OfTable(t, m)
 	case SharedWeights:
 		return nil, fmt.Errorf("objective: the values of shared weights are those of a policy that trains them")
+	case Trainer:
+		return nil, fmt.Errorf("objective: the values of trainings are those of a search that does them")
 	default:
 		return nil, fmt.Errorf("objective: unknown kind %q: known are %s, %s, %s", s.Kind, Table, Params, FLOPs)
 	}
@@ -269,15 +285,15 @@ func (o *Objective) Score(value float64) float64 {
 
 // Unit says that scores lie in 0..1.
 func (o *Objective) Unit() bool {
-	return (o.spec.Kind == Table && !o.spec.Free || o.spec.Kind == SharedWeights) && !o.spec.Minimise
+	return (o.spec.Kind == Table && !o.spec.Free || o.spec.Kind == SharedWeights || o.spec.Kind == Trainer && o.spec.share()) && !o.spec.Minimise
 }
 
 // Oracle says that the objective reads a test column: a search that is guided
 // by it is a benchmark of optimisers, and no accuracy may be claimed from it.
 func (o *Objective) Oracle() bool { return o.spec.Oracle() }
 
-// Oracle says that the objective reads a test column.
-func (s Spec) Oracle() bool { return s.Kind == Table && s.Metric == "test" }
+// Oracle says that the objective reads a test column, or test images.
+func (s Spec) Oracle() bool { return (s.Kind == Table || s.Kind == Trainer) && s.Metric == "test" }
 
 // String is the expression that makes the objective in a cell.
 func (o *Objective) String() string { return o.spec.String() }
@@ -292,6 +308,8 @@ func (s Spec) String() string {
 		return fmt.Sprintf("%q of train(...)", s.Metric)
 	case SharedWeights:
 		return fmt.Sprintf("shared_weights(%s)", s.Protocol)
+	case Trainer:
+		return fmt.Sprintf("trained(%s, metric=%q)", s.Protocol, s.Metric)
 	}
 	return s.Kind + "()"
 }
@@ -332,7 +350,7 @@ func (s Spec) Label() string {
 	if s.Accuracy() {
 		return s.Metric + " accuracy"
 	}
-	if s.Kind == Table {
+	if s.Kind == Table || s.Kind == Trainer {
 		return s.Metric + " value"
 	}
 	return s.Kind + "()"
@@ -349,6 +367,8 @@ func (s Spec) Describe() string {
 		return fmt.Sprintf("accuracy with shared weights on all validation images: %s", s.Protocol)
 	case Trained:
 		return fmt.Sprintf("%s accuracy after training from scratch: %s", s.Metric, s.Protocol)
+	case Trainer:
+		return fmt.Sprintf("%s of a training of each architecture: %s", s.Metric, s.Protocol)
 	}
 	if s.Table == table.NASBench101Name {
 		return "NASBench-101 " + s.metric().String()

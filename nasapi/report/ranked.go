@@ -148,7 +148,7 @@ func (m *maker) trainings() (Section, error) {
 	}
 	s := Section{ID: "trainings", Title: "Trainings"}
 	for i, t := range m.Trainings {
-		s.Text = append(s.Text, fmt.Sprintf("Training %d: %s on %s.", i+1, t.Protocol, t.Data.Name))
+		s.Text = append(s.Text, fmt.Sprintf("Training %d: %s on %s.", i+1, t.ProtocolText(), t.DataText()))
 		table := Table{ID: fmt.Sprintf("training_%d", i+1), Columns: columns(left("policy"), right("seed", "seed of training"), left("state"), right("valid %", "test %", "parameters", "multiply-adds", "seconds"), left("hash"))}
 		for _, r := range t.Runs() {
 			policy := r.Origin.Policy

@@ -61,6 +61,8 @@ type Point struct {
 	TestLoss      *float64 `json:"test_loss,omitempty"`
 	TestAccuracy  *float64 `json:"test_accuracy,omitempty"`
 	Seconds       float64  `json:"seconds"` // of training, evaluation left out
+	// Metrics are all that a program of one's own said, by its names; nil for our engine.
+	Metrics map[string]float64 `json:"metrics,omitempty"`
 }
 
 // Result is what a run leaves.
@@ -75,6 +77,10 @@ type Result struct {
 	Data      string   `json:"data"` // digest
 	Synthetic bool     `json:"synthetic,omitempty"`
 	Reduced   bool     `json:"reduced,omitempty"` // epochs were cut short
+
+	// Metrics and Notes are those of a program of one's own: all that it said, and what is odd.
+	Metrics map[string]float64 `json:"metrics,omitempty"`
+	Notes   []string           `json:"notes,omitempty"`
 }
 
 // DivergedError says that a loss or gradient was not finite. The last checkpoint is
