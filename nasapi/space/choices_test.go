@@ -1,6 +1,7 @@
 package space
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -295,4 +296,32 @@ func FuzzParsePicks(f *testing.F) {
 			t.Errorf("%s is read as %v (%v)", s, again, err)
 		}
 	})
+}
+
+// A text that JSON leaves as it is gives the option that reading and writing it gives.
+func TestPlainOptions(t *testing.T) {
+	for _, text := range []string{"", "conv3x3", "a b", "~ !", `a"b`, `a\b`, "<b>", "é", "\x7f", "a\nb", "\u2028"} {
+		var long bytes.Buffer
+		enc := json.NewEncoder(&long)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(text); err != nil {
+			t.Fatal(err)
+		}
+		want := strings.TrimSuffix(long.String(), "\n")
+		if got := quoteJSON(text); got != want {
+			t.Errorf("%q is quoted as %s, want %s", text, got, want)
+		}
+		raw, err := json.Marshal(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := ParseOption(raw); err != nil || string(got) != want {
+			t.Errorf("%s is read as %s, %v; want %s", raw, got, err, want)
+		}
+	}
+	for _, raw := range []string{`"`, `"a`, `"a"b"`, `"\q"`} {
+		if got, err := ParseOption([]byte(raw)); err == nil {
+			t.Errorf("%s is read as %s", raw, got)
+		}
+	}
 }

@@ -27,7 +27,20 @@ func StringOption(s string) (Option, error) {
 	return Option(quoteJSON(s)), nil
 }
 
+// plain says that a text stands in JSON as it is: names and options mostly do.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
 func quoteJSON(s string) string {
+	if plain(s) {
+		return `"` + s + `"`
+	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -66,6 +79,8 @@ func ParseOption(raw json.RawMessage) (Option, error) {
 	text := strings.TrimSpace(string(raw))
 	switch {
 	case text == "true" || text == "false":
+		return Option(text), nil
+	case len(text) > 1 && text[0] == '"' && text[len(text)-1] == '"' && plain(text[1:len(text)-1]):
 		return Option(text), nil
 	case strings.HasPrefix(text, `"`):
 		var s string
