@@ -23,9 +23,12 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+
+	"evalnas/nasapi/child"
 )
 
 func main() {
+	child.Supervise()
 	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-") {
 		if err := runOther(os.Args[1], os.Args[2:]); err != nil {
 			fmt.Fprintf(os.Stderr, "bench %s: %v\n", os.Args[1], err)
@@ -57,6 +60,8 @@ func runOther(name string, args []string) error {
 		return serveImport(args, os.Stdout)
 	case "open":
 		return serveOpen(args, os.Stdout)
+	case "trainer":
+		return serveTrainer(args, os.Stdin, os.Stdout)
 	case "runner", "worker":
 		return serveJobs(name, args)
 	}
