@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"evalnas/nasapi"
 	"evalnas/nasapi/jobs"
 	"evalnas/nasapi/jobs/slurm"
 )
@@ -50,7 +51,7 @@ func serveJobs(role string, args []string) error {
 		return jobs.RunStudy(ctx, args[0], jobs.RunnerOptions{})
 	}
 	empty := func(context.Context, *jobs.Task) (any, error) { return struct{}{}, nil }
-	return jobs.Worker{Handlers: map[string]jobs.Handler{emptyKind: empty}}.Serve(ctx, args[0])
+	return jobs.Worker{Handlers: map[string]jobs.Handler{emptyKind: empty, nasapi.TrainKind: nasapi.TrainHandler}}.Serve(ctx, args[0])
 }
 
 // dispatch submits empty jobs to a study of its own.

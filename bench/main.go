@@ -62,6 +62,8 @@ func runOther(name string, args []string) error {
 		return serveOpen(args, os.Stdout)
 	case "policy":
 		return servePolicy(os.Stdin, os.Stdout)
+	case "trainer":
+		return serveTrainer(args, os.Stdin, os.Stdout)
 	case "runner", "worker":
 		return serveJobs(name, args)
 	}

@@ -346,7 +346,8 @@ func (x *external) epoch(e trainer.Epoch) error {
 	} else {
 		x.tell()
 	}
-	return x.report.Event(epochEvent, p)
+	_ = x.report.Event(epochEvent, p) // what cannot be shown must not end the training
+	return nil
 }
 
 // shownAs are the live table's names of a program's metrics.
