@@ -58,7 +58,8 @@ func (e *Env) programCommands() []*starlark.Command {
 for search(...).
 
 It is started in the notebook's folder, one process a job, and speaks with its job by JSON lines over
-standard input and output: docs/child_protocol.md specifies them in a page. Standard error is its
+standard input and output: docs/child_protocol.md specifies them in a page, docs/trainer_protocol.md
+what trainers say. Standard error is its
 log. Its files are part of the jobs' identity by their digests: a changed file is another job, and
 the same one finds finished jobs again. Whatever it starts ends with its job.
 
