@@ -10,6 +10,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -414,6 +415,22 @@ class MagicTest(unittest.TestCase):
         came, process = self.printed(waited).split()
         self.assertEqual(came, "True")
         support.until(lambda: not pathlib.Path(f"/proc/{process}").exists() or not pathlib.Path("/proc/self").exists(), "the kernel ends with Python")
+
+
+class PageTest(unittest.TestCase):
+    def test_the_python_cells_of_bring_your_own(self):
+        page = (support.ROOT / "docs" / "bring_your_own.md").read_text(encoding="utf-8")
+        blocks = re.findall(r"^```(\w+) ?(\S*)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+        cells = [code.rstrip("\n") for language, _, code in blocks if language == "ipython"]
+        self.assertEqual(len(cells), 3)
+        with support.scratch_folder() as folder:
+            for language, file, code in blocks:
+                if language == "csv":
+                    (folder / file).write_text(code, encoding="utf-8")
+            made = notebook("budget = 5", *cells)
+            done = NotebookClient(made, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
+            shown = done.cells[-1].outputs[-1].data["text/plain"]
+            self.assertEqual(len(re.findall(r"random +\d+ +done", shown)), 10, shown)
 
 
 class PapermillTest(unittest.TestCase):
