@@ -13,6 +13,9 @@ var fence = regexp.MustCompile("(?ms)^```(\\w+)[ ]?(\\S*)\n(.*?)^```$")
 
 // The cells of the page run as they stand, with the files that it shows.
 func TestBringYourOwn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the searches and trainings of a whole page are not at hand in short tests")
+	}
 	python3(t)
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "bring_your_own.md"))
 	if err != nil {
