@@ -26,6 +26,9 @@ func torchPython(t *testing.T) string {
 
 // The example trains, is killed, goes on, and comes to what it comes to when nobody kills it.
 func TestPyTorchTrainer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trainings by PyTorch are not at hand in short tests")
+	}
 	python := torchPython(t)
 	n := newNotebook(t)
 	t.Setenv(data.FolderVariable, t.TempDir())
