@@ -62,9 +62,6 @@ type (
 
 // Messages from a policy that want more than their name.
 type (
-	readyMessage struct {
-		Protocol int `json:"protocol"`
-	}
 	sampleMessage struct {
 		Count int `json:"count"`
 	}
@@ -156,15 +153,8 @@ func (d *dialogue) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var ready readyMessage
-	if m.Name != "ready" {
-		return d.odd(m, `{"ready": {"protocol": 1}}`)
-	}
-	if err := m.Read(&ready); err != nil {
+	if err := m.CheckReady(); err != nil {
 		return fmt.Errorf("%s: %w", d.program, err)
-	}
-	if ready.Protocol != child.Protocol {
-		return fmt.Errorf("%s speaks version %d of the protocol: this program speaks %d", d.program, ready.Protocol, child.Protocol)
 	}
 	return nil
 }

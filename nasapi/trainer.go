@@ -25,7 +25,7 @@ import (
 )
 
 // TrainerConfig is a program of one's own that trains instead of this one's engine, as
-// docs/trainer_protocol.md specifies. It is part of a job's configuration.
+// docs/child_protocol.md specifies. It is part of a job's configuration.
 type TrainerConfig struct {
 	Program *child.Program `json:"program"`
 	// Parameters are what the cell's keywords say, for the program alone.

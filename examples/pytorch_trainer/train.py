@@ -5,7 +5,7 @@
 
 Its parameters are epochs, batch, rate, momentum, decay, clip, drop_path, cutout, valid (the
 share of training images that is held back), channels, cells, auxiliary and mixed (half
-precision on a GPU). docs/trainer_protocol.md specifies the messages. It needs torch and numpy
+precision on a GPU). docs/child_protocol.md specifies the messages. It needs torch and numpy
 alone, of version 1.13 or newer.
 """
 import contextlib

@@ -42,7 +42,7 @@ func runCellSpace(c *starlark.Call) (lib.Value, error) {
 	if o.Nodes, err = c.Int("nodes"); err != nil {
 		return nil, err
 	}
-	if o.Operations, err = stringsOf(c.Value("ops")); err != nil {
+	if o.Operations, err = stringsOf(c.Value("ops"), "operation names"); err != nil {
 		return nil, named(c, "TypeError", `ops %w, such as ["sep_conv_3x3", "skip_connect"]`, err)
 	}
 	if o.PerNode, err = c.Int("edges_per_node"); err != nil {

@@ -190,7 +190,7 @@ func TestProgramsThatSearchBadly(t *testing.T) {
 		"crashes":  {program(`        raise RuntimeError("out of luck")`), "RuntimeError: out of luck"},
 		"prints":   {program(`        print("hello", flush=True)`), `no message (line 2, not a JSON object): "hello"`},
 		"newer":    {`print('{"ready": {"protocol": 2}}', flush=True); input()`, "speaks version 2 of the protocol"},
-		"unready":  {`print('{"hello": {}}', flush=True); input()`, `said {"hello": ...} where {"ready": {"protocol": 1}} was expected`},
+		"unready":  {`print('{"hello": {}}', flush=True); input()`, `answered init with {"hello": ...}: it must say`},
 		"many":     {program(`        say({"sample": {"count": 100000000}})`), "count is 100000000: give 1 to 10000"},
 		"done":     {program(`        say({"done": {}})`), "ended without evaluating anything"},
 		"bad_end":  {program(`        say({"architecture": {"a": 1, "b": 0, "c": "x"}})`) + "sys.exit(4)\n", "ended with exit status 4"},

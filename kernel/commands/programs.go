@@ -58,9 +58,8 @@ func (e *Env) programCommands() []*starlark.Command {
 for search(...).
 
 It is started in the notebook's folder, one process a job, and speaks with its job by JSON lines over
-standard input and output: docs/child_protocol.md specifies them in a page, docs/trainer_protocol.md
-what trainers say. Standard error is its
-log. Its files are part of the jobs' identity by their digests: a changed file is another job, and
+standard input and output: docs/child_protocol.md specifies them in a page. Standard error is its log.
+Its files are part of the jobs' identity by their digests: a changed file is another job, and
 the same one finds finished jobs again. Whatever it starts ends with its job.
 
     mine = exec("python3 mine.py", files=["model.py"])
@@ -74,7 +73,7 @@ func (e *Env) runExec(c *starlark.Call) (lib.Value, error) {
 	var err error
 	if line, ok := lib.AsString(c.Value("command")); ok {
 		words, err = child.Words(line)
-	} else if words, err = textsOf(c.Value("command")); err != nil {
+	} else if words, err = stringsOf(c.Value("command"), "words"); err != nil {
 		return nil, named(c, "TypeError", "command is a %s: give a text, such as \"python3 mine.py\", or a list of words", c.Value("command").Type())
 	}
 	if err != nil {
@@ -82,7 +81,7 @@ func (e *Env) runExec(c *starlark.Call) (lib.Value, error) {
 	}
 	var files []string
 	if !c.IsNone("files") {
-		if files, err = textsOf(c.Value("files")); err != nil {
+		if files, err = stringsOf(c.Value("files"), "paths"); err != nil {
 			return nil, named(c, "TypeError", "files is a %s: give a list of paths, such as [\"model.py\"]", c.Value("files").Type())
 		}
 	}
@@ -109,21 +108,4 @@ func (e *Env) runExec(c *starlark.Call) (lib.Value, error) {
 		return nil, c.Errorf("gpus is %d: give 1 or more, or leave it out", gpus)
 	}
 	return newProgram(p, gpus), nil
-}
-
-// textsOf are the entries of a list of texts.
-func textsOf(v lib.Value) ([]string, error) {
-	list, ok := v.(lib.Iterable)
-	if !ok {
-		return nil, fmt.Errorf("%s is no list", v.Type())
-	}
-	var texts []string
-	for item := range lib.Elements(list) {
-		s, ok := lib.AsString(item)
-		if !ok {
-			return nil, fmt.Errorf("%s is no text", item.Type())
-		}
-		texts = append(texts, s)
-	}
-	return texts, nil
 }

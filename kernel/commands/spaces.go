@@ -153,7 +153,7 @@ func (s *spaceValue) archJSON(name string, args lib.Tuple, kwargs []lib.Tuple) (
 	if err != nil {
 		return nil, fmt.Errorf("%s: matrix %w", name, err)
 	}
-	o, err := stringsOf(ops)
+	o, err := stringsOf(ops, "operation names")
 	if err != nil {
 		return nil, fmt.Errorf("%s: ops %w", name, err)
 	}
@@ -183,8 +183,9 @@ func intRows(v lib.Value) ([][]int, error) {
 	return out, nil
 }
 
-func stringsOf(v lib.Value) ([]string, error) {
-	vs, err := elements(v, "a list of operation names")
+// stringsOf are the entries of a list of strings; what names them for a complaint.
+func stringsOf(v lib.Value, what string) ([]string, error) {
+	vs, err := elements(v, "a list of "+what)
 	if err != nil {
 		return nil, err
 	}

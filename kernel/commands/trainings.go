@@ -393,7 +393,7 @@ last epoch only, unless show_test=True. The expected time is shown before anythi
 
 With trainer= a program of your own trains, such as one that uses PyTorch on a GPU: it is told the
 architecture, seed, data and parameters, and says epochs, checkpoints and the result;
-docs/trainer_protocol.md specifies how, examples/pytorch_trainer/ is one.
+docs/child_protocol.md specifies how, examples/pytorch_trainer/ is one.
 
     mine = exec("python3 train.py", gpus=1)
     finals = train(found.selected, cifar10(), trainer=mine, epochs=600)

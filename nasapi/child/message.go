@@ -34,6 +34,9 @@ var ErrGarbage = errors.New("wrote a line to its standard output that is no mess
 
 // parse reads a line.
 func parse(line []byte, number int) (Message, error) {
+	if m, ok := parsePlain(line); ok {
+		return m, nil
+	}
 	dec := json.NewDecoder(bytes.NewReader(line))
 	fail := func(why string) (Message, error) {
 		return Message{}, fmt.Errorf("%w (line %d, %s): %s; messages are JSON objects with one key, such as {\"ready\": {\"protocol\": 1}}, and all else belongs on standard error", ErrGarbage, number, why, excerpt(line))
@@ -61,6 +64,57 @@ func parse(line []byte, number int) (Message, error) {
 		return fail("more than one object")
 	}
 	return m, nil
+}
+
+// parsePlain reads {"name": body} where the name is of plain letters, as it nearly always is. What
+// it does not know is left to parse: this is a fifth of the time of a decoder's tokens.
+func parsePlain(line []byte) (Message, bool) {
+	line = bytes.TrimSpace(line)
+	if len(line) < 2 || line[0] != '{' || line[len(line)-1] != '}' {
+		return Message{}, false
+	}
+	rest := bytes.TrimLeft(line[1:len(line)-1], " \t")
+	if len(rest) == 0 || rest[0] != '"' {
+		return Message{}, false
+	}
+	rest = rest[1:]
+	end := 0
+	for end < len(rest) && (rest[end] >= 'a' && rest[end] <= 'z' || rest[end] == '_') {
+		end++
+	}
+	if end+1 >= len(rest) || rest[end] != '"' {
+		return Message{}, false
+	}
+	body := bytes.TrimLeft(rest[end+1:], " \t")
+	if len(body) == 0 || body[0] != ':' {
+		return Message{}, false
+	}
+	// A second key would make the rest no valid value.
+	body = bytes.TrimSpace(body[1:])
+	if !json.Valid(body) {
+		return Message{}, false
+	}
+	// The line's buffer is read into again.
+	return Message{Name: string(rest[:end]), Body: bytes.Clone(body)}, true
+}
+
+// CheckReady says what is wrong with the answer to init.
+func (m Message) CheckReady() error {
+	if m.Name != "ready" {
+		return fmt.Errorf("answered init with {%q: ...}: it must say {\"ready\": {\"protocol\": %d}} first", m.Name, Protocol)
+	}
+	var body struct{ Protocol *int }
+	if err := m.Read(&body); err != nil {
+		return err
+	}
+	if body.Protocol == nil || *body.Protocol != Protocol {
+		said := "none"
+		if body.Protocol != nil {
+			said = fmt.Sprint(*body.Protocol)
+		}
+		return fmt.Errorf("speaks version %s of the protocol and this program version %d: docs/child_protocol.md has it", said, Protocol)
+	}
+	return nil
 }
 
 // excerpt is the beginning of a line, for complaints.

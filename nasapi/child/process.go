@@ -122,7 +122,7 @@ func (p *Process) Send(name string, body any) error {
 			return p.fail(err)
 		}
 	}
-	fmt.Fprintf(p.write, `{%q:`, name)
+	p.write.WriteString(`{"` + name + `":`)
 	p.write.Write(raw)
 	if _, err := p.write.WriteString("}\n"); err != nil { // which any earlier failure is, too
 		return p.broken(err)

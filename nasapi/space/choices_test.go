@@ -325,3 +325,40 @@ func TestPlainOptions(t *testing.T) {
 		}
 	}
 }
+
+// TestPlainArchitectures holds the quick way of reading against the general one.
+func TestPlainArchitectures(t *testing.T) {
+	c := choices(t, `{"a":[1,2.5,"x"],"b\\\\":[true,"é"],"b\\":["1","2"]}`).(*ListedChoices).ChoiceSpace
+	for raw, plain := range map[string]bool{
+		`{"a":1,"b\\\\":true,"b\\":"1"}`: false,
+		`{"a":1}`:                        false,
+		`{"a":1,"a":2}`:                  false,
+	} {
+		if _, ok := c.parsePlain([]byte(raw)); ok != plain {
+			t.Errorf("%s was read plainly: %v", raw, ok)
+		}
+	}
+	c = choices(t, `{"a":[1,2.5,"x"],"b":[true,"é",""]}`).(*ListedChoices).ChoiceSpace
+	for raw, plain := range map[string]bool{
+		`{"a":1,"b":true}`: true, `{"b":"é","a":2.5}`: true, " { \"a\" : \"x\" ,\n\"b\" : \"\" } ": true,
+		`{"a":1.0,"b":true}`: false, `{"a":1,"b":true,"c":1}`: false, `{"a":1,"b":true}}`: false, `{"a":1,"b":tru}`: false,
+		`{"a":1,"a":1}`: false, `{"a":1,"b":"e"`: false, `{"a":1 1,"b":true}`: false, `{"a":"x,"b":true}`: false, `{"a":,"b":true}`: false,
+		`{"a":1,"b":"}`: false, `[]`: false, ``: false, `{"a"`: false, `{"a":`: false, `{"\u0061":1,"b":true}`: false,
+	} {
+		digits, ok := c.parsePlain([]byte(raw))
+		if ok != plain {
+			t.Errorf("%q was read plainly: %v", raw, ok)
+		}
+		if ok {
+			var given map[string]json.RawMessage
+			if err := json.Unmarshal([]byte(raw), &given); err != nil {
+				t.Fatalf("%q: %v", raw, err)
+			}
+			for i, p := range c.picks {
+				if o, err := ParseOption(given[p.Name]); err != nil || o != p.Options[digits[i]] {
+					t.Errorf("%q: %s is %v, not %v (%v)", raw, p.Name, p.Options[digits[i]], o, err)
+				}
+			}
+		}
+	}
+}

@@ -1,6 +1,6 @@
 // Package trainer has a program of somebody's train one network: it tells the program what to
 // train, hears of epochs and checkpoints, checks what it claims, and gives it time to save
-// itself when the job must stop. docs/trainer_protocol.md specifies what is said; package child
+// itself when the job must stop. docs/child_protocol.md specifies what is said; package child
 // is how.
 //
 //	result, err := trainer.Run(ctx, trainer.Job{Program: program, Study: study, Init: init, Heard: ...})

@@ -6,8 +6,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-
-	"evalnas/nasapi/child"
 )
 
 // Role is what a program is told that it is.
@@ -124,7 +122,6 @@ func metricsOf(said map[string]*float64, where string) (map[string]float64, erro
 
 // The forms of what a program says.
 type (
-	readyBody    struct{ Protocol *int }
 	progressBody struct{ Done, Total *int64 }
 	epochBody    struct {
 		Epoch   *int
@@ -139,22 +136,3 @@ type (
 )
 
 const knownMessages = "progress, epoch, checkpoint, heartbeat and result"
-
-// ready checks the answer to init.
-func ready(m child.Message) error {
-	if m.Name != "ready" {
-		return fmt.Errorf("answered init with %q: it must say {\"ready\": {\"protocol\": %d}} first", m.Name, child.Protocol)
-	}
-	var body readyBody
-	if err := m.Read(&body); err != nil {
-		return err
-	}
-	if body.Protocol == nil || *body.Protocol != child.Protocol {
-		said := "none"
-		if body.Protocol != nil {
-			said = fmt.Sprint(*body.Protocol)
-		}
-		return fmt.Errorf("speaks version %s of the protocol and this program version %d: docs/trainer_protocol.md has it", said, child.Protocol)
-	}
-	return nil
-}

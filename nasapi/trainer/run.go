@@ -145,7 +145,7 @@ func (r *run) listen(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := ready(m); err != nil {
+	if err := m.CheckReady(); err != nil {
 		return nil, r.wrong(err)
 	}
 	for {

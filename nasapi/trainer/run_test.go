@@ -103,7 +103,7 @@ func TestBadTrainers(t *testing.T) {
 		"garbage":            {isReady + `echo "Epoch 1: loss 0.3"; sleep 100`, `no message (line 2, not a JSON object): "Epoch 1: loss 0.3"`, false},
 		"NaN in JSON":        {isReady + `echo '{"epoch":{"epoch":1,"metrics":{"loss":NaN}}}'; sleep 100`, "JSON has neither NaN nor Infinity", false},
 		"half a line":        {isReady + `printf '{"epo'`, "in the middle of the line", true},
-		"no ready":           {`echo '{"epoch":{"epoch":1}}'; sleep 100`, `answered init with "epoch"`, false},
+		"no ready":           {`echo '{"epoch":{"epoch":1}}'; sleep 100`, `answered init with {"epoch": ...}`, false},
 		"another version":    {`echo '{"ready":{"protocol":2}}'; sleep 100`, "speaks version 2 of the protocol", false},
 		"no version":         {`echo '{"ready":{}}'; sleep 100`, "speaks version none", false},
 		"unknown message":    {isReady + `echo '{"epohc":{"epoch":1}}'; sleep 100`, `said "epohc", which no trainer says: there are progress, epoch`, false},
