@@ -48,6 +48,8 @@ type kernelJSON struct {
 
 type kernelMetadata struct {
 	Debugger bool `json:"debugger"`
+	// SupportedEncryption says what jupyter_client may ask for by the connection file.
+	SupportedEncryption []string `json:"supported_encryption"`
 	// Evalnas marks the specs that this program wrote and may replace or remove.
 	Evalnas *ownMark `json:"evalnas,omitempty"`
 }
@@ -294,7 +296,7 @@ func (s Spec) kernelJSON(argv []string) ([]byte, error) {
 		// A signal would reach the workers that share the process group.
 		InterruptMode: "message",
 		Env:           maps.Clone(s.Env),
-		Metadata:      kernelMetadata{Evalnas: &ownMark{s.Version}},
+		Metadata:      kernelMetadata{SupportedEncryption: []string{"curve"}, Evalnas: &ownMark{s.Version}},
 	})
 	return b.Bytes(), err
 }

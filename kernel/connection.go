@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"strconv"
+
+	"evalnas/kernel/wire"
 )
 
 // Connection is a Jupyter connection file: where the kernel listens, and the
@@ -23,7 +25,9 @@ type Connection struct {
 	Key             string `json:"key"`              // empty: messages are not signed
 	SignatureScheme string `json:"signature_scheme"` // "hmac-sha256"
 	KernelName      string `json:"kernel_name,omitempty"`
-	CurvePublicKey  string `json:"curve_publickey,omitempty"`
+	// A pair of keys in Z85: then all sockets speak encrypted only (ZMTP CURVE).
+	CurvePublicKey string `json:"curve_publickey,omitempty"`
+	CurveSecretKey string `json:"curve_secretkey,omitempty"`
 }
 
 // ReadConnection reads and checks a connection file.
@@ -64,13 +68,46 @@ func (c Connection) Validate() error {
 	if c.SignatureScheme != "hmac-sha256" {
 		return fmt.Errorf("signature_scheme is %q; hmac-sha256 is supported", c.SignatureScheme)
 	}
-	if c.CurvePublicKey != "" {
-		return errors.New("curve_publickey is set, but this kernel does not encrypt; use plain tcp on this host, or ipc")
+	if _, err := c.curve(); err != nil {
+		return err
 	}
 	if c.Transport == "ipc" && c.IP == "" {
 		return errors.New("ip is empty; with the transport ipc it is the sockets' path without -PORT")
 	}
 	return c.validatePorts()
+}
+
+// curve are the keys of the sockets, nil where they are not encrypted.
+func (c Connection) curve() (*wire.Curve, error) {
+	switch {
+	case c.CurvePublicKey == "" && c.CurveSecretKey == "":
+		return nil, nil
+	case c.CurvePublicKey == "":
+		return nil, errors.New("curve_secretkey is set and curve_publickey is not; give both or neither")
+	case c.CurveSecretKey == "":
+		return nil, errors.New("curve_publickey is set and curve_secretkey is not; give both or neither")
+	}
+	public, err := wire.ParseCurveKey(c.CurvePublicKey)
+	if err != nil {
+		return nil, fmt.Errorf("curve_publickey %w", err)
+	}
+	secret, err := wire.ParseCurveKey(c.CurveSecretKey)
+	if err != nil { // which does not say the key
+		return nil, fmt.Errorf("curve_secretkey %w", err)
+	}
+	if !public.Belongs(secret) {
+		return nil, errors.New("curve_publickey does not belong to curve_secretkey; both must be of one pair")
+	}
+	return &wire.Curve{Public: public, Secret: secret}, nil
+}
+
+// Dialer connects to the sockets of c as a client of the kernel does.
+func (c Connection) Dialer() (wire.Dialer, error) {
+	keys, err := c.curve()
+	if err != nil || keys == nil {
+		return wire.Dialer{}, err
+	}
+	return wire.Dialer{Curve: &wire.ClientCurve{Server: keys.Public, Public: keys.Public, Secret: keys.Secret}}, nil
 }
 
 func (c Connection) validatePorts() error {

@@ -184,7 +184,7 @@ func TestStalledSubscriber(t *testing.T) {
 	k := start(t, nil, func(cfg *kernel.Config) {
 		cfg.Limits = wire.Limits{Stall: time.Second, Queue: 8 << 20}
 	})
-	stalled, err := wire.DialSub("tcp", fmt.Sprintf("127.0.0.1:%d", k.IOPubPort), "")
+	stalled, err := wire.Dialer{}.Sub("tcp", fmt.Sprintf("127.0.0.1:%d", k.IOPubPort), "")
 	check(t, err)
 	defer stalled.Close()
 	c := k.client(t)

@@ -159,7 +159,7 @@ func (p *probe) explain(err error) error {
 }
 
 func (p *probe) run(ctx context.Context, cell string) (*Probed, error) {
-	shell, err := p.dial(ctx, "shell", p.conn.ShellPort, wire.DialDealer)
+	shell, err := p.dial(ctx, "shell", p.conn.ShellPort, wire.Dialer{}.Dealer)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +190,7 @@ type probeMessage struct {
 type dialer = func(network, addr string, identity []byte) (*wire.Client, error)
 
 func dialSub(network, addr string, _ []byte) (*wire.Client, error) {
-	return wire.DialSub(network, addr, "")
+	return wire.Dialer{}.Sub(network, addr, "")
 }
 
 // dial tries until the kernel listens.
@@ -417,7 +417,7 @@ func (p *probe) outputs(ctx context.Context, iopub *probeChannel, request string
 // shutdown asks the kernel to end and waits for it. The reply may be lost with
 // the process, so only the end counts.
 func (p *probe) shutdown(ctx context.Context) error {
-	control, err := p.dial(ctx, "control", p.conn.ControlPort, wire.DialDealer)
+	control, err := p.dial(ctx, "control", p.conn.ControlPort, wire.Dialer{}.Dealer)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"evalnas/kernel"
 	"evalnas/kernel/kerneltest"
+	"evalnas/kernel/wire"
 )
 
 // process is a kernel in a process of its own.
@@ -150,6 +151,8 @@ func TestLivingParent(t *testing.T) {
 // TestConnectionFiles has connection files that must be refused, each with a
 // word of why.
 func TestConnectionFiles(t *testing.T) {
+	public, secret, err := wire.NewCurve()
+	check(t, err)
 	for _, row := range []struct{ name, file, want string }{
 		{"not JSON", "{", "unexpected end"},
 		{"a list", "[]", "cannot unmarshal"},
@@ -159,7 +162,11 @@ func TestConnectionFiles(t *testing.T) {
 		{"port", `{"shell_port":70000}`, "0 to 65535"},
 		{"ipc port", `{"transport":"ipc","ip":"/tmp/x"}`, "shell_port is 0"},
 		{"ipc path", `{"transport":"ipc"}`, "ip is empty"},
-		{"curve", `{"curve_publickey":"abc"}`, "does not encrypt"},
+		{"half a pair", `{"curve_publickey":"` + public.String() + `"}`, "curve_secretkey is not"},
+		{"the other half", `{"curve_secretkey":"` + secret.String() + `"}`, "curve_publickey is not"},
+		{"short key", `{"curve_publickey":"abc","curve_secretkey":"` + secret.String() + `"}`, "curve_publickey has 3 characters"},
+		{"no Z85", `{"curve_publickey":"` + public.String() + `","curve_secretkey":"` + strings.Repeat("~", 40) + `"}`, "curve_secretkey has the character"},
+		{"another pair", `{"curve_publickey":"` + secret.String() + `","curve_secretkey":"` + secret.String() + `"}`, "does not belong"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "c.json")

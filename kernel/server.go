@@ -145,14 +145,23 @@ func (cfg *Config) readConnection() (Connection, error) {
 
 // bind opens the five sockets and notes the ports that they got.
 func (s *server) bind() error {
-	opts := wire.Options{Limits: s.cfg.Limits, Log: s.log}
+	c := &s.connection
+	keys, err := c.curve()
+	if err != nil {
+		return err
+	}
+	opts := wire.Options{Limits: s.cfg.Limits, Log: s.log, Curve: keys}
 	small := opts // for sockets on which peers have little to say
 	small.Limits.Message = 64 << 10
 	small.OnSubscribe = s.welcome
-
-	c := &s.connection
+	heart := small
+	if keys != nil { // jupyter_client makes a new key for each heartbeat
+		open := *keys
+		open.AnyClient = true
+		heart.Curve = &open
+	}
 	return errors.Join(
-		s.bindRouter(&s.heartbeat, &c.HBPort, "heartbeat", small),
+		s.bindRouter(&s.heartbeat, &c.HBPort, "heartbeat", heart),
 		s.bindPublisher(&c.IOPubPort, small),
 		s.bindRouter(&s.stdin, &c.StdinPort, "stdin", opts),
 		s.bindRouter(&s.control, &c.ControlPort, "control", opts),

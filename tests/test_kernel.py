@@ -1,9 +1,13 @@
 """Jupyter's own conformance tests (jupyter_kernel_test) on our kernel."""
 import os
 import tempfile
+import unittest
+import unittest.mock
 
 import jupyter_kernel_test
 import support
+import zmq
+from jupyter_client.manager import KernelManager
 
 
 class KernelTest(jupyter_kernel_test.KernelTests):
@@ -51,6 +55,75 @@ class KernelTest(jupyter_kernel_test.KernelTests):
         cls.addClassCleanup(os.environ.pop, "EVALNAS_STUDY", None)
         super().setUpClass()
 
+
+class ManagedTest(KernelTest):
+    """The same by a manager with settings of its own."""
+
+    settings = {}
+
+    @classmethod
+    def setUpClass(cls):
+        if not cls.settings:
+            raise unittest.SkipTest("is no test by itself")
+        cls.enterClassContext(unittest.mock.patch.object(jupyter_kernel_test, "start_new_kernel", cls.start))
+        super().setUpClass()
+
+    @classmethod
+    def start(cls, kernel_name):
+        manager = KernelManager(kernel_name=kernel_name, **cls.settings)
+        manager.start_kernel()
+        client = manager.client()
+        client.start_channels()
+        client.wait_for_ready(timeout=30)
+        return manager, client
+
+
+class IPCTest(ManagedTest):
+    settings = {"transport": "ipc"}
+
+
+class CurveTest(ManagedTest):
+    settings = {"transport_encryption": "required"}
+
+    def test_only_its_own_client_is_answered(self):
+        said = self.km.get_connection_info()
+        self.assertTrue(said["curve_publickey"])
+        strangers = {
+            "plain": lambda socket: None,
+            "another client": lambda socket: set_keys(socket, said["curve_publickey"], *zmq.curve_keypair()),
+            "another server": lambda socket: set_keys(socket, zmq.curve_keypair()[0], said["curve_publickey"], said["curve_secretkey"]),
+        }
+        context = zmq.Context()
+        self.addCleanup(context.destroy, linger=0)
+        poller = zmq.Poller()
+        for name, prepare in strangers.items():
+            for port, kind in (("shell_port", zmq.DEALER), ("control_port", zmq.DEALER), ("iopub_port", zmq.SUB)):
+                socket = context.socket(kind)
+                prepare(socket)
+                socket.connect(f"tcp://{said['ip']}:{said[port]}")
+                if kind == zmq.SUB:
+                    socket.subscribe("")
+                else:
+                    socket.send_multipart(self.kc.session.serialize(self.kc.session.msg("kernel_info_request", {})))
+                poller.register(socket, zmq.POLLIN)
+        for _ in range(3):  # which IOPub tells of
+            self.assertEqual(support.good(self.kc, "6 * 7").result, "42")
+        self.assertEqual(poller.poll(1500), [], "a stranger got something")
+
+    def test_interrupt_restart_and_shutdown(self):
+        self.flush_channels()
+        request = self.kc.execute("while True:\n    pass")
+        self.kc.get_iopub_msg(timeout=10)
+        self.km.interrupt_kernel()
+        self.assertEqual(support.collect(self.kc, request).status, "error")
+        self.km.restart_kernel()
+        self.kc.wait_for_ready(timeout=30)
+        self.assertEqual(support.good(self.kc, "6 * 7").result, "42")
+        self.assertTrue(self.kc.hb_channel.is_beating())
+
+
+def set_keys(socket, server, public, secret):
+    socket.curve_serverkey, socket.curve_publickey, socket.curve_secretkey = (key.encode() if isinstance(key, str) else key for key in (server, public, secret))
 
 
 class WelcomeTest(jupyter_kernel_test.IopubWelcomeTests):

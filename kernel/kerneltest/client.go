@@ -99,26 +99,30 @@ func Dial(c kernel.Connection, session string) (*Client, error) {
 }
 
 func (c *Client) dial(k kernel.Connection) error {
+	to, err := k.Dialer()
+	if err != nil {
+		return err
+	}
 	dealers := []struct {
 		to   **wire.Client
 		port int
 	}{{&c.Shell, k.ShellPort}, {&c.Control, k.ControlPort}, {&c.Stdin, k.StdinPort}}
 	for _, d := range dealers {
 		network, addr := k.Address(d.port)
-		conn, err := wire.DialDealer(network, addr, []byte(c.session))
+		conn, err := to.Dealer(network, addr, []byte(c.session))
 		if err != nil {
 			return err
 		}
 		*d.to = conn
 	}
 	network, addr := k.Address(k.HBPort)
-	hb, err := wire.DialReq(network, addr)
+	hb, err := to.Req(network, addr)
 	if err != nil {
 		return err
 	}
 	c.HB = hb
 	network, addr = k.Address(k.IOPubPort)
-	if c.IOPub, err = wire.DialSub(network, addr, ""); err != nil {
+	if c.IOPub, err = to.Sub(network, addr, ""); err != nil {
 		return err
 	}
 	return c.welcomed()

@@ -15,22 +15,28 @@ type Client struct {
 	net.Conn
 	in     *bufio.Reader
 	limits Limits
+	sealed *secure // nil: not encrypted
 }
 
-// DialDealer connects to a ROUTER socket.
-func DialDealer(network, addr string, identity []byte) (*Client, error) {
-	return dial(network, addr, dealerKind, identity)
+// Dialer says how to connect. The zero Dialer speaks plainly.
+type Dialer struct {
+	Curve *ClientCurve // nil: not encrypted
 }
 
-// DialReq connects as a REQ socket does; the empty delimiter frame is the
+// Dealer connects to a ROUTER socket.
+func (d Dialer) Dealer(network, addr string, identity []byte) (*Client, error) {
+	return d.dial(network, addr, dealerKind, identity)
+}
+
+// Req connects as a REQ socket does; the empty delimiter frame is the
 // caller's.
-func DialReq(network, addr string) (*Client, error) {
-	return dial(network, addr, reqKind, nil)
+func (d Dialer) Req(network, addr string) (*Client, error) {
+	return d.dial(network, addr, reqKind, nil)
 }
 
-// DialSub connects to a PUB or XPUB socket and subscribes to a topic.
-func DialSub(network, addr, topic string) (*Client, error) {
-	c, err := dial(network, addr, subKind, nil)
+// Sub connects to a PUB or XPUB socket and subscribes to a topic.
+func (d Dialer) Sub(network, addr, topic string) (*Client, error) {
+	c, err := d.dial(network, addr, subKind, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -41,33 +47,52 @@ func DialSub(network, addr, topic string) (*Client, error) {
 	return c, nil
 }
 
-func dial(network, addr string, k kind, identity []byte) (*Client, error) {
+func (d Dialer) dial(network, addr string, k kind, identity []byte) (*Client, error) {
 	raw, err := net.DialTimeout(network, addr, 5*time.Second)
 	if err != nil {
 		return nil, err
 	}
 	c := &Client{Conn: raw, in: bufio.NewReaderSize(raw, 64<<10)}
 	c.limits.EnsureDefaults()
-	if err := c.open(k, identity); err != nil {
+	if err := c.open(k, identity, d.Curve); err != nil {
 		raw.Close()
 		return nil, fmt.Errorf("connect to %s %s: %w", network, addr, err)
 	}
 	return c, nil
 }
 
-func (c *Client) open(k kind, identity []byte) error {
+func (c *Client) open(k kind, identity []byte, keys *ClientCurve) error {
 	if err := c.SetDeadline(time.Now().Add(c.limits.Handshake)); err != nil {
 		return err
 	}
-	if _, err := handshake(c.in, c.Conn, k, identity); err != nil {
+	if keys == nil {
+		if _, err := handshake(c.in, c.Conn, k, identity); err != nil {
+			return err
+		}
+		return c.SetDeadline(time.Time{})
+	}
+	if err := greet(c.in, c.Conn, curveMechanism, false); err != nil {
 		return err
 	}
+	_, sealed, err := dialCurve(c.in, c.Conn, k, identity, keys)
+	if err != nil {
+		return err
+	}
+	c.sealed = sealed
+	c.in = bufio.NewReaderSize(&decrypter{in: c.in, s: sealed, most: uint64(c.limits.Message)}, 64<<10)
 	return c.SetDeadline(time.Time{})
 }
 
 // Send writes one message.
 func (c *Client) Send(frames [][]byte) error {
-	_, err := c.Conn.Write(AppendMessage(nil, frames))
+	message := AppendMessage(nil, frames)
+	if c.sealed != nil {
+		var err error
+		if message, err = c.sealed.sealFrames(nil, message); err != nil {
+			return err
+		}
+	}
+	_, err := c.Conn.Write(message)
 	return err
 }
 

@@ -34,9 +34,9 @@ type conn struct {
 	closeOnce sync.Once
 }
 
-func newConn(l *listener, raw net.Conn, in *bufio.Reader, peer hello, key []byte) *conn {
+func newConn(l *listener, raw net.Conn, in *bufio.Reader, sealed *secure, peer hello, key []byte) *conn {
 	c := &conn{Conn: raw, l: l, peer: key, socket: peer.socketType, in: in,
-		bounds: bounds{limits: l.opts.Limits}, out: newOutbox(raw, l.opts.Limits)}
+		bounds: bounds{limits: l.opts.Limits}, out: newOutbox(raw, l.opts.Limits, sealed)}
 	c.replay = append(greeting(), ready(peer.socketType, key)...)
 	c.assembler = newAssembler(c.emit)
 	return c

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 )
 
@@ -41,11 +40,8 @@ type hello struct {
 // sets the deadline. We announce ZMTP 3.0, so that subscriptions come as
 // messages and not as commands, which zmq4 would not know.
 func handshake(r *bufio.Reader, w io.Writer, own kind, identity []byte) (hello, error) {
-	if _, err := w.Write(greeting()); err != nil {
-		return hello{}, fmt.Errorf("send greeting: %w", err)
-	}
-	if err := readGreeting(r); err != nil {
-		return hello{}, fmt.Errorf("read greeting: %w", err)
+	if err := greet(r, w, "NULL", false); err != nil {
+		return hello{}, err
 	}
 	if _, err := w.Write(ready(own.name, identity)); err != nil {
 		return hello{}, fmt.Errorf("send READY: %w", err)
@@ -54,21 +50,35 @@ func handshake(r *bufio.Reader, w io.Writer, own kind, identity []byte) (hello, 
 	if err != nil {
 		return hello{}, fmt.Errorf("read READY: %w", err)
 	}
-	if !slices.Contains(own.peers, peer.socketType) {
-		return hello{}, fmt.Errorf("peer is a %q socket, a %s takes %s", peer.socketType, own.name, strings.Join(own.peers, ", "))
-	}
-	return peer, nil
+	return peer, own.takes(peer)
 }
 
-func greeting() []byte {
+// greet exchanges greetings, which name the mechanism and who is its server.
+func greet(r *bufio.Reader, w io.Writer, mechanism string, server bool) error {
+	if _, err := w.Write(greetingOf(mechanism, server)); err != nil {
+		return fmt.Errorf("send greeting: %w", err)
+	}
+	if err := readGreeting(r, mechanism); err != nil {
+		return fmt.Errorf("read greeting: %w", err)
+	}
+	return nil
+}
+
+// greeting is that of a plain peer, as zmq4 is told.
+func greeting() []byte { return greetingOf("NULL", false) }
+
+func greetingOf(mechanism string, server bool) []byte {
 	g := make([]byte, greetingSize)
 	g[0], g[8], g[9] = 0xff, 1, 0x7f // 8 is the length by which ZMTP 1 peers know us
 	g[10], g[11] = 3, 0
-	copy(g[12:32], "NULL")
+	copy(g[12:32], mechanism)
+	if server {
+		g[32] = 1
+	}
 	return g
 }
 
-func readGreeting(r *bufio.Reader) error {
+func readGreeting(r *bufio.Reader, mechanism string) error {
 	var g [greetingSize]byte
 	// The signature alone first: an HTTP client or a ZMTP 1 peer may never
 	// send 64 bytes.
@@ -84,18 +94,19 @@ func readGreeting(r *bufio.Reader) error {
 	if g[10] < 3 {
 		return fmt.Errorf("peer speaks ZMTP %d.%d, 3.0 or later is needed", g[10], g[11])
 	}
-	if name := string(bytes.TrimRight(g[12:32], "\x00")); name != "NULL" {
-		return fmt.Errorf("peer wants the security mechanism %q, NULL is offered", name)
+	if name := string(bytes.TrimRight(g[12:32], "\x00")); name != mechanism {
+		return fmt.Errorf("peer wants the security mechanism %q, %s is offered", name, mechanism)
 	}
 	return nil
 }
 
 // ready is a READY command as a frame.
 func ready(socketType string, identity []byte) []byte {
-	body := []byte("\x05READY")
-	body = appendProperty(body, "Socket-Type", []byte(socketType))
-	body = appendProperty(body, "Identity", identity)
-	return appendFrame(nil, flagCommand, body)
+	return appendFrame(nil, flagCommand, append([]byte("\x05READY"), properties(socketType, identity)...))
+}
+
+func properties(socketType string, identity []byte) []byte {
+	return appendProperty(appendProperty(nil, "Socket-Type", []byte(socketType)), "Identity", identity)
 }
 
 func appendProperty(dst []byte, name string, value []byte) []byte {

@@ -40,6 +40,7 @@ func setDefault[T comparable](field *T, value T) {
 type Options struct {
 	Limits Limits
 	Log    *slog.Logger // nil discards
+	Curve  *Curve       // nil: not encrypted
 	// OnSubscribe, of a Publisher, is called when a subscription has taken
 	// effect. welcome sends a message to that subscriber alone.
 	OnSubscribe func(topic []byte, welcome func(frames [][]byte))

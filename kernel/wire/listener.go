@@ -154,18 +154,33 @@ func (l *listener) shake(raw net.Conn) (*conn, error) {
 		return nil, err
 	}
 	in := bufio.NewReaderSize(raw, 16<<10)
-	peer, err := handshake(in, raw, l.kind, nil)
+	peer, sealed, err := l.meet(in, raw)
 	if err != nil {
 		return nil, err
 	}
 	if err := raw.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	return l.admit(raw, in, peer)
+	if sealed != nil {
+		in = bufio.NewReaderSize(&decrypter{in: in, s: sealed, most: uint64(l.opts.Limits.Message)}, 16<<10)
+	}
+	return l.admit(raw, in, sealed, peer)
+}
+
+// meet does the handshake of the mechanism that the socket has.
+func (l *listener) meet(in *bufio.Reader, raw net.Conn) (hello, *secure, error) {
+	if l.opts.Curve == nil {
+		peer, err := handshake(in, raw, l.kind, nil)
+		return peer, nil, err
+	}
+	if err := greet(in, raw, curveMechanism, true); err != nil {
+		return hello{}, nil, err
+	}
+	return serveCurve(in, raw, l.kind, l.opts.Curve)
 }
 
 // admit gives a peer its key and its place in the list.
-func (l *listener) admit(raw net.Conn, in *bufio.Reader, peer hello) (*conn, error) {
+func (l *listener) admit(raw net.Conn, in *bufio.Reader, sealed *secure, peer hello) (*conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -173,7 +188,7 @@ func (l *listener) admit(raw net.Conn, in *bufio.Reader, peer hello) (*conn, err
 	}
 	l.serial++
 	key := binary.BigEndian.AppendUint64(nil, l.serial)
-	c := newConn(l, raw, in, peer, append(key, peer.identity...))
+	c := newConn(l, raw, in, sealed, peer, append(key, peer.identity...))
 	l.conns[c] = struct{}{}
 	return c, nil
 }

@@ -20,6 +20,7 @@ const keepBuffer = 1 << 20
 type outbox struct {
 	raw    net.Conn
 	limits Limits
+	sealed *secure // encrypts, if not nil; under mu, as the order of messages counts
 
 	mu      sync.Mutex
 	changed *sync.Cond // any field below
@@ -29,8 +30,8 @@ type outbox struct {
 	closed  bool
 }
 
-func newOutbox(raw net.Conn, limits Limits) *outbox {
-	o := &outbox{raw: raw, limits: limits}
+func newOutbox(raw net.Conn, limits Limits, sealed *secure) *outbox {
+	o := &outbox{raw: raw, limits: limits, sealed: sealed}
 	o.changed = sync.NewCond(&o.mu)
 	return o
 }
@@ -48,7 +49,14 @@ func (o *outbox) put(message []byte) error {
 	if o.closed {
 		return net.ErrClosed
 	}
-	o.queued = append(o.queued, message...)
+	if o.sealed == nil {
+		o.queued = append(o.queued, message...)
+	} else {
+		var err error
+		if o.queued, err = o.sealed.sealFrames(o.queued, message); err != nil {
+			return err
+		}
+	}
 	o.changed.Broadcast()
 	return nil
 }

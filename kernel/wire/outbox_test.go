@@ -14,7 +14,7 @@ func runOutbox(t *testing.T, limits Limits) (*outbox, net.Conn, <-chan error) {
 	limits.EnsureDefaults()
 	near, far := net.Pipe()
 	t.Cleanup(func() { near.Close(); far.Close() })
-	o := newOutbox(near, limits)
+	o := newOutbox(near, limits, nil)
 	result := make(chan error, 1)
 	go func() {
 		err := o.run()

@@ -55,7 +55,7 @@ func newRouter(t *testing.T, opts Options) *Router {
 
 func newClient(t *testing.T, addr net.Addr, identity string) *Client {
 	t.Helper()
-	c, err := DialDealer("tcp", addr.String(), []byte(identity))
+	c, err := Dialer{}.Dealer("tcp", addr.String(), []byte(identity))
 	check(t, err)
 	t.Cleanup(func() { c.Close() })
 	check(t, c.SetReadDeadline(time.Now().Add(deadline)))
@@ -149,7 +149,7 @@ func TestPublisherFilters(t *testing.T) {
 			t.Error("Send works after Shutdown")
 		}
 	}()
-	c, err := DialSub("tcp", p.Addr().String(), "a")
+	c, err := Dialer{}.Sub("tcp", p.Addr().String(), "a")
 	check(t, err)
 	defer c.Close()
 	check(t, c.SetReadDeadline(time.Now().Add(deadline)))
@@ -180,7 +180,7 @@ func TestDrain(t *testing.T) {
 		OnSubscribe: func([]byte, func([][]byte)) { close(subscribed) },
 	})
 	check(t, err)
-	c, err := DialSub("tcp", p.Addr().String(), "")
+	c, err := Dialer{}.Sub("tcp", p.Addr().String(), "")
 	check(t, err)
 	defer c.Close()
 	<-subscribed
@@ -335,7 +335,7 @@ func FuzzRead(f *testing.F) {
 		l := &listener{kind: k, opts: opts, conns: map[*conn]struct{}{}, gone: make(chan struct{})}
 		raw, far := net.Pipe()
 		defer far.Close()
-		c := newConn(l, raw, bufio.NewReader(bytes.NewReader(data)), hello{socketType: "DEALER"}, []byte("12345678"))
+		c := newConn(l, raw, bufio.NewReader(bytes.NewReader(data)), nil, hello{socketType: "DEALER"}, []byte("12345678"))
 		got, err := io.ReadAll(c)
 		var op *net.OpError
 		if err == nil || !errors.As(err, &op) {
@@ -383,7 +383,7 @@ func BenchmarkEcho(b *testing.B) {
 			}
 		}
 	}()
-	c, err := DialDealer("tcp", r.Addr().String(), nil)
+	c, err := Dialer{}.Dealer("tcp", r.Addr().String(), nil)
 	if err != nil {
 		b.Fatal(err)
 	}
