@@ -25,6 +25,8 @@ class KernelTest(jupyter_kernel_test.KernelTests):
     complete_code_samples = ["1", "print('hello, world')", "def f(x):\n  return x * 2\n\n", "x = [1,\n2]"]
     incomplete_code_samples = ["def f(x):", "def f(x):\n  return x", "x = [1,", "'''a", "f(1,"]
     invalid_code_samples = ["def 7(x):", "x = = 1", "]"]
+    code_stderr = "print('oops', file=stderr)"
+    code_clear_output = "clear_output()"
     code_page_something = "help(search)"
     code_generate_error = "1 // 0"
     code_execute_result = [
@@ -37,14 +39,15 @@ class KernelTest(jupyter_kernel_test.KernelTests):
     code_display_data = [
         {"code": "display(nasbench101(max_vertices=4)[0])", "mime": "image/svg+xml"},
         {"code": "display(7)", "mime": "text/plain"},
+        {"code": "display(HTML('<b>seven</b>'))", "mime": "text/html"},
+        {"code": "display(Markdown('**seven**'), display_id='seven')", "mime": "text/markdown"},
+        {"code": "display(Latex('$7$'))", "mime": "text/latex"},
+        {"code": "display(JSON({'seven': 7}))", "mime": "application/json"},
+        {"code": "display(SVG('<svg xmlns=\"http://www.w3.org/2000/svg\"/>'))", "mime": "image/svg+xml"},
     ]
     code_history_pattern = "1 / *"
     supported_history_operations = ("tail", "range", "search")
     code_inspect_sample = "nasbench101"
-
-    # Cells can neither write to stderr nor clear what they showed.
-    test_execute_stderr = None
-    test_clear_output = None
 
     @classmethod
     def setUpClass(cls):

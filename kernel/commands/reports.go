@@ -559,7 +559,7 @@ func (e *Env) runReport(c *starlark.Call) (lib.Value, error) {
 	if !ok {
 		return nil, named(c, "TypeError", "result is a %s: give the value of compare(...)", c.Value("result").Type())
 	}
-	in := report.Input{Comparison: result.cmp, Made: time.Now()}
+	in := report.Input{Comparison: result.cmp, Loaded: c.LoadedFiles(), Made: time.Now()}
 	for i, v := range c.Value("more").(lib.Tuple) {
 		switch v := v.(type) {
 		case *rankingsValue:

@@ -22,11 +22,12 @@ func (in *Interpreter) addBuiltins() {
 	for _, cmd := range documented {
 		in.commands[cmd.Name] = cmd
 	}
-	for _, cmd := range in.ownBuiltins() {
+	for _, cmd := range append(in.ownBuiltins(), in.richBuiltins()...) {
 		in.commands[cmd.Name] = cmd
 		in.env[cmd.Name] = in.builtin(cmd)
 	}
 	in.env["_"] = lib.None
+	in.env["stderr"] = stderrValue{}
 	in.addHidden()
 }
 
@@ -135,14 +136,17 @@ func (in *Interpreter) ownBuiltins() []*Command {
 				keyword("sep", lib.String(" "), "str", "between the values"),
 				keyword("end", lib.String("\n"), "str", "after the last"),
 				keyword("flush", lib.False, "bool", "accepted; output is never held back"),
-				keyword("file", lib.None, "None", "not supported: a cell prints to its output"),
+				keyword("file", lib.None, "stderr", "`stderr` for what is shown as a warning; None for the cell's output"),
 			},
 			Doc: "Print the values to the cell's output.\n\nExample: `print(\"seed\", seed, sep=\": \")`",
 			Run: runPrint,
 		},
 		{
-			Name:   "display",
-			Params: []Param{variadic("values", "any", "what to show")},
+			Name: "display",
+			Params: []Param{
+				variadic("values", "any", "what to show"),
+				keyword("display_id", lib.None, "str", "a name by which `update_display` replaces the value; for one value"),
+			},
 			Doc: "Show values as a cell's last expression would be shown: tables and drawings as such.\n\n" +
 				"Example: `for arch in found.selected: display(arch)`",
 			Run: runDisplay,
@@ -293,11 +297,15 @@ func runPrint(c *Call) (lib.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	stream := "stdout"
 	if !c.IsNone("file") {
-		return nil, c.Errorf("file is not supported: cells print to their own output; leave it out")
+		if c.Value("file") != lib.Value(stderrValue{}) {
+			return nil, c.typeError("file", c.Value("file"), "stderr, or left out: cells print to their own output")
+		}
+		stream = "stderr"
 	}
 	if text := joined(c.Value("values").(lib.Tuple), sep) + end; text != "" {
-		c.Cell.Out.Stream("stdout", text)
+		c.Cell.Out.Stream(stream, text)
 	}
 	return lib.None, nil
 }
@@ -311,7 +319,14 @@ func orDefault(c *Call, name, def string) (string, error) {
 }
 
 func runDisplay(c *Call) (lib.Value, error) {
-	for _, v := range c.Value("values").(lib.Tuple) {
+	values := c.Value("values").(lib.Tuple)
+	if !c.IsNone("display_id") {
+		if len(values) != 1 {
+			return nil, c.Errorf("display_id names one value, and %d were given", len(values))
+		}
+		return lib.None, showAs(c, values[0], c.Cell.Out.Display)
+	}
+	for _, v := range values {
 		b, err := c.in.show(c.Ctx, c.Cell, v)
 		if err != nil {
 			return nil, err

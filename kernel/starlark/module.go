@@ -1,6 +1,8 @@
 package starlark
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"evalnas/nasapi/nearest"
 	"fmt"
@@ -8,6 +10,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"unicode/utf8"
 
 	starjson "go.starlark.net/lib/json"
 	starmath "go.starlark.net/lib/math"
@@ -83,12 +86,17 @@ func (in *Interpreter) module(name string) (lib.Value, error) {
 	return nil, Named("ModuleNotFoundError", errors.New(msg))
 }
 
-// A loaded file keeps its names. It runs once; again when its text changes.
+// A loaded file keeps its names. It runs once; again when its text changes, or
+// that of a file that it loads.
 type loaded struct {
 	text    string
 	names   lib.StringDict
+	uses    []string // the paths of the files that it loads
 	running bool
 }
+
+// maxLoaded bounds a loaded file.
+const maxLoaded = 4 << 20
 
 // load is load("file.star", "name", ...): the names that a file defines.
 func (r *run) load(args lib.Tuple) (lib.Value, error) {
@@ -110,39 +118,112 @@ func (r *run) load(args lib.Tuple) (lib.Value, error) {
 	return out, nil
 }
 
+// loadFile runs a file, named from the folder of the file that loads it, or
+// from the notebook's.
 func (r *run) loadFile(name string) (*loaded, error) {
 	in := r.in
 	path := filepath.FromSlash(name)
 	if !filepath.IsAbs(path) {
-		path = filepath.Join(in.dir, path)
+		path = filepath.Join(r.folder(), path)
 	}
-	text, err := os.ReadFile(path)
+	path = filepath.Clean(path)
+	if r.file != nil {
+		r.file.uses = append(r.file.uses, path)
+	}
+	text, err := readSource(name, path)
 	if err != nil {
-		return nil, Named("FileNotFoundError", fmt.Errorf("load: %w", err))
+		return nil, err
 	}
 	old := in.loads[path]
 	if old != nil && old.running {
-		return nil, Named("ImportError", fmt.Errorf("load: %s loads itself, directly or through another file", name))
+		return nil, Named("ImportError", fmt.Errorf("load: %s loads itself, directly or through another file: %s", name, strings.Join(append(r.chain(), name), " loads ")))
 	}
-	if old != nil && old.text == string(text) {
+	if old != nil && old.text == text && in.fresh(old) {
 		return old, nil
 	}
-	f := &loaded{text: string(text), running: true}
+	f := &loaded{text: text, running: true}
 	in.loads[path] = f
-	f.names, err = r.runFile(name, f.text)
+	f.names, err = r.runFile(name, path, f)
 	f.running = false
 	if err != nil {
 		delete(in.loads, path)
 		return nil, err
 	}
+	f.names.Freeze()
 	return f, nil
 }
 
+func readSource(name, path string) (string, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return "", Named("FileNotFoundError", fmt.Errorf("load: %w", err))
+	case !info.Mode().IsRegular():
+		return "", Named("ImportError", fmt.Errorf("load: %s is no file: give the path of a .star file", name))
+	case info.Size() > maxLoaded:
+		return "", Named("ImportError", fmt.Errorf("load: %s has %d bytes; at most %d are read", name, info.Size(), maxLoaded))
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", Named("ImportError", fmt.Errorf("load: %w", err))
+	}
+	if !utf8.Valid(text) {
+		return "", Named("ImportError", fmt.Errorf("load: %s is not a text in UTF-8", name))
+	}
+	return string(text), nil
+}
+
+// fresh says whether the files that a file loads are as they were.
+func (in *Interpreter) fresh(f *loaded) bool {
+	for _, path := range f.uses {
+		used := in.loads[path]
+		if used == nil || used.running {
+			return false
+		}
+		if text, err := readSource(path, path); err != nil || text != used.text || !in.fresh(used) {
+			return false
+		}
+	}
+	return true
+}
+
+// folder is where a load looks.
+func (r *run) folder() string {
+	if r.path != "" {
+		return filepath.Dir(r.path)
+	}
+	return r.in.dir
+}
+
+// chain names the files that are being loaded, the outermost first.
+func (r *run) chain() []string {
+	if r.file == nil {
+		return nil
+	}
+	return append(r.loader.chain(), r.name)
+}
+
+// LoadedFiles are the SHA-256 digests of the files that cells have loaded, by path seen from the
+// notebook's folder.
+func (c *Call) LoadedFiles() map[string]string { return c.in.loadedFiles() }
+
+func (in *Interpreter) loadedFiles() map[string]string {
+	digests := map[string]string{}
+	for path, f := range in.loads {
+		if rel, err := filepath.Rel(in.dir, path); err == nil {
+			path = rel
+		}
+		sum := sha256.Sum256([]byte(f.text))
+		digests[filepath.ToSlash(path)] = hex.EncodeToString(sum[:])
+	}
+	return digests
+}
+
 // runFile runs a loaded file in globals of its own, on the builtins.
-func (r *run) runFile(name, text string) (lib.StringDict, error) {
-	src := newSource(name, text)
+func (r *run) runFile(name, path string, f *loaded) (lib.StringDict, error) {
+	src := newSource(name, f.text)
 	r.in.sources[name] = src
-	sub := &run{in: r.in, ctx: r.ctx, cell: r.cell}
+	sub := &run{in: r.in, ctx: r.ctx, cell: r.cell, name: name, path: path, file: f, loader: r}
 	env := lib.StringDict{}
 	for k, v := range r.in.base {
 		env[k] = v

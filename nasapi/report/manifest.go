@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +30,9 @@ func (m *maker) manifest() (Section, error) {
 	add("final evaluation", m.c.By.String())
 	if m.c.By.Digest != "" {
 		add("its data, SHA-256", m.c.By.Digest)
+	}
+	for _, path := range slices.Sorted(maps.Keys(m.Loaded)) {
+		add("loaded file "+path+", SHA-256", m.Loaded[path])
 	}
 	for i := range m.c.Rows {
 		g := &m.c.Rows[i]

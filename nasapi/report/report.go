@@ -34,7 +34,9 @@ type Input struct {
 	Comparison *nasapi.Comparison // required
 	Rankings   []*nasapi.RankingEvaluation
 	Trainings  []*nasapi.Training
-	Made       time.Time
+	// Loaded are the SHA-256 digests of the code files that the cells have loaded, by path.
+	Loaded map[string]string
+	Made   time.Time
 }
 
 // Report is a report as plain data.
