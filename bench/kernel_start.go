@@ -3,15 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 )
 
 func init() {
 	register(Benchmark{
-		Name: "kernel-start", Unit: "s", Want: 3,
+		Name: "kernel-start", Unit: "s", Want: 5,
 		Open: openKernelStart,
 	})
 }
@@ -20,20 +17,13 @@ func init() {
 // the reply of its first executed cell with ipykernel's. One Jupyter client
 // drives both.
 func openKernelStart(ctx context.Context) (*Comparison, error) {
-	top, err := root()
-	if err != nil {
-		return nil, err
-	}
 	dir, err := os.MkdirTemp("", "evalnas-bench-")
 	if err != nil {
 		return nil, err
 	}
-	exe := filepath.Join(dir, "evalnas")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", exe, ".")
-	build.Dir = top
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if text, err := build.CombinedOutput(); err != nil {
-		return nil, errors.Join(fmt.Errorf("building the kernel: %w\n%s", err, text), os.RemoveAll(dir))
+	exe, err := buildKernel(ctx, dir)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	p, err := startPeer(ctx, "kernel_start.py")
 	if err != nil {
@@ -44,9 +34,9 @@ func openKernelStart(ctx context.Context) (*Comparison, error) {
 		err := p.ask(map[string]any{"argv": argv}, &answer)
 		return answer.Seconds, err
 	}
-	ours := func(context.Context, int) (float64, error) { return start(exe, "kernel", "{connection_file}") }
+	ours := func(context.Context, int) (float64, error) { return start(append([]string{exe}, oursArgv...)...) }
 	peer := func(context.Context, int) (float64, error) {
-		return start("{python}", "-m", "ipykernel_launcher", "-f", "{connection_file}")
+		return start(peerArgv...)
 	}
 	// The first start of each reads its files from the disk: not counted.
 	if _, err = ours(ctx, 0); err == nil {
