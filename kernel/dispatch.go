@@ -123,6 +123,9 @@ func errorContent(e *CellError) object {
 
 // decode reads a request's content; the error is for the client.
 func decode(m *message, into any) error {
+	if !isObject(m.content) {
+		return &CellError{Name: "ProtocolError", Value: m.header.MsgType + ": the content is not a JSON object"}
+	}
 	if err := json.Unmarshal(m.content, into); err != nil {
 		return &CellError{Name: "ProtocolError", Value: fmt.Sprintf("%s: %v", m.header.MsgType, err)}
 	}

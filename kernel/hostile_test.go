@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -153,7 +154,6 @@ func TestUnsoundMessages(t *testing.T) {
 		{"header null", signed(parts("null", "{}")), "header is not a JSON object"},
 		{"header without type", signed(parts("{}", "{}")), "no msg_type"},
 		{"header of other types", signed(parts(`{"msg_type": 7}`, "{}")), "message header"},
-		{"content a list", signed(parts(`{"msg_type": "execute_request"}`, "[]")), "content is not a JSON object"},
 	}
 	sockets := map[string]*wire.Client{"shell": c.Shell, "control": c.Control, "stdin": c.Stdin}
 	for _, row := range rows {
@@ -175,6 +175,130 @@ func TestUnsoundMessages(t *testing.T) {
 		t.Errorf("reply %v", reply.Content)
 	}
 	wantLines(t, published, "busy", `in[1] "print fine"`, `stdout "fine\n"`, "idle")
+}
+
+// TestOddContent has requests that somebody waits for: each is answered, and says why.
+func TestOddContent(t *testing.T) {
+	k := start(t, nil)
+	c := k.client(t)
+	for _, msgType := range []string{"execute_request", "complete_request", "inspect_request", "is_complete_request", "history_request", "comm_info_request", "kernel_info_request"} {
+		for i, content := range []string{"[]", "null", "7", "x", `{"code": 7, "cursor_pos": "x", "hist_access_type": [], "target_name": 4}`} {
+			parts := [][]byte{fmt.Appendf(nil, `{"msg_type": %q, "msg_id": "odd-%d"}`, msgType, i), []byte("[]"), []byte("3"), []byte(content)}
+			check(t, c.Shell.Send(append([][]byte{[]byte("<IDS|MSG>"), c.Sign(parts)}, parts...)))
+			reply, err := c.Recv(c.Shell)
+			check(t, err)
+			if want := strings.TrimSuffix(msgType, "_request") + "_reply"; reply.Type() != want {
+				t.Errorf("%s with %s is answered by %s", msgType, content, reply.Type())
+			}
+			if reply.Text("status") == "ok" && (msgType == "execute_request" || msgType == "complete_request") {
+				t.Errorf("%s with %s is well", msgType, content)
+			}
+		}
+	}
+	alive(t, k)
+}
+
+// TestReplay says a sound message again, on either socket: it is obeyed once.
+func TestReplay(t *testing.T) {
+	k := start(t, nil)
+	c := k.client(t)
+	_, frames := c.Frames("execute_request", map[string]any{"code": "value 1"})
+	for _, conn := range []*wire.Client{c.Shell, c.Shell, c.Control} {
+		check(t, conn.Send(frames))
+	}
+	shouted := append([][]byte{}, frames...)
+	shouted[1] = bytes.ToUpper(shouted[1])
+	check(t, c.Shell.Send(shouted))
+	waitFor(t, func() bool { return strings.Count(k.log.String(), "replay") == 3 })
+	reply, _, err := c.Run("value 2")
+	check(t, err)
+	if reply.Content["execution_count"] != 2.0 {
+		t.Errorf("after one cell said four times the next has the count %v, not 2", reply.Content["execution_count"])
+	}
+}
+
+// TestManyConnections opens and closes connections, and counts what is left of them.
+func TestManyConnections(t *testing.T) {
+	n := 1000
+	if os.Getenv("EVALNAS_TORTURE") != "" {
+		n = 10_000
+	}
+	k := start(t, nil)
+	alive(t, k)
+	descriptors := func() int {
+		all, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			return 0 // not on this system
+		}
+		return len(all)
+	}
+	goroutines, files := runtime.NumGoroutine(), descriptors()
+	for i := range n {
+		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", []int{k.ShellPort, k.IOPubPort, k.HBPort}[i%3]))
+		check(t, err)
+		if i%2 == 0 {
+			conn.Close()
+			continue
+		}
+		conn.Close()
+		sub, err := wire.Dialer{}.Sub("tcp", fmt.Sprintf("127.0.0.1:%d", k.IOPubPort), "")
+		check(t, err)
+		sub.Close()
+	}
+	waitFor(t, func() bool { return runtime.NumGoroutine() <= goroutines+5 && descriptors() <= files+5 })
+	alive(t, k)
+}
+
+// TestManyCells queues a thousand cells, of which the middle one fails.
+func TestManyCells(t *testing.T) {
+	const n = 1000
+	k := start(t, nil)
+	c := k.client(t)
+	for i := range n {
+		code := fmt.Sprintf("value %d", i)
+		if i == n/2 {
+			code = "error ValueError x"
+		}
+		_, err := c.Execute(code)
+		check(t, err)
+	}
+	counts := map[string]int{}
+	for range n {
+		reply, err := c.Recv(c.Shell)
+		check(t, err)
+		counts[reply.Text("status")]++
+	}
+	// Those that came before the error was answered are aborted, however the two race.
+	if counts["ok"] < n/2 || counts["error"] != 1 || counts["ok"]+counts["error"]+counts["aborted"] != n {
+		t.Errorf("replies: %v", counts)
+	}
+	alive(t, k)
+}
+
+// TestSubscriberLeavesWhileAnotherStalls has one that goes away in the middle of the other's stall.
+func TestSubscriberLeavesWhileAnotherStalls(t *testing.T) {
+	k := start(t, nil, func(cfg *kernel.Config) {
+		cfg.Limits = wire.Limits{Stall: 500 * time.Millisecond, Queue: 4 << 20}
+	})
+	addr := fmt.Sprintf("127.0.0.1:%d", k.IOPubPort)
+	stalled, err := wire.Dialer{}.Sub("tcp", addr, "")
+	check(t, err)
+	defer stalled.Close()
+	leaving, err := wire.Dialer{}.Sub("tcp", addr, "")
+	check(t, err)
+	c := k.client(t)
+	_, err = c.Execute("megabytes 100\nprint done")
+	check(t, err)
+	for i, done := 0, false; !done; i++ {
+		if i == 10 {
+			check(t, leaving.Close())
+		}
+		check(t, c.IOPub.SetReadDeadline(time.Now().Add(deadline)))
+		frames, err := c.IOPub.Recv()
+		check(t, err)
+		done = strings.HasSuffix(string(frames[0]), ".stream.stdout")
+	}
+	alive(t, k)
 }
 
 // TestStalledSubscriber has a subscriber that reads nothing. The other one

@@ -34,6 +34,7 @@ type message struct {
 	rawHeader json.RawMessage // as it came, to be echoed as the parent
 	metadata  json.RawMessage
 	content   json.RawMessage
+	signature []byte // in lower case; empty where messages are not signed
 }
 
 // emptyObject is a header, metadata or content without fields. null would
@@ -97,22 +98,23 @@ func parseMessage(frames [][]byte, s signer) (*message, error) {
 	if err := s.verify(rest[0], parts); err != nil {
 		return nil, err
 	}
-	return decodeMessage(frames[:at], parts)
+	m, err := decodeMessage(frames[:at], parts)
+	if err == nil && len(s.key) > 0 {
+		m.signature = bytes.ToLower(rest[0])
+	}
+	return m, err
 }
 
+// decodeMessage reads a message whose header is sound: whoever sent it may wait for an answer, which
+// says what is wrong with the rest.
 func decodeMessage(ids, parts [][]byte) (*message, error) {
-	names := [...]string{"header", "parent header", "metadata", "content"}
-	for i, part := range parts {
-		// Some clients write null where there is no parent or no metadata.
-		if (i == 1 || i == 2) && bytes.Equal(part, []byte("null")) {
-			parts[i] = emptyObject
-			continue
-		}
-		if !isObject(part) {
-			return nil, fmt.Errorf("message %s is not a JSON object", names[i])
-		}
+	if !isObject(parts[0]) {
+		return nil, errors.New("message header is not a JSON object")
 	}
 	m := &message{ids: ids, rawHeader: parts[0], metadata: parts[2], content: parts[3]}
+	if !isObject(m.metadata) { // some clients write null
+		m.metadata = emptyObject
+	}
 	if err := json.Unmarshal(parts[0], &m.header); err != nil {
 		return nil, fmt.Errorf("message header: %w", err)
 	}

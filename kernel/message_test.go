@@ -3,6 +3,7 @@ package kernel
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"testing"
 )
 
@@ -61,7 +62,11 @@ func TestParseMessageTakesNullForEmpty(t *testing.T) {
 	if _, err := parse("null", "{}", "{}", "{}"); err == nil {
 		t.Error("a null header was taken")
 	}
-	if _, err := parse(`{"msg_type":"x"}`, "{}", "{}", "null"); err == nil {
+	m, err = parse(`{"msg_type":"x"}`, "{}", "{}", "null")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := decode(m, &struct{}{}); err == nil {
 		t.Error("null content was taken")
 	}
 }
@@ -113,4 +118,22 @@ func FuzzParseMessage(f *testing.F) {
 			t.Errorf("echo has the content %q, want %q", echo.content, m.content)
 		}
 	})
+}
+
+func TestReplaysAreFewAndForgotten(t *testing.T) {
+	var r replays
+	if r.again(nil) || r.again(nil) {
+		t.Error("messages without signature are told apart")
+	}
+	for i := range heardMost + 1 {
+		if r.again([]byte(strconv.Itoa(i))) {
+			t.Fatalf("%d was not heard before", i)
+		}
+	}
+	if !r.again([]byte("1")) || !r.again([]byte(strconv.Itoa(heardMost))) {
+		t.Error("a replay was not known")
+	}
+	if r.again([]byte("0")) || len(r.known) != heardMost || len(r.order) != heardMost {
+		t.Errorf("%d are known, at most %d are to be", len(r.known), heardMost)
+	}
 }

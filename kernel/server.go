@@ -88,6 +88,7 @@ type server struct {
 	shell, control, stdin, heartbeat *wire.Router
 	publisher                        *wire.Publisher
 
+	heard    replays
 	iopub    *iopub
 	requests *requests
 	history  *history
@@ -248,6 +249,10 @@ func (s *server) receive(r *wire.Router, handle func(*message)) {
 		}
 		if len(m.ids) == 0 {
 			s.log.Warn("message dropped", "error", "no identity frame")
+			continue
+		}
+		if s.heard.again(m.signature) {
+			s.log.Warn("message dropped", "error", "its signature was heard before: a replay")
 			continue
 		}
 		handle(m)
