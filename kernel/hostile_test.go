@@ -210,6 +210,9 @@ func TestReplay(t *testing.T) {
 	shouted[1] = bytes.ToUpper(shouted[1])
 	check(t, c.Shell.Send(shouted))
 	waitFor(t, func() bool { return strings.Count(k.log.String(), "replay") == 3 })
+	if _, err := c.Recv(c.Shell); err != nil { // of the first
+		t.Fatal(err)
+	}
 	reply, _, err := c.Run("value 2")
 	check(t, err)
 	if reply.Content["execution_count"] != 2.0 {
