@@ -37,12 +37,25 @@ func ReadConnection(path string) (Connection, error) {
 	if err != nil {
 		return c, fmt.Errorf("connection file: %w", err)
 	}
+	if !isObject(data) && json.Valid(data) {
+		return c, fmt.Errorf("connection file %s: it is not a JSON object", path)
+	}
 	if err := json.Unmarshal(data, &c); err != nil {
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) {
+			return c, fmt.Errorf("connection file %s: %s is a %s; it must be a %s", path, wrong.Field, wrong.Value, wrong.Type)
+		}
 		return c, fmt.Errorf("connection file %s: %w", path, err)
 	}
 	c.EnsureDefaults()
 	if err := c.Validate(); err != nil {
 		return c, fmt.Errorf("connection file %s: %w", path, err)
+	}
+	// Whoever wrote the file must know the ports.
+	for _, ch := range c.channels() {
+		if *ch.port == 0 {
+			return c, fmt.Errorf("connection file %s: %s_port is 0 or missing; 1 to 65535 are allowed", path, ch.name)
+		}
 	}
 	return c, nil
 }

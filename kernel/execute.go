@@ -69,14 +69,16 @@ func (r executeRequest) stores() bool { return !r.Silent && orDefault(r.StoreHis
 // handleExecute runs a cell, or aborts it if it was sent before a cell ahead
 // of it failed.
 func (s *server) handleExecute(ctx context.Context, r request) {
-	s.busy(r.message)
 	if r.arrival <= s.abortBefore {
+		s.busy(r.message)
 		s.reply(s.shell, r.message, nil, object{"status": "aborted", "execution_count": s.count})
 		s.idle(r.message)
 		return
 	}
 	started := timestamp(time.Now())
-	reply, stop := s.runCell(s.running.begin(ctx), r.message)
+	running := s.running.begin(ctx) // before anybody can know: an interrupt may follow at once
+	s.busy(r.message)
+	reply, stop := s.runCell(running, r.message)
 	if stop {
 		s.requests.settle(ctx, settleQuiet, settleLimit)
 		s.abortBefore = s.requests.mark()

@@ -155,7 +155,11 @@ func TestConnectionFiles(t *testing.T) {
 	check(t, err)
 	for _, row := range []struct{ name, file, want string }{
 		{"not JSON", "{", "unexpected end"},
-		{"a list", "[]", "cannot unmarshal"},
+		{"a list", "[]", "not a JSON object"},
+		{"null", "null", "not a JSON object"},
+		{"empty", "{}", "shell_port is 0 or missing"},
+		{"null port", `{"shell_port":1,"control_port":2,"iopub_port":3,"stdin_port":null,"hb_port":5}`, "stdin_port is 0 or missing"},
+		{"a text for a port", `{"shell_port":"5000"}`, "shell_port is a string; it must be a int"},
 		{"transport", `{"transport":"carrier pigeon"}`, "tcp and ipc"},
 		{"scheme", `{"signature_scheme":"hmac-md5"}`, "hmac-sha256"},
 		{"same port", `{"shell_port":5000,"hb_port":5000}`, "shell_port and hb_port are both 5000"},
@@ -189,7 +193,14 @@ func TestPortTaken(t *testing.T) {
 	check(t, err)
 	defer l.Close()
 	file := filepath.Join(t.TempDir(), "c.json")
-	data, err := json.Marshal(kernel.Connection{ShellPort: l.Addr().(*net.TCPAddr).Port})
+	c := kernel.Connection{ShellPort: l.Addr().(*net.TCPAddr).Port}
+	for _, port := range []*int{&c.ControlPort, &c.IOPubPort, &c.StdinPort, &c.HBPort} {
+		free, err := net.Listen("tcp", "127.0.0.1:0")
+		check(t, err)
+		*port = free.Addr().(*net.TCPAddr).Port
+		check(t, free.Close())
+	}
+	data, err := json.Marshal(c)
 	check(t, err)
 	check(t, os.WriteFile(file, data, 0o600))
 	cmd := exec.Command(os.Args[0])

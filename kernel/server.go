@@ -161,13 +161,18 @@ func (s *server) bind() error {
 		open.AnyClient = true
 		heart.Curve = &open
 	}
-	return errors.Join(
-		s.bindRouter(&s.heartbeat, &c.HBPort, "heartbeat", heart),
-		s.bindPublisher(&c.IOPubPort, small),
-		s.bindRouter(&s.stdin, &c.StdinPort, "stdin", opts),
-		s.bindRouter(&s.control, &c.ControlPort, "control", opts),
-		s.bindRouter(&s.shell, &c.ShellPort, "shell", opts),
-	)
+	for _, bind := range []func() error{ // the first failure says enough
+		func() error { return s.bindRouter(&s.heartbeat, &c.HBPort, "heartbeat", heart) },
+		func() error { return s.bindPublisher(&c.IOPubPort, small) },
+		func() error { return s.bindRouter(&s.stdin, &c.StdinPort, "stdin", opts) },
+		func() error { return s.bindRouter(&s.control, &c.ControlPort, "control", opts) },
+		func() error { return s.bindRouter(&s.shell, &c.ShellPort, "shell", opts) },
+	} {
+		if err := bind(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *server) bindRouter(r **wire.Router, port *int, name string, opts wire.Options) error {

@@ -252,6 +252,15 @@ func (in *Interpreter) ownBuiltins() []*Command {
 			},
 		},
 		{
+			Name:   "getpass",
+			Params: []Param{optional("prompt", lib.String("Password: "), "str", "shown before the field")},
+			Doc:    "Ask as `input` does, for a text that is not shown while it is typed, and not kept in the notebook.",
+			Run: func(c *Call) (lib.Value, error) {
+				s, err := c.Cell.Out.Input(c.Ctx, str(c.Value("prompt")), true)
+				return lib.String(s), err
+			},
+		},
+		{
 			Name:   "fail",
 			Params: []Param{variadic("args", "any", "the message"), keyword("sep", lib.String(" "), "str", "between its parts")},
 			Doc:    "Stop the cell with an error; what Python writes `raise ValueError(...)`.",

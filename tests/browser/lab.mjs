@@ -114,7 +114,7 @@ export function launchChromium() {
 
 // The indicator beside the kernel's name is idle before there is a kernel, too;
 // the status bar tells the two apart.
-async function kernelIsIdle(page) {
+export async function kernelIsIdle(page) {
   await page.waitForSelector('#jp-main-statusbar :text("| Idle")', { timeout: 60000 });
   await page.waitForSelector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', { timeout: 60000, state: "attached" });
 }

@@ -122,3 +122,28 @@ test("the table of a training follows it, and its curves appear", async () => {
   await lab.screenshots(training, results, "training");
   await training.close();
 });
+
+// write puts a notebook of the given cells beside the others.
+async function write(file, cells) {
+  const { metadata } = JSON.parse(await readFile(path.join(project, "notebooks", name), "utf8"));
+  await writeFile(path.join(scratch, "notebooks", file), JSON.stringify({
+    cells: cells.map((source, i) => ({ cell_type: "code", execution_count: null, id: `cell-${i}`, metadata: {}, outputs: [], source })),
+    metadata, nbformat: 4, nbformat_minor: 5,
+  }));
+}
+
+test("Interrupt ends a loop, and Restart and Run All begins anew", async () => {
+  await write("loop.ipynb", ["print('begun')", "while True:\n    pass"]);
+  const loop = await lab.openNotebook(browser, server.address, "loop.ipynb");
+  const outputs = () => loop.$$eval(".jp-OutputArea-output", (all) => all.map((output) => output.textContent.trim()));
+  await lab.menu(loop, "Run", "Run All Cells");
+  await lab.until(async () => (await outputs()).includes("begun"), "the first cell has run", minutes);
+  await lab.menu(loop, "Kernel", "Interrupt Kernel");
+  await lab.until(async () => (await outputs()).some((text) => text.includes("KeyboardInterrupt")), "the loop is interrupted", 10000);
+  await lab.menu(loop, "Kernel", "Restart Kernel and Run All Cells…");
+  await loop.click(".jp-Dialog .jp-mod-accept");
+  await lab.until(async () => (await outputs()).join() === "begun", "the cells run in a new kernel", minutes);
+  await lab.menu(loop, "Kernel", "Interrupt Kernel");
+  await lab.until(async () => (await outputs()).some((text) => text.includes("KeyboardInterrupt")), "the loop is interrupted again", 10000);
+  await loop.close();
+});
