@@ -134,6 +134,11 @@ func serveCurve(r *bufio.Reader, w io.Writer, own kind, keys *Curve) (hello, *se
 		return hello{}, nil, fmt.Errorf("peer speaks CURVE %d.%d, 1.0 is needed", b[0], b[1])
 	}
 	client := [32]byte(b[74:106])
+	// A key of small order gives a secret that anybody can work out: who sends one need not know
+	// our key, and box takes it all the same.
+	if _, err := curve25519.X25519(keys.Secret[:], client[:]); err != nil {
+		return hello{}, nil, fmt.Errorf("HELLO: %w", errForged)
+	}
 	plain, ok := box.Open(nil, b[114:], nonce(nonceHello, b[106:114]), &client, (*[32]byte)(&keys.Secret))
 	if !ok || !bytes.Equal(plain, make([]byte, 64)) {
 		return hello{}, nil, fmt.Errorf("HELLO: %w", errForged)

@@ -4,11 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/nacl/box"
 )
 
 // curvePair are the keys of a server, and of the client that its connection file names.
@@ -227,4 +230,22 @@ func FuzzCurve(f *testing.F) {
 		d := &decrypter{in: bufio.NewReader(bytes.NewReader(data)), s: &secure{key: sealed.key, incoming: nonceClient, outgoing: nonceServer}, most: 1 << 16}
 		_, _ = io.ReadAll(d) // whatever it says, it must end
 	})
+}
+
+// TestCurveSmallOrder has a client that knows no key of the server, and a transient key of small
+// order: the secret of the two is known to anybody.
+func TestCurveSmallOrder(t *testing.T) {
+	server, _ := curvePair(t)
+	var zero, some, key [32]byte
+	some[0] = 8
+	box.Precompute(&key, &zero, &some)
+	b := append([]byte("\x05HELLO\x01\x00"), make([]byte, 72+32)...)
+	number := binary.BigEndian.AppendUint64(nil, 1)
+	b = append(b, number...)
+	b = box.SealAfterPrecomputation(b, make([]byte, 64), nonce(nonceHello, number), &key)
+	var out bytes.Buffer
+	_, _, err := serveCurve(bufio.NewReader(bytes.NewReader(appendFrame(nil, flagCommand, b))), &out, routerKind, server)
+	if !errors.Is(err, errForged) || out.Len() > 0 {
+		t.Errorf("a stranger got %d bytes (%v)", out.Len(), err)
+	}
 }
