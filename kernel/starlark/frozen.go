@@ -48,6 +48,11 @@ type freezer struct {
 }
 
 func (f *freezer) function(fn *lib.Function) error {
+	// Its names are those of its file, and here they would be looked up in the notebook: another
+	// value of the same name would be taken without a word.
+	if file := fn.Position().Filename(); !strings.HasPrefix(file, "In[") {
+		return Named("TypeError", fmt.Errorf("%s comes from the loaded file %s, which is not there where it will run: define it in a cell", fn.Name(), file))
+	}
 	text, def, err := f.in.definition(fn)
 	if err != nil {
 		return err

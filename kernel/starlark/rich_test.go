@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	lib "go.starlark.net/starlark"
+
 	"evalnas/kernel"
 )
 
@@ -107,4 +109,24 @@ func TestLoadedFiles(t *testing.T) {
 	expect("load('sub', 'x')", "is no file")
 	write("big.star", strings.Repeat("#", maxLoaded+1))
 	expect("load('big.star', 'x')", "at most")
+}
+
+// TestLoadedFunctionIsNotFrozen refuses what would be read with the notebook's names.
+func TestLoadedFunctionIsNotFrozen(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.star"), []byte("step = 1\ndef mine(x): return x + step"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	nb := newNotebook(t, Options{Dir: dir})
+	for _, cell := range []string{"load('a.star', 'mine')\nstep = 100", "def user(x): return mine(x)"} {
+		if _, err := nb.run(cell); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"mine", "user"} {
+		_, err := nb.in.Freeze(nb.in.env[name].(*lib.Function), func(string) bool { return true })
+		if err == nil || !strings.Contains(err.Error(), "a.star") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
