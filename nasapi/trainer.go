@@ -386,6 +386,9 @@ func (x *external) restart(why error) error {
 
 // result is what the job leaves.
 func (x *external) result(r *trainer.Result, images *trainer.Data) *train.Result {
+	if x.first && len(x.curve) > 0 { // all epochs were said before the program was started
+		x.spent = x.curve[len(x.curve)-1].Seconds
+	}
 	result := &train.Result{Params: r.Parameters, Seconds: x.spent + time.Since(x.began).Seconds(), Curve: x.curve, Metrics: r.Metrics, Notes: r.Notes}
 	if r.Restarts > 0 {
 		result.Notes = append(result.Notes, fmt.Sprintf("the program was started again %d times, from its checkpoint", r.Restarts))
