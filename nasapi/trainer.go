@@ -108,6 +108,7 @@ type external struct {
 	spent  float64   // seconds up to the last point that is kept
 	curve  []train.Point
 	first  bool           // no epoch was said since the program was started
+	missed string         // what a job that was killed did not hear
 	values map[string]any // to show
 	done   [2]int64       // of total, as the program counts
 	saved  time.Time
@@ -315,7 +316,7 @@ func before(curve []train.Point, epoch int) []train.Point {
 func (x *external) started(resumed bool) {
 	x.began, x.first, x.spent = time.Now(), true, 0
 	if !resumed {
-		x.curve = nil
+		x.curve, x.missed = nil, ""
 	}
 }
 
@@ -327,13 +328,26 @@ func (x *external) progress(done, total int64) {
 func (x *external) tell() { x.report.Progress(int(x.done[0]), int(x.done[1]), x.values) }
 
 func (x *external) epoch(e trainer.Epoch) error {
+	again := false
 	if x.first {
 		x.first = false
-		if kept := before(x.curve, e.Epoch); len(kept) > 0 {
-			x.spent = kept[len(kept)-1].Seconds
+		kept := before(x.curve, e.Epoch)
+		if n := len(kept); n > 0 {
+			x.spent = kept[n-1].Seconds
+			// Whoever has said each epoch so far does not mean to leave some out.
+			if last := kept[n-1].Epoch; n == last && e.Epoch > last+1 {
+				x.missed = fmt.Sprintf("the curve has no epochs %d to %d: the job was killed before it heard of them, and the program did not say them again", last+1, e.Epoch-1)
+			}
+		}
+		if n := len(kept); n < len(x.curve) && x.curve[n].Epoch == e.Epoch {
+			again = true
+			x.spent = x.curve[n].Seconds
 		}
 	}
 	p := pointOf(e, x.spent+time.Since(x.began).Seconds())
+	if again { // what it took is known, and starting is no part of it
+		p.Seconds = x.spent
+	}
 	x.add(p)
 	x.values = map[string]any{"epoch": e.Epoch}
 	for name, key := range shownAs {
@@ -390,6 +404,9 @@ func (x *external) result(r *trainer.Result, images *trainer.Data) *train.Result
 		x.spent = x.curve[len(x.curve)-1].Seconds
 	}
 	result := &train.Result{Params: r.Parameters, Seconds: x.spent + time.Since(x.began).Seconds(), Curve: x.curve, Metrics: r.Metrics, Notes: r.Notes}
+	if x.missed != "" {
+		result.Notes = append(result.Notes, x.missed)
+	}
 	if r.Restarts > 0 {
 		result.Notes = append(result.Notes, fmt.Sprintf("the program was started again %d times, from its checkpoint", r.Restarts))
 	}

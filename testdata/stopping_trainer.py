@@ -34,13 +34,21 @@ state = {"epoch": 0, "sum": 0}
 if init["resume"]:
     with open(init["checkpoint"]) as file:
         state = json.load(file)
+
+
+def say_epoch():
+    say("epoch", epoch=state["epoch"], metrics={"valid": state["sum"] / 1000003, "loss": state["epoch"] / 7})
+
+
+if state["epoch"]:
+    say_epoch()
 at("ready")
 while state["epoch"] < parameters["epochs"]:
     epoch = state["epoch"] + 1
     state = {"epoch": epoch, "sum": (state["sum"] + zlib.crc32(f"{init['seed']} {epoch}".encode())) % 1000003}
     with open("trained", "a") as file:
         file.write(f"{epoch} ")
-    say("epoch", epoch=epoch, metrics={"valid": state["sum"] / 1000003, "loss": epoch / 7})
+    say_epoch()
     at(f"epoch {epoch} said")
     with open(init["checkpoint"] + ".tmp", "w") as file:
         text = json.dumps(state)
