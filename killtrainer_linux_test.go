@@ -216,7 +216,7 @@ func (k *trial) descendants() (pids []int) {
 	return pids
 }
 
-// status is what /proc tells of a process after its name.
+// statusOf is what /proc tells of a process after its name.
 func statusOf(pid int) []string {
 	text := readable(fmt.Sprintf("/proc/%d/stat", pid))
 	return strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
