@@ -107,10 +107,11 @@ type external struct {
 	began  time.Time // this start of the program
 	spent  float64   // seconds up to the last point that is kept
 	curve  []train.Point
-	first  bool           // no epoch was said since the program was started
-	missed string         // what a job that was killed did not hear
-	values map[string]any // to show
-	done   [2]int64       // of total, as the program counts
+	first  bool            // no epoch was said since the program was started
+	known  map[int]float64 // the seconds of epochs that were said before it was
+	missed string          // what a job that was killed did not hear
+	values map[string]any  // to show
+	done   [2]int64        // of total, as the program counts
 	saved  time.Time
 }
 
@@ -328,7 +329,6 @@ func (x *external) progress(done, total int64) {
 func (x *external) tell() { x.report.Progress(int(x.done[0]), int(x.done[1]), x.values) }
 
 func (x *external) epoch(e trainer.Epoch) error {
-	again := false
 	if x.first {
 		x.first = false
 		kept := before(x.curve, e.Epoch)
@@ -339,14 +339,14 @@ func (x *external) epoch(e trainer.Epoch) error {
 				x.missed = fmt.Sprintf("the curve has no epochs %d to %d: the job was killed before it heard of them, and the program did not say them again", last+1, e.Epoch-1)
 			}
 		}
-		if n := len(kept); n < len(x.curve) && x.curve[n].Epoch == e.Epoch {
-			again = true
-			x.spent = x.curve[n].Seconds
+		x.known = map[int]float64{}
+		for _, p := range x.curve {
+			x.known[p.Epoch] = p.Seconds
 		}
 	}
 	p := pointOf(e, x.spent+time.Since(x.began).Seconds())
-	if again { // what it took is known, and starting is no part of it
-		p.Seconds = x.spent
+	if seconds, again := x.known[e.Epoch]; again { // what it took is known, and starting is no part of it
+		p.Seconds, x.spent = seconds, seconds
 	}
 	x.add(p)
 	x.values = map[string]any{"epoch": e.Epoch}

@@ -30,25 +30,20 @@ for apart in (False, True):
     subprocess.Popen(["sleep", "1000"], start_new_session=apart)  # which keep the output open
 at("before ready")
 say("ready", protocol=1)
-state = {"epoch": 0, "sum": 0}
+state = {"epoch": 0, "sum": 0, "said": []}
 if init["resume"]:
     with open(init["checkpoint"]) as file:
         state = json.load(file)
-
-
-def say_epoch():
-    say("epoch", epoch=state["epoch"], metrics={"valid": state["sum"] / 1000003, "loss": state["epoch"] / 7})
-
-
-if state["epoch"]:
-    say_epoch()
+for said in state["said"]:
+    say("epoch", **said)
 at("ready")
 while state["epoch"] < parameters["epochs"]:
     epoch = state["epoch"] + 1
-    state = {"epoch": epoch, "sum": (state["sum"] + zlib.crc32(f"{init['seed']} {epoch}".encode())) % 1000003}
+    state["epoch"], state["sum"] = epoch, (state["sum"] + zlib.crc32(f"{init['seed']} {epoch}".encode())) % 1000003
+    state["said"].append({"epoch": epoch, "metrics": {"valid": state["sum"] / 1000003, "loss": epoch / 7}})
     with open("trained", "a") as file:
         file.write(f"{epoch} ")
-    say_epoch()
+    say("epoch", **state["said"][-1])
     at(f"epoch {epoch} said")
     with open(init["checkpoint"] + ".tmp", "w") as file:
         text = json.dumps(state)
