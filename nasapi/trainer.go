@@ -107,9 +107,11 @@ type external struct {
 	began  time.Time // this start of the program
 	spent  float64   // seconds up to the last point that is kept
 	curve  []train.Point
-	first  bool           // no epoch was said since the program was started
-	values map[string]any // to show
-	done   [2]int64       // of total, as the program counts
+	first  bool            // no epoch was said since the program was started
+	known  map[int]float64 // the seconds of epochs that were said before it was
+	missed string          // what a job that was killed did not hear
+	values map[string]any  // to show
+	done   [2]int64        // of total, as the program counts
 	saved  time.Time
 }
 
@@ -315,7 +317,7 @@ func before(curve []train.Point, epoch int) []train.Point {
 func (x *external) started(resumed bool) {
 	x.began, x.first, x.spent = time.Now(), true, 0
 	if !resumed {
-		x.curve = nil
+		x.curve, x.missed = nil, ""
 	}
 }
 
@@ -329,11 +331,23 @@ func (x *external) tell() { x.report.Progress(int(x.done[0]), int(x.done[1]), x.
 func (x *external) epoch(e trainer.Epoch) error {
 	if x.first {
 		x.first = false
-		if kept := before(x.curve, e.Epoch); len(kept) > 0 {
-			x.spent = kept[len(kept)-1].Seconds
+		kept := before(x.curve, e.Epoch)
+		if n := len(kept); n > 0 {
+			x.spent = kept[n-1].Seconds
+			// Whoever has said each epoch so far does not mean to leave some out.
+			if last := kept[n-1].Epoch; n == last && e.Epoch > last+1 {
+				x.missed = fmt.Sprintf("the curve has no epochs %d to %d: the job was killed before it heard of them, and the program did not say them again", last+1, e.Epoch-1)
+			}
+		}
+		x.known = map[int]float64{}
+		for _, p := range x.curve {
+			x.known[p.Epoch] = p.Seconds
 		}
 	}
 	p := pointOf(e, x.spent+time.Since(x.began).Seconds())
+	if seconds, again := x.known[e.Epoch]; again { // what it took is known, and starting is no part of it
+		p.Seconds, x.spent = seconds, seconds
+	}
 	x.add(p)
 	x.values = map[string]any{"epoch": e.Epoch}
 	for name, key := range shownAs {
@@ -386,7 +400,13 @@ func (x *external) restart(why error) error {
 
 // result is what the job leaves.
 func (x *external) result(r *trainer.Result, images *trainer.Data) *train.Result {
+	if x.first && len(x.curve) > 0 { // all epochs were said before the program was started
+		x.spent = x.curve[len(x.curve)-1].Seconds
+	}
 	result := &train.Result{Params: r.Parameters, Seconds: x.spent + time.Since(x.began).Seconds(), Curve: x.curve, Metrics: r.Metrics, Notes: r.Notes}
+	if x.missed != "" {
+		result.Notes = append(result.Notes, x.missed)
+	}
 	if r.Restarts > 0 {
 		result.Notes = append(result.Notes, fmt.Sprintf("the program was started again %d times, from its checkpoint", r.Restarts))
 	}

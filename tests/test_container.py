@@ -133,6 +133,7 @@ class StepsTest(unittest.TestCase):
         if missing or os.getuid():
             self.skipTest(f"not at hand: {', '.join(missing) or 'root'} (Debian: apt-get install debootstrap, as root)")
         with support.scratch_folder() as root:
+            root.chmod(0o755)  # it becomes the / of users other than root
             release = re.match(r"debian:(\w+)-slim", of("FROM")[0])[1]
             subprocess.run(["debootstrap", "--variant=minbase", "--include=ca-certificates", release, str(root)], check=True, timeout=900, stdout=subprocess.DEVNULL)
             # What this machine needs to reach its mirrors, it needs there.

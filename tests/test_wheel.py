@@ -12,6 +12,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -337,6 +338,15 @@ class MagicTest(unittest.TestCase):
         done = NotebookClient(made, timeout=120, resources={"metadata": {"path": str(self.folder)}}, **options).execute()
         return [cell.outputs for cell in done.cells[1:]]
 
+    def limit(self, seconds):
+        """Fails the test where it hangs: a cell's time does not bound what comes after it."""
+        def late(*_):
+            raise AssertionError(f"not within {seconds} s")
+        earlier = signal.signal(signal.SIGALRM, late)
+        self.addCleanup(signal.signal, signal.SIGALRM, earlier)
+        self.addCleanup(signal.alarm, 0)
+        signal.alarm(seconds)
+
     def printed(self, outputs):
         return "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stdout")
 
@@ -389,18 +399,30 @@ class MagicTest(unittest.TestCase):
         self.assertIn("Error mine", self.printed(outputs[-1]))
 
     def test_interrupts_reach_the_kernel_and_a_dead_one_is_replaced(self):
-        watch = "kernel = get_ipython().evalnas_magics.kernel\nimport os, signal, threading\ndef when_running(do):\n    def watch():\n        while not kernel.current:\n            threading.Event().wait(0.02)\n        do()\n    threading.Thread(target=watch).start()\n"
+        self.limit(300)
+        # An interrupt comes as soon as the magic has a request, or when the cell has printed.
+        watch = (
+            "kernel = get_ipython().evalnas_magics.kernel\nimport os, signal, threading, time\n"
+            "screen, show, printed = get_ipython().evalnas_magics.screen, get_ipython().evalnas_magics.screen.show, threading.Event()\n"
+            "def noted(message, *rest):\n    show(message, *rest)\n    if message['msg_type'] == 'stream':\n        printed.set()\n"
+            "screen.show = noted\n"
+            "def once(ready, do):\n    def watch():\n        while not ready():\n            time.sleep(0)\n        do()\n    thread = threading.Thread(target=watch)\n    thread.start()\n    return thread\n"
+            "def interrupt():\n    os.kill(os.getpid(), signal.SIGINT)\n"
+        )
         outputs = self.execute(
             "%evalnas 1",
-            watch + "when_running(lambda: os.kill(os.getpid(), signal.SIGINT))", "%%evalnas\nkept = 5\nwhile True: pass", "%evalnas kept",
-            watch + "when_running(kernel.manager.provisioner.process.kill)", "%%evalnas\nwhile True: pass", "%evalnas 6 * 7", "%evalnas kept",
+            watch + "once(printed.is_set, interrupt)", "%%evalnas\nkept = 5\nprint('kept')\nwhile True: pass", "%evalnas kept",
+            "ended = 0\nfor _ in range(10):\n    thread = once(lambda: kernel.current, interrupt)\n    try:\n        get_ipython().run_cell_magic('evalnas', '', 'while True: pass')\n"
+            "    except KeyboardInterrupt:\n        ended += 1\n    thread.join()\nprint(ended)", "%evalnas kept",
+            "once(lambda: kernel.current, kernel.manager.provisioner.process.kill)", "%%evalnas\nwhile True: pass", "%evalnas 6 * 7", "%evalnas kept",
             "%unload_ext evalnas\nprint(kernel.ended.is_set(), get_ipython().evalnas_magics)",
             allow_errors=True,
         )
         errors = [[o.ename for o in cell if o.output_type == "error"] for cell in outputs]
-        self.assertEqual(errors, [[], [], ["KeyboardInterrupt"], [], [], ["KernelDied"], [], ["NameError"], []])
-        self.assertEqual([outputs[n][0].data["text/plain"] for n in (3, 6)], ["5", "42"])
-        self.assertIn("True None", self.printed(outputs[8]))
+        self.assertEqual(errors, [[], [], ["KeyboardInterrupt"], [], [], [], [], ["KernelDied"], [], ["NameError"], []])
+        self.assertEqual([outputs[n][0].data["text/plain"] for n in (3, 5, 8)], ["5", "5", "42"])
+        self.assertEqual(self.printed(outputs[4]), "10\n")
+        self.assertIn("True None", self.printed(outputs[10]))
 
     def test_a_live_table_goes_on_between_cells_and_the_kernel_ends_with_python(self):
         # The search is shown while it runs; its last state comes while a cell of Python runs.

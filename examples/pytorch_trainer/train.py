@@ -128,6 +128,7 @@ class Training:
         self.net.load_state_dict(state["net"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
+        say("epoch", epoch=self.epoch, metrics=self.last)  # again: a job that was killed may not have heard it
 
     def precision(self):
         return torch.autocast("cuda") if self.half else contextlib.nullcontext()

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,6 +15,8 @@ import (
 
 	"evalnas/nasapi/data"
 	"evalnas/nasapi/jobs"
+	"evalnas/nasapi/jobs/slurm"
+	"evalnas/nasapi/jobs/slurm/slurmtest"
 )
 
 // newTrainerNotebook has a trainer beside it, mine.
@@ -216,6 +219,72 @@ func TestTrainersGoOn(t *testing.T) {
 			t.Errorf("it is %s", s.State)
 		}
 	})
+}
+
+// On SLURM a trainer is requeued, or cancelled and asked for again, and comes to what it comes to
+// here.
+func TestTrainerOnSlurm(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a minute of SLURM is not at hand in short tests")
+	}
+	slurmtest.Setup(t)
+	n := newTrainerNotebook(t)
+	gate, log := filepath.Join(n.env.Dir, "gate"), filepath.Join(n.env.Dir, "log")
+	call := fmt.Sprintf(`train(nasbench101(max_vertices=4)[9], None, trainer=mine, epochs=4, gate=%q, log=%q`, gate, log)
+	const outcome = `[[(p["epoch"], p["metrics"]) for p in now.curves[0]], now.results[0]["valid"], now.results[0]["test"], now.errors, now.results[0]["state"]]`
+	open := func() {
+		t.Helper()
+		if err := os.WriteFile(gate, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open()
+	n.run("now = " + call + ")\nwait(now)")
+	want := n.value(outcome)
+	for name, stop := range map[string]func(t *testing.T, j *jobs.Job){
+		"requeued": func(t *testing.T, j *jobs.Job) {
+			task := j.Status().Task
+			if err := (slurm.Commands{}).Requeue(t.Context(), task); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "the interruption", func() bool { return j.Status().State == jobs.Checkpointed })
+			// SLURM holds what it requeues back for two minutes: this is asked for at once.
+			until(t, "the task to wait again", func() bool {
+				tasks, err := slurm.Commands{}.Tasks(t.Context())
+				return err == nil && tasks[task].State == "PENDING" && tasks[task].Reason == "BeginTime" &&
+					exec.Command("scontrol", "update", "JobId="+task, "StartTime=now").Run() == nil
+			})
+		},
+		"cancelled": func(t *testing.T, j *jobs.Job) {
+			n.run("cancel(now)\nwait(now)")
+			if s := j.Status(); s.State != jobs.Cancelled {
+				t.Fatalf("it is %s", s.State)
+			}
+			n.run("now = " + call + ", on=slurm(cpus=1))")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := errors.Join(os.Remove(gate), os.WriteFile(log, nil, 0o644)); err != nil {
+				t.Fatal(err)
+			}
+			n.run("now = " + call + ", on=slurm(cpus=1), fresh=True)")
+			j := n.lastJob()
+			until(t, "the second epoch", func() bool {
+				e, _ := j.Status().Values["epoch"].(float64)
+				_, err := os.Stat(filepath.Join(j.Paths.Files(), "checkpoint"))
+				return e == 2 && err == nil
+			})
+			stop(t, j)
+			open()
+			n.run("wait(now)")
+			if got := n.value(outcome); got != want {
+				t.Errorf("SLURM came to %s\nthis machine to  %s", got, want)
+			}
+			if text, err := os.ReadFile(log); err != nil || strings.Count(string(text), "\n") != 2 || !strings.HasSuffix(string(text), "True\n") {
+				t.Errorf("it was told %s, %v", text, err)
+			}
+		})
+	}
 }
 
 func TestTrainersInACell(t *testing.T) {

@@ -41,13 +41,13 @@ func play(role string) {
 			fmt.Printf("{\"echo\":%s}\n", in.Text())
 		}
 	case "job":
-		p, err := Start(&Program{Words: []string{"sh", "-c", forks}}, Options{Dir: os.Getenv("DIR")})
+		p, err := Start(&Program{Words: []string{"sh", "-c", forks}}, Options{Dir: os.Getenv("DIR"), Owner: os.Getenv("DIR")})
 		if err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
 		m, err := p.Receive(context.Background())
-		fmt.Println(m.Name, err)
+		fmt.Println(m.Name, p.cmd.Process.Pid, err)
 		select {}
 	}
 }
@@ -130,7 +130,11 @@ func TestBadPrograms(t *testing.T) {
 		"much to say":     {`head -c 100000 /dev/zero | tr '\0' y >&2; echo no >&2; exit 1`, "no"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := start(t, 1, "sh", "-c", c.script)
+			silence := 1.0
+			if name == "a line too long" { // to write one takes a busy machine longer
+				silence = 60
+			}
+			p := start(t, silence, "sh", "-c", c.script)
 			_, err := p.Receive(t.Context())
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("%v does not say %q", err, c.want)
@@ -188,41 +192,87 @@ func TestNothingOutlivesItsJob(t *testing.T) {
 			}
 		}
 	})
-	t.Run("killed job", func(t *testing.T) {
+	t.Run("killed supervisor", func(t *testing.T) {
 		dir := t.TempDir()
 		empty(t, dir)
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), roleVariable+"=job", "DIR="+dir)
-		out, err := cmd.StdoutPipe()
+		p, err := Start(&Program{Words: []string{"sh", "-c", forks}, Silence: 100}, Options{Dir: dir})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "forked <nil>\n" {
-			t.Fatal(line, err)
+		defer p.Close()
+		if m, err := p.Receive(t.Context()); err != nil || m.Name != "forked" {
+			t.Fatal(m.Name, err)
 		}
 		pids := started(t, dir)
-		if err := cmd.Process.Kill(); err != nil {
+		if err := p.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		_ = cmd.Wait()
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-			left := 0
-			for _, pid := range pids {
-				if alive(pid) {
-					left++
+		exit := (*ExitError)(nil)
+		if _, err := p.Receive(t.Context()); !errors.As(err, &exit) || exit.Code != 128+9 || !strings.Contains(err.Error(), "ended with signal 9") {
+			t.Errorf("the end of the supervisor is told as %v", err)
+		}
+		untilGone(t, pids)
+	})
+	for _, victims := range []string{"job", "job and supervisor"} {
+		t.Run("killed "+victims, func(t *testing.T) {
+			dir := t.TempDir()
+			empty(t, dir)
+			cmd := exec.Command(os.Args[0])
+			cmd.Env = append(os.Environ(), roleVariable+"=job", "DIR="+dir)
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			line, err := bufio.NewReader(out).ReadString('\n')
+			supervisor := 0
+			if n, serr := fmt.Sscanf(line, "forked %d <nil>", &supervisor); n != 1 {
+				t.Fatal(line, err, serr)
+			}
+			pids := started(t, dir)
+			const sigstop = syscall.Signal(19)                  // Linux'; not every system that compiles this has the name
+			if err := cmd.Process.Signal(sigstop); err != nil { // it must not see the other's end
+				t.Fatal(err)
+			}
+			if victims != "job" {
+				if err := syscall.Kill(supervisor, syscall.SIGKILL); err != nil {
+					t.Fatal(err)
 				}
 			}
-			if left == 0 {
-				return
+			if err := cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
 			}
-			if time.Now().After(deadline) {
-				t.Fatalf("%d of %v are there after their job was killed", left, pids)
+			_ = cmd.Wait()
+			if victims != "job" { // the next program of the same owner finds what is left
+				p, err := Start(&Program{Words: []string{"true"}}, Options{Dir: dir, Owner: dir})
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.Close()
+			}
+			untilGone(t, pids)
+		})
+	}
+}
+
+func untilGone(t *testing.T, pids []int) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		left := 0
+		for _, pid := range pids {
+			if alive(pid) {
+				left++
 			}
 		}
-	})
+		if left == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %v are still there", left, pids)
+		}
+	}
 }
 
 func empty(t *testing.T, dir string) {

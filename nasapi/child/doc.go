@@ -18,7 +18,8 @@
 // (Supervise, which main and the tests call first). It leads the program's process group and
 // adopts what the program leaves behind, where the system can do that (Linux). When the program
 // ends, or this process does, however suddenly, the supervisor kills all that is left: nothing
-// that a program started outlives its job.
+// that a program started outlives its job. Where the supervisor itself is killed, this process
+// does its work (Linux), and where both are, the next one that runs the same job.
 //
 // # Traps
 //

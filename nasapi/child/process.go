@@ -2,7 +2,9 @@ package child
 
 import (
 	"bufio"
+	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +21,9 @@ type Options struct {
 	Dir string // where; see Program.Folder
 	// Env is added to this process's environment: "NAME=value".
 	Env []string
+	// Owner, if set, names what the program runs for, and what an earlier program of this
+	// owner has left behind is killed first. One program of an owner runs at a time.
+	Owner string
 	// Log takes what the program writes to standard error; nil for nowhere.
 	Log io.Writer
 	// Grace is how long the program may take to end when it is asked to; 0 means 10 seconds.
@@ -34,7 +39,9 @@ type Process struct {
 	grace    time.Duration
 
 	cmd    *exec.Cmd
-	leash  *os.File // the supervisor ends when this is closed
+	mark   string        // in the environment of all that the program starts
+	gone   chan struct{} // closed when the supervisor has ended, and what it could not kill
+	leash  *os.File      // the supervisor ends when this is closed
 	in     *os.File
 	out    *os.File
 	write  *bufio.Writer
@@ -62,7 +69,7 @@ func Start(program *Program, o Options) (_ *Process, err error) {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
-	p := &Process{program: program, patience: program.Patience(), grace: o.Grace, tail: &tail{to: o.Log}, copied: make(chan struct{})}
+	p := &Process{program: program, patience: program.Patience(), grace: o.Grace, tail: &tail{to: o.Log}, gone: make(chan struct{}), copied: make(chan struct{})}
 	var theirs []*os.File // the ends that the supervisor gets
 	var ours []*os.File
 	defer func() {
@@ -91,14 +98,27 @@ func Start(program *Program, o Options) (_ *Process, err error) {
 	theirs, ours = []*os.File{stdin, stdout, stderr, leash}, []*os.File{in, out, logs, held}
 	p.in, p.out, p.logs, p.leash = in, out, logs, held
 	p.write, p.read = bufio.NewWriterSize(in, 64<<10), bufio.NewReaderSize(out, 64<<10)
+	p.mark = markVariable + "=" + cmp.Or(o.Owner, rand.Text())
+	if o.Owner != "" {
+		killMarked(p.mark)
+	}
 	p.cmd = exec.Command(self, program.Words...)
 	p.cmd.Dir, p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = o.Dir, stdin, stdout, stderr
 	p.cmd.ExtraFiles = []*os.File{leash}
-	p.cmd.Env = append(append(os.Environ(), o.Env...), superviseVariable+"=1")
+	p.cmd.Env = append(append(os.Environ(), o.Env...), p.mark, superviseVariable+"=1")
 	apart(p.cmd)
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s cannot be started: %w", program, err)
 	}
+	go func() {
+		defer close(p.gone)
+		p.status = p.cmd.Wait()
+		// A supervisor that was killed has killed nothing. What the program started may hold
+		// its output open, so that its end would not be seen.
+		if killedBy(p.cmd.ProcessState) > 0 {
+			killMarked(p.mark)
+		}
+	}()
 	go func() {
 		defer close(p.copied)
 		defer logs.Close() // it was only read
@@ -209,11 +229,11 @@ func (p *Process) ended(half []byte) error {
 	stopped := time.AfterFunc(p.grace, p.pull)
 	defer stopped.Stop()
 	status := p.wait()
-	what := fmt.Errorf("ended with %s before it had said all that was expected", statusText(status))
+	what := fmt.Errorf("ended with %s before it had said all that was expected", p.statusText(status))
 	if len(half) > 0 {
 		what = fmt.Errorf("%w, in the middle of the line %s", what, excerpt(half))
 	}
-	return p.fail(&ExitError{Text: fmt.Sprintf("%s %v%s", p.program, what, p.tail.text()), Code: p.cmd.ProcessState.ExitCode()})
+	return p.fail(&ExitError{Text: fmt.Sprintf("%s %v%s", p.program, what, p.tail.text()), Code: p.exitCode()})
 }
 
 // ExitError says that the program ended early.
@@ -227,13 +247,22 @@ func (e *ExitError) Error() string { return e.Text }
 // NotFound is the exit status of a program that is not there, as a shell gives it.
 const NotFound = 127
 
-func statusText(err error) string {
+// exitCode is the program's, as its supervisor gives it; a signal that ends the supervisor
+// ends the program.
+func (p *Process) exitCode() int {
+	if n := killedBy(p.cmd.ProcessState); n > 0 {
+		return 128 + n
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+func (p *Process) statusText(err error) string {
 	if err == nil {
 		return "exit status 0"
 	}
 	exit := (*exec.ExitError)(nil)
 	if errors.As(err, &exit) {
-		switch code := exit.ExitCode(); {
+		switch code := p.exitCode(); {
 		case code == NotFound:
 			return "exit status 127 (no such program)"
 		case code > 128:
@@ -277,7 +306,7 @@ func (p *Process) End(ctx context.Context, why string) error {
 		return err
 	}
 	if status != nil {
-		return fmt.Errorf("%s ended with %s%s", p.program, statusText(status), p.tail.text())
+		return fmt.Errorf("%s ended with %s%s", p.program, p.statusText(status), p.tail.text())
 	}
 	return nil
 }
@@ -290,7 +319,7 @@ func (p *Process) pull() { _ = p.leash.Close() }
 
 func (p *Process) wait() error {
 	p.closed.Do(func() {
-		p.status = p.cmd.Wait()
+		<-p.gone
 		// Where something outlived the program, it may hold standard error open.
 		_ = p.logs.SetReadDeadline(time.Now().Add(time.Second))
 		<-p.copied

@@ -14,6 +14,10 @@ import (
 // superviseVariable says that this process is to be a supervisor.
 const superviseVariable = "EVALNAS_SUPERVISE"
 
+// markVariable is in the environment of a program and of what it starts, by which that is found
+// where the supervisor was killed.
+const markVariable = "EVALNAS_CHILD_OF"
+
 // Supervise makes this process the supervisor of the program that its arguments name, and
 // does not return, if it was started by Start. main calls it first, as do tests that start
 // programs (TestMain).

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"evalnas/nasapi/nn"
+	"evalnas/nasapi/rng"
 	"evalnas/nasapi/space"
 )
 
@@ -35,7 +36,22 @@ func torchCases(t testing.TB) map[string]torchCase {
 	for _, name := range []string{"DARTS_V2", "NASNet", "AmoebaNet", "nao_1271", "enas_1268", "random_1269", "darts_1268"} {
 		c[name] = torchCase{genotypes(t)[name], Config{Channels: 4, Cells: 4, Height: 16, Width: 24, Auxiliary: true}}
 	}
+	// Of three nodes the last has four earlier states: four edges a node are all there are.
+	for _, edges := range []int{1, 3, 4} {
+		c[fmt.Sprintf("edges-%d", edges)] = torchCase{edgesPerNode(t, edges), Config{Channels: 4, Cells: 4, Height: 16, Width: 24, Auxiliary: true}}
+	}
 	return c
+}
+
+// edgesPerNode is a sample of a space whose nodes do not all have two edges.
+func edgesPerNode(t testing.TB, edges int) space.Arch {
+	t.Helper()
+	ops := []string{"max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5"}
+	s, err := space.Cells(space.CellsOptions{Nodes: 3, Operations: ops, PerNode: edges})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Sample(rng.New(1268, "edges"))
 }
 
 // stepCases are those of which PyTorch has made twenty steps of training: a network

@@ -117,7 +117,7 @@ func (r *run) once(ctx context.Context) (*Result, error) {
 		r.Heard.Started(init.Resume)
 	}
 	var err error
-	if r.p, err = child.Start(r.Program, child.Options{Dir: r.Program.Folder(r.Study), Env: r.Env, Log: r.Log, Grace: r.Grace}); err != nil {
+	if r.p, err = child.Start(r.Program, child.Options{Dir: r.Program.Folder(r.Study), Env: r.Env, Log: r.Log, Grace: r.Grace, Owner: r.Init.Folder}); err != nil {
 		return nil, err
 	}
 	defer r.p.Close() // it returns nothing

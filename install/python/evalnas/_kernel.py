@@ -7,6 +7,7 @@ belongs to the running cell to the cell's own thread, which shows it in order.
 import atexit
 import os
 import queue
+import signal
 import threading
 import time
 
@@ -21,6 +22,8 @@ from evalnas._program import program
 from evalnas._values import Brief
 
 START_SECONDS = 60
+AGAIN_SECONDS = 0.2  # between two interrupts of one cell
+ANSWER_SECONDS = 5
 LAST = object()
 
 
@@ -33,6 +36,59 @@ class OwnSpec(KernelSpecManager):
 
     def get_kernel_spec(self, kernel_name):
         return KernelSpec(argv=[program(), "kernel", "{connection_file}"], display_name="evalnas", language="starlark", interrupt_mode="message")
+
+
+class Interrupts:
+    """Counts the interrupts of Python while a cell runs.
+
+    A KeyboardInterrupt may come between any two steps: half of a message would be sent, or one that
+    was taken from its queue be lost, and the cell waited for without end.
+    """
+
+    def __init__(self):
+        self.count = 0
+        self.earlier = None  # what handled them before; None where that cannot be changed
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():  # others get none
+            self.earlier = signal.getsignal(signal.SIGINT)
+        if self.earlier is not None:
+            signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def _note(self, *_):
+        self.count += 1
+
+    def __exit__(self, *_):
+        if self.earlier is not None:
+            signal.signal(signal.SIGINT, self.earlier)
+
+
+class Interrupt:
+    """An interrupt of the running cell, sent until the cell heeds it: the kernel forgets one that
+    overtakes the cell's own request, which goes by another channel."""
+
+    def __init__(self, session, control):
+        self.session, self.control = session, control
+        self.sent = 0  # when
+        self.unanswered = 0
+
+    def insist(self):
+        self._hear(0)
+        if not self.unanswered and time.monotonic() - self.sent > AGAIN_SECONDS:
+            self.session.send(self.control, "interrupt_request", {})
+            self.sent, self.unanswered = time.monotonic(), 1
+
+    def settle(self):
+        """Waits for the answer: an interrupt that is under way would end the next cell."""
+        if self.unanswered:
+            self._hear(ANSWER_SECONDS)
+
+    def _hear(self, seconds):
+        while self.control.poll(int(1000 * seconds)):
+            _, message = self.session.recv(self.control, mode=zmq.NOBLOCK)
+            if message is not None and message["msg_type"] == "interrupt_reply":
+                self.unanswered = seconds = 0
 
 
 class Kernel:
@@ -115,32 +171,36 @@ class Kernel:
     def execute(self, code, show, silent=False, expressions=None):
         """Runs a cell and returns the content of its reply; show(message) is called for each output.
 
-        An interrupt (KeyboardInterrupt) is passed on and the cell waited for, which ends with an
-        error of that name. A second one ends the kernel.
+        An interrupt is passed on and the cell waited for, which ends with an error of that name. A
+        second one ends the kernel.
         """
         content = {"code": code, "silent": silent, "store_history": not silent, "user_expressions": expressions or {}, "allow_stdin": False, "stop_on_error": True}
         request = self.session.msg("execute_request", content)
-        self.current = request["header"]["msg_id"]
-        self.session.send(self.shell, request)
-        reply, idle, interrupted = None, False, False
-        try:
-            while not (reply and idle):
-                try:
-                    came = not idle and self._pump(show)
-                    idle = idle or came is LAST
+        reply, idle, interrupt = None, False, None
+        with Interrupts() as came:
+            self.current = request["header"]["msg_id"]
+            try:
+                self.session.send(self.shell, request)
+                while not (reply and idle):
+                    if came.count > 1:
+                        self.end()
+                        raise KeyboardInterrupt
+                    if came.count and not reply:
+                        interrupt = interrupt or Interrupt(self.session, self.control)
+                        interrupt.insist()
+                    shown = not idle and self._pump(show)
+                    idle = idle or shown is LAST
                     message = None if reply else self._reply(0.05 if idle else 0)
                     if message is not None and message["parent_header"].get("msg_id") == self.current:
                         reply = message
-                    if not came and message is None and not self.alive():
+                    if not shown and message is None and not self.alive():
                         raise KernelDied("the kernel of the evalnas cells has ended, and what they had defined is gone; jobs go on, and the next cell starts a new kernel")
-                except KeyboardInterrupt:
-                    if interrupted:
-                        self.end()
-                        raise
-                    interrupted = True
-                    self.session.send(self.control, "interrupt_request", {})
-        finally:
-            self.current = None
+                if interrupt:
+                    interrupt.settle()
+            finally:
+                self.current = None
+        if came.count and reply["content"]["status"] == "ok":
+            raise KeyboardInterrupt  # it came too late for this cell: what follows it must not run
         return reply["content"]
 
     def _pump(self, show):

@@ -44,13 +44,15 @@ if mode == "hang":
 state = {"epoch": 0, "sum": 0}
 if init["resume"]:
     state = json.load(open(init["checkpoint"]))
+    say("epoch", epoch=state["epoch"], metrics=state["said"])
 while state["epoch"] < epochs:
     state["epoch"] += 1
     key = f"{init['architecture']['hash']} {init['seed']} {state['epoch']}".encode()
     state["sum"] = (state["sum"] + zlib.crc32(key)) % 1000003
     valid = state["sum"] / 1000003
     say("progress", done=state["epoch"], total=epochs)
-    say("epoch", epoch=state["epoch"], metrics={"valid": valid * (100 if mode == "lie" else 1), "train": valid / 2, "loss": 1 - valid})
+    state["said"] = {"valid": valid * (100 if mode == "lie" else 1), "train": valid / 2, "loss": 1 - valid}
+    say("epoch", epoch=state["epoch"], metrics=state["said"])
     with open(init["checkpoint"] + ".tmp", "w") as f:
         json.dump(state, f)
     os.replace(init["checkpoint"] + ".tmp", init["checkpoint"])
