@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -161,18 +162,13 @@ func (s *server) bind() error {
 		open.AnyClient = true
 		heart.Curve = &open
 	}
-	for _, bind := range []func() error{ // the first failure says enough
-		func() error { return s.bindRouter(&s.heartbeat, &c.HBPort, "heartbeat", heart) },
-		func() error { return s.bindPublisher(&c.IOPubPort, small) },
-		func() error { return s.bindRouter(&s.stdin, &c.StdinPort, "stdin", opts) },
-		func() error { return s.bindRouter(&s.control, &c.ControlPort, "control", opts) },
-		func() error { return s.bindRouter(&s.shell, &c.ShellPort, "shell", opts) },
-	} {
-		if err := bind(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return cmp.Or( // the first failure says enough
+		s.bindRouter(&s.heartbeat, &c.HBPort, "heartbeat", heart),
+		s.bindPublisher(&c.IOPubPort, small),
+		s.bindRouter(&s.stdin, &c.StdinPort, "stdin", opts),
+		s.bindRouter(&s.control, &c.ControlPort, "control", opts),
+		s.bindRouter(&s.shell, &c.ShellPort, "shell", opts),
+	)
 }
 
 func (s *server) bindRouter(r **wire.Router, port *int, name string, opts wire.Options) error {

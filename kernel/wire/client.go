@@ -65,22 +65,24 @@ func (c *Client) open(k kind, identity []byte, keys *ClientCurve) error {
 	if err := c.SetDeadline(time.Now().Add(c.limits.Handshake)); err != nil {
 		return err
 	}
-	if keys == nil {
-		if _, err := handshake(c.in, c.Conn, k, identity); err != nil {
-			return err
-		}
-		return c.SetDeadline(time.Time{})
-	}
-	if err := greet(c.in, c.Conn, curveMechanism, false); err != nil {
+	if err := c.meet(k, identity, keys); err != nil {
 		return err
 	}
-	_, sealed, err := dialCurve(c.in, c.Conn, k, identity, keys)
-	if err != nil {
-		return err
-	}
-	c.sealed = sealed
-	c.in = bufio.NewReaderSize(&decrypter{in: c.in, s: sealed, most: uint64(c.limits.Message)}, 64<<10)
+	c.in = c.sealed.reader(c.in, c.limits)
 	return c.SetDeadline(time.Time{})
+}
+
+// meet does the handshake of the mechanism that the keys stand for.
+func (c *Client) meet(k kind, identity []byte, keys *ClientCurve) (err error) {
+	if keys == nil {
+		_, err = handshake(c.in, c.Conn, k, identity)
+		return err
+	}
+	if err = exchangeGreetings(c.in, c.Conn, curveMechanism, false); err != nil {
+		return err
+	}
+	_, c.sealed, err = dialCurve(c.in, c.Conn, k, identity, keys)
+	return err
 }
 
 // Send writes one message.

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"golang.org/x/crypto/curve25519"
@@ -253,13 +252,6 @@ func dialCurve(r *bufio.Reader, w io.Writer, own kind, identity []byte, keys *Cl
 	return peer, s, own.takes(peer)
 }
 
-func (k kind) takes(peer hello) error {
-	if slices.Contains(k.peers, peer.socketType) {
-		return nil
-	}
-	return fmt.Errorf("peer is a %q socket, a %s takes %s", peer.socketType, k.name, strings.Join(k.peers, ", "))
-}
-
 // readCurve reads the body of a handshake's command.
 func readCurve(r *bufio.Reader, name string, least, most int) ([]byte, error) {
 	h, err := readHeader(r)
@@ -345,6 +337,14 @@ func (s *secure) sealFrames(dst, frames []byte) ([]byte, error) {
 		frames = frames[end:]
 	}
 	return dst, nil
+}
+
+// reader is where the frames of the peer are read; where nothing is encrypted (s is nil), in itself.
+func (s *secure) reader(in *bufio.Reader, limits Limits) *bufio.Reader {
+	if s == nil {
+		return in
+	}
+	return bufio.NewReaderSize(&decrypter{in: in, s: s, most: uint64(limits.Message)}, in.Size())
 }
 
 // decrypter reads the frames that come in boxes.

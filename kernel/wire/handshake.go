@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -40,7 +41,7 @@ type hello struct {
 // sets the deadline. We announce ZMTP 3.0, so that subscriptions come as
 // messages and not as commands, which zmq4 would not know.
 func handshake(r *bufio.Reader, w io.Writer, own kind, identity []byte) (hello, error) {
-	if err := greet(r, w, "NULL", false); err != nil {
+	if err := exchangeGreetings(r, w, "NULL", false); err != nil {
 		return hello{}, err
 	}
 	if _, err := w.Write(ready(own.name, identity)); err != nil {
@@ -53,8 +54,16 @@ func handshake(r *bufio.Reader, w io.Writer, own kind, identity []byte) (hello, 
 	return peer, own.takes(peer)
 }
 
-// greet exchanges greetings, which name the mechanism and who is its server.
-func greet(r *bufio.Reader, w io.Writer, mechanism string, server bool) error {
+// takes says why a peer's socket is not one for ours, nil if it is.
+func (k kind) takes(peer hello) error {
+	if slices.Contains(k.peers, peer.socketType) {
+		return nil
+	}
+	return fmt.Errorf("peer is a %q socket, a %s takes %s", peer.socketType, k.name, strings.Join(k.peers, ", "))
+}
+
+// exchangeGreetings sends and reads greetings, which name the mechanism and who is its server.
+func exchangeGreetings(r *bufio.Reader, w io.Writer, mechanism string, server bool) error {
 	if _, err := w.Write(greetingOf(mechanism, server)); err != nil {
 		return fmt.Errorf("send greeting: %w", err)
 	}

@@ -161,10 +161,7 @@ func (l *listener) shake(raw net.Conn) (*conn, error) {
 	if err := raw.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	if sealed != nil {
-		in = bufio.NewReaderSize(&decrypter{in: in, s: sealed, most: uint64(l.opts.Limits.Message)}, 16<<10)
-	}
-	return l.admit(raw, in, sealed, peer)
+	return l.admit(raw, sealed.reader(in, l.opts.Limits), sealed, peer)
 }
 
 // meet does the handshake of the mechanism that the socket has.
@@ -173,7 +170,7 @@ func (l *listener) meet(in *bufio.Reader, raw net.Conn) (hello, *secure, error) 
 		peer, err := handshake(in, raw, l.kind, nil)
 		return peer, nil, err
 	}
-	if err := greet(in, raw, curveMechanism, true); err != nil {
+	if err := exchangeGreetings(in, raw, curveMechanism, true); err != nil {
 		return hello{}, nil, err
 	}
 	return serveCurve(in, raw, l.kind, l.opts.Curve)

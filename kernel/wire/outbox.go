@@ -20,7 +20,7 @@ const keepBuffer = 1 << 20
 type outbox struct {
 	raw    net.Conn
 	limits Limits
-	sealed *secure // encrypts, if not nil; under mu, as the order of messages counts
+	sealed *secure // encrypts, if not nil; the goroutine's alone
 
 	mu      sync.Mutex
 	changed *sync.Cond // any field below
@@ -49,14 +49,7 @@ func (o *outbox) put(message []byte) error {
 	if o.closed {
 		return net.ErrClosed
 	}
-	if o.sealed == nil {
-		o.queued = append(o.queued, message...)
-	} else {
-		var err error
-		if o.queued, err = o.sealed.sealFrames(o.queued, message); err != nil {
-			return err
-		}
-	}
+	o.queued = append(o.queued, message...)
 	o.changed.Broadcast()
 	return nil
 }
@@ -66,7 +59,7 @@ func (o *outbox) pending() int { return len(o.queued) + o.writing }
 // run writes until close, or until the peer is gone or stalled, which it
 // returns as an error.
 func (o *outbox) run() error {
-	var buffer []byte
+	var buffer, boxes []byte
 	for {
 		o.mu.Lock()
 		for len(o.queued) == 0 && !o.closed {
@@ -80,11 +73,23 @@ func (o *outbox) run() error {
 		o.writing = len(buffer)
 		o.mu.Unlock()
 
-		if err := o.write(buffer); err != nil {
+		out := buffer
+		if o.sealed != nil {
+			var err error
+			if boxes, err = o.sealed.sealFrames(boxes[:0], buffer); err != nil {
+				return err
+			}
+			out = boxes
+			o.grew(len(boxes) - len(buffer))
+		}
+		if err := o.write(out); err != nil {
 			return err
 		}
 		if cap(buffer) > keepBuffer {
 			buffer = nil
+		}
+		if cap(boxes) > keepBuffer {
+			boxes = nil
 		}
 	}
 }
@@ -111,6 +116,15 @@ func (o *outbox) write(b []byte) error {
 		}
 	}
 	return nil
+}
+
+// grew accounts for what encryption adds to the bytes that are being written.
+func (o *outbox) grew(n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.closed {
+		o.writing += n
+	}
 }
 
 // wrote accounts for n written bytes and says whether a caller waits for room.
