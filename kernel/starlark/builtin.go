@@ -246,19 +246,13 @@ func (in *Interpreter) ownBuiltins() []*Command {
 			Name:   "input",
 			Params: []Param{optional("prompt", lib.String(""), "str", "shown before the field")},
 			Doc:    "Ask the person at the front end for a line of text. It fails where a notebook is executed without one.",
-			Run: func(c *Call) (lib.Value, error) {
-				s, err := c.Cell.Out.Input(c.Ctx, str(c.Value("prompt")), false)
-				return lib.String(s), err
-			},
+			Run:    asks(false),
 		},
 		{
 			Name:   "getpass",
 			Params: []Param{optional("prompt", lib.String("Password: "), "str", "shown before the field")},
 			Doc:    "Ask as `input` does, for a text that is not shown while it is typed, and not kept in the notebook.",
-			Run: func(c *Call) (lib.Value, error) {
-				s, err := c.Cell.Out.Input(c.Ctx, str(c.Value("prompt")), true)
-				return lib.String(s), err
-			},
+			Run:    asks(true),
 		},
 		{
 			Name:   "fail",
@@ -295,6 +289,14 @@ func joined(values lib.Tuple, sep string) string {
 		parts[i] = str(v)
 	}
 	return strings.Join(parts, sep)
+}
+
+// asks is input, and for a password getpass.
+func asks(password bool) func(*Call) (lib.Value, error) {
+	return func(c *Call) (lib.Value, error) {
+		s, err := c.Cell.Out.Input(c.Ctx, str(c.Value("prompt")), password)
+		return lib.String(s), err
+	}
 }
 
 func runPrint(c *Call) (lib.Value, error) {

@@ -2,7 +2,6 @@ package starlark
 
 import (
 	"os"
-	"path/filepath"
 	"sort"
 	"strings"
 	"unicode/utf8"
@@ -530,10 +529,7 @@ func (c *cursor) files(start int, content string, extensions []string) kernel.Co
 	if i := strings.LastIndexByte(content, '/'); i >= 0 {
 		folder, base = content[:i+1], content[i+1:]
 	}
-	dir := filepath.FromSlash(folder)
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(c.in.dir, dir)
-	}
+	dir := within(c.in.dir, folder)
 	out := kernel.Completion{Start: start, End: c.at}
 	entries, err := os.ReadDir(dir)
 	if err != nil {

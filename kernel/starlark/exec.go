@@ -41,11 +41,7 @@ type run struct {
 	started []time.Time   // of the %time statements that run
 	full    atomic.Uint64 // the heap's size when the memory watch stopped it
 	counted uint64        // steps from which the step limit counts
-
-	// Of a file that is loaded: what it is called, where it is, and who loads it.
-	name, path string
-	file       *loaded
-	loader     *run
+	file    *loaded       // that is run, nil for a cell
 }
 
 const runKey = "run"

@@ -65,9 +65,7 @@ func (r *run) magicCd(args string) error {
 	if home, err := os.UserHomeDir(); err == nil && (dir == "" || dir == "~" || strings.HasPrefix(dir, "~/")) {
 		dir = filepath.Join(home, strings.TrimPrefix(dir, "~"))
 	}
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(r.in.dir, dir)
-	}
+	dir = within(r.in.dir, dir)
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
 		err = fmt.Errorf("%s is not a directory", dir)

@@ -89,10 +89,13 @@ func (in *Interpreter) module(name string) (lib.Value, error) {
 // A loaded file keeps its names. It runs once; again when its text changes, or
 // that of a file that it loads.
 type loaded struct {
+	name    string // as it was asked for
+	path    string
 	text    string
 	names   lib.StringDict
 	uses    []string // the paths of the files that it loads
 	running bool
+	by      *loaded // while it runs: the file that loads it, nil for a cell
 }
 
 // maxLoaded bounds a loaded file.
@@ -122,11 +125,11 @@ func (r *run) load(args lib.Tuple) (lib.Value, error) {
 // from the notebook's.
 func (r *run) loadFile(name string) (*loaded, error) {
 	in := r.in
-	path := filepath.FromSlash(name)
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(r.folder(), path)
+	folder := in.dir
+	if r.file != nil {
+		folder = filepath.Dir(r.file.path)
 	}
-	path = filepath.Clean(path)
+	path := filepath.Clean(within(folder, name))
 	if r.file != nil {
 		r.file.uses = append(r.file.uses, path)
 	}
@@ -136,15 +139,15 @@ func (r *run) loadFile(name string) (*loaded, error) {
 	}
 	old := in.loads[path]
 	if old != nil && old.running {
-		return nil, Named("ImportError", fmt.Errorf("load: %s loads itself, directly or through another file: %s", name, strings.Join(append(r.chain(), name), " loads ")))
+		return nil, Named("ImportError", fmt.Errorf("load: %s loads itself, directly or through another file: %s", name, strings.Join(append(r.file.chain(), name), " loads ")))
 	}
 	if old != nil && old.text == text && in.fresh(old) {
 		return old, nil
 	}
-	f := &loaded{text: text, running: true}
+	f := &loaded{name: name, path: path, text: text, running: true, by: r.file}
 	in.loads[path] = f
-	f.names, err = r.runFile(name, path, f)
-	f.running = false
+	f.names, err = r.runFile(f)
+	f.running, f.by = false, nil
 	if err != nil {
 		delete(in.loads, path)
 		return nil, err
@@ -187,20 +190,21 @@ func (in *Interpreter) fresh(f *loaded) bool {
 	return true
 }
 
-// folder is where a load looks.
-func (r *run) folder() string {
-	if r.path != "" {
-		return filepath.Dir(r.path)
-	}
-	return r.in.dir
-}
-
-// chain names the files that are being loaded, the outermost first.
-func (r *run) chain() []string {
-	if r.file == nil {
+// chain names the files that are being loaded, the outermost first; none for a cell.
+func (f *loaded) chain() []string {
+	if f == nil {
 		return nil
 	}
-	return append(r.loader.chain(), r.name)
+	return append(f.by.chain(), f.name)
+}
+
+// within is a path, with slashes as cells write it, seen from a folder.
+func within(dir, path string) string {
+	path = filepath.FromSlash(path)
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
 }
 
 // LoadedFiles are the SHA-256 digests of the files that cells have loaded, by path seen from the
@@ -220,10 +224,10 @@ func (in *Interpreter) loadedFiles() map[string]string {
 }
 
 // runFile runs a loaded file in globals of its own, on the builtins.
-func (r *run) runFile(name, path string, f *loaded) (lib.StringDict, error) {
-	src := newSource(name, f.text)
-	r.in.sources[name] = src
-	sub := &run{in: r.in, ctx: r.ctx, cell: r.cell, name: name, path: path, file: f, loader: r}
+func (r *run) runFile(f *loaded) (lib.StringDict, error) {
+	src := newSource(f.name, f.text)
+	r.in.sources[f.name] = src
+	sub := &run{in: r.in, ctx: r.ctx, cell: r.cell, file: f}
 	env := lib.StringDict{}
 	for k, v := range r.in.base {
 		env[k] = v

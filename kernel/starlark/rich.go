@@ -8,7 +8,6 @@ import (
 	_ "image/jpeg" // Image reads both
 	_ "image/png"
 	"os"
-	"path/filepath"
 	"strings"
 
 	lib "go.starlark.net/starlark"
@@ -207,11 +206,8 @@ func runImage(c *Call) (lib.Value, error) {
 	case lib.Bytes:
 		data = []byte(v)
 	case lib.String:
-		path := filepath.FromSlash(string(v))
 		name = string(v)
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(c.in.dir, path)
-		}
+		path := within(c.in.dir, name)
 		info, err := os.Stat(path)
 		if err != nil {
 			return nil, Named("FileNotFoundError", fmt.Errorf("Image: %w", err))

@@ -365,12 +365,14 @@ func (c *ChoiceSpace) parsePlain(raw []byte) ([]uint32, bool) {
 			return nil, false
 		}
 		raw = bytes.TrimLeft(raw, blanks)
-		if len(raw) > 0 && raw[0] == '"' {
-			end = bytes.IndexByte(raw[1:], '"') + 2
+		if text, quoted := bytes.CutPrefix(raw, []byte{'"'}); quoted {
+			if end = bytes.IndexByte(text, '"'); end >= 0 {
+				end += 2 // the quotes are the option's
+			}
 		} else {
 			end = bytes.IndexAny(raw, ",} \t\n\r")
 		}
-		if end < 2 && (end < 1 || raw[0] == '"') {
+		if end < 0 {
 			return nil, false
 		}
 		if digits[i], ok = c.of[i][Option(raw[:end])]; !ok {
