@@ -27,49 +27,59 @@ func init() {
 	}
 }
 
-// The command lines of the two kernels.
-var (
-	oursArgv = []string{"kernel", "{connection_file}"} // after the program
-	peerArgv = []string{"{python}", "-m", "ipykernel_launcher", "-f", "{connection_file}"}
-)
+// kernels are what one Jupyter client, a script of bench/, drives: ours, built as it is
+// installed, and ipykernel, by their command lines.
+type kernels struct {
+	*peer        // the client
+	ours, theirs []string
+	close        func() error
+}
 
-// buildKernel builds the program as it is installed.
-func buildKernel(ctx context.Context, dir string) (string, error) {
+func openKernels(ctx context.Context, script string) (_ *kernels, err error) {
 	top, err := root()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
+	dir, err := os.MkdirTemp("", "evalnas-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
 	exe := filepath.Join(dir, "evalnas")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", exe, ".")
 	build.Dir = top
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building the kernel: %w\n%s", err, text)
+		return nil, fmt.Errorf("building the kernel: %w\n%s", err, text)
 	}
-	return exe, nil
+	p, err := startPeer(ctx, script)
+	if err != nil {
+		return nil, err
+	}
+	return &kernels{
+		peer: p, ours: []string{exe, "kernel", "{connection_file}"},
+		theirs: []string{"{python}", "-m", "ipykernel_launcher", "-f", "{connection_file}"},
+		close:  func() error { return errors.Join(p.close(), os.RemoveAll(dir)) },
+	}, nil
 }
 
 // openKernelSession compares what a kernel that runs takes for one thing with ipykernel. One
 // Jupyter client drives both. A run's measure is the median; Extra has the 99th percentiles of
 // round trips, pooled.
 func openKernelSession(ctx context.Context, measure string) (*Comparison, error) {
-	dir, err := os.MkdirTemp("", "evalnas-bench-")
+	k, err := openKernels(ctx, "kernel_session.py")
 	if err != nil {
 		return nil, err
-	}
-	exe, err := buildKernel(ctx, dir)
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	p, err := startPeer(ctx, "kernel_session.py")
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	var pooled [2][]float64
 	one := func(side int, argv []string) func(context.Context, int) (float64, error) {
 		return func(context.Context, int) (float64, error) {
 			var answer struct{ Values []float64 }
-			if err := p.ask(map[string]any{"argv": argv, "python": side == 1, "measure": measure}, &answer); err != nil {
+			if err := k.ask(map[string]any{"argv": argv, "python": side == 1, "measure": measure}, &answer); err != nil {
 				return 0, err
 			}
 			if len(answer.Values) == 0 {
@@ -82,8 +92,7 @@ func openKernelSession(ctx context.Context, measure string) (*Comparison, error)
 	}
 	c := &Comparison{
 		PeerKind: "reference",
-		Ours:     one(0, append([]string{exe}, oursArgv...)), Peer: one(1, peerArgv),
-		Close: func() error { return errors.Join(p.close(), os.RemoveAll(dir)) },
+		Ours:     one(0, k.ours), Peer: one(1, k.theirs), Close: k.close,
 	}
 	if measure == "roundtrip" {
 		c.Extra = func(context.Context) (map[string]any, error) {

@@ -9,9 +9,7 @@ that runs, and answers {"values": [...]} in seconds, or MiB:
   memory     the process and its children at rest after a cell, resident
   interrupt  from the interrupt of a loop without end to its idle, as the kernel's spec wants it: a
              signal for ipykernel, a message for ours
-  shutdown   from the request to the end of the process; the kernel is gone then
-
-The client is the same for every kernel."""
+  shutdown   from the request to the end of the process; the kernel is gone then"""
 import json
 import os
 import signal
@@ -21,10 +19,8 @@ import tempfile
 import time
 
 import zmq
-from jupyter_client import BlockingKernelClient
-from jupyter_client.connect import write_connection_file
+from kernel_client import LIMIT, connect
 
-LIMIT = 60
 LINES = 10_000
 
 
@@ -32,13 +28,7 @@ class Kernel:
     def __init__(self, argv, python):
         self.python = python
         self.folder = tempfile.TemporaryDirectory()
-        path = os.path.join(self.folder.name, "kernel.json")
-        write_connection_file(path, key=b"bench")
-        self.context = zmq.Context()
-        self.context.setsockopt(zmq.RECONNECT_IVL, 5)
-        self.context.setsockopt(zmq.RCVHWM, 0)
-        self.client = BlockingKernelClient(connection_file=path, context=self.context)
-        self.client.load_connection_file()
+        path, self.client, self.context = connect(self.folder.name)
         environment = {**os.environ, "EVALNAS_STUDY": os.path.join(self.folder.name, "study"), "IPYTHONDIR": self.folder.name}
         self.process = subprocess.Popen([a.replace("{connection_file}", path) for a in argv], cwd=self.folder.name, env=environment,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
 )
 
 func init() {
@@ -17,36 +16,26 @@ func init() {
 // the reply of its first executed cell with ipykernel's. One Jupyter client
 // drives both.
 func openKernelStart(ctx context.Context) (*Comparison, error) {
-	dir, err := os.MkdirTemp("", "evalnas-bench-")
+	k, err := openKernels(ctx, "kernel_start.py")
 	if err != nil {
 		return nil, err
 	}
-	exe, err := buildKernel(ctx, dir)
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+	start := func(argv []string) func(context.Context, int) (float64, error) {
+		return func(context.Context, int) (float64, error) {
+			var answer struct{ Seconds float64 }
+			err := k.ask(map[string]any{"argv": argv}, &answer)
+			return answer.Seconds, err
+		}
 	}
-	p, err := startPeer(ctx, "kernel_start.py")
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	start := func(argv ...string) (float64, error) {
-		var answer struct{ Seconds float64 }
-		err := p.ask(map[string]any{"argv": argv}, &answer)
-		return answer.Seconds, err
-	}
-	ours := func(context.Context, int) (float64, error) { return start(append([]string{exe}, oursArgv...)...) }
-	peer := func(context.Context, int) (float64, error) {
-		return start(peerArgv...)
-	}
+	ours, peer := start(k.ours), start(k.theirs)
 	// The first start of each reads its files from the disk: not counted.
 	if _, err = ours(ctx, 0); err == nil {
 		_, err = peer(ctx, 0)
 	}
 	if err != nil {
-		return nil, errors.Join(err, p.close(), os.RemoveAll(dir))
+		return nil, errors.Join(err, k.close())
 	}
 	return &Comparison{
-		PeerKind: "reference", Ours: ours, Peer: peer,
-		Close: func() error { return errors.Join(p.close(), os.RemoveAll(dir)) },
+		PeerKind: "reference", Ours: ours, Peer: peer, Close: k.close,
 	}, nil
 }
