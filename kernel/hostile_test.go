@@ -239,11 +239,10 @@ func TestManyConnections(t *testing.T) {
 	for i := range n {
 		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", []int{k.ShellPort, k.IOPubPort, k.HBPort}[i%3]))
 		check(t, err)
+		conn.Close()
 		if i%2 == 0 {
-			conn.Close()
 			continue
 		}
-		conn.Close()
 		sub, err := wire.Dialer{}.Sub("tcp", fmt.Sprintf("127.0.0.1:%d", k.IOPubPort), "")
 		check(t, err)
 		sub.Close()
@@ -292,16 +291,31 @@ func TestSubscriberLeavesWhileAnotherStalls(t *testing.T) {
 	c := k.client(t)
 	_, err = c.Execute("megabytes 100\nprint done")
 	check(t, err)
-	for i, done := 0, false; !done; i++ {
-		if i == 10 {
+	displaysUntilPrinted(t, c, func(got int) {
+		if got == 10 {
 			check(t, leaving.Close())
 		}
+	})
+	alive(t, k)
+}
+
+// displaysUntilPrinted reads IOPub up to what the cell prints, and counts the displays before;
+// each, if not nil, is told of every one. Nothing is parsed: a slow reader may be cut, too.
+func displaysUntilPrinted(t *testing.T, c *kerneltest.Client, each func(got int)) (got int) {
+	t.Helper()
+	for {
 		check(t, c.IOPub.SetReadDeadline(time.Now().Add(deadline)))
 		frames, err := c.IOPub.Recv()
 		check(t, err)
-		done = strings.HasSuffix(string(frames[0]), ".stream.stdout")
+		switch topic := string(frames[0]); {
+		case strings.HasSuffix(topic, ".stream.stdout"):
+			return got
+		case strings.HasSuffix(topic, ".display_data"):
+			if got++; each != nil {
+				each(got)
+			}
+		}
 	}
-	alive(t, k)
 }
 
 // TestStalledSubscriber has a subscriber that reads nothing. The other one
@@ -317,18 +331,7 @@ func TestStalledSubscriber(t *testing.T) {
 	c := k.client(t)
 	_, err = c.Execute(fmt.Sprintf("megabytes %d\nprint done", n))
 	check(t, err)
-	got := 0
-	for done := false; !done; {
-		// Not parsed: a slow reader may be cut, too.
-		check(t, c.IOPub.SetReadDeadline(time.Now().Add(deadline)))
-		frames, err := c.IOPub.Recv()
-		check(t, err)
-		if strings.HasSuffix(string(frames[0]), ".display_data") {
-			got++
-		}
-		done = strings.HasSuffix(string(frames[0]), ".stream.stdout")
-	}
-	if got != n {
+	if got := displaysUntilPrinted(t, c, nil); got != n {
 		t.Errorf("the good subscriber got %d displays, want %d", got, n)
 	}
 	if log := k.log.String(); !strings.Contains(log, "stopped reading") || strings.Contains(log, "outputs dropped") {
