@@ -44,7 +44,7 @@ demo: kernelspec ## execute the notebook and write its HTML to build/demo (Go an
 lab: kernelspec ## open JupyterLab on notebooks/; its jobs are kept in notebooks/.evalnas
 	@cd notebooks && exec env $(JUPYTER) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root)
 
-test: ## every test, what CI runs: at most 20 minutes on two cores
+test: ## every test, what CI runs: about half an hour on two cores
 	$(need_python)@$(PYTHON) tests/run
 
 quick: ## the Go tests alone, about a minute, no network
