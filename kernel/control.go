@@ -10,6 +10,7 @@ import (
 func (s *server) handleControl(m *message) {
 	switch msgType := m.header.MsgType; msgType {
 	case "kernel_info_request":
+		s.served.Store(true)
 		s.answer(s.control, m, (*server).kernelInfo)
 	case "interrupt_request":
 		s.answer(s.control, m, (*server).interruptReply)

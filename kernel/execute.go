@@ -89,11 +89,12 @@ func (s *server) handleExecute(ctx context.Context, r request) {
 
 // finishCell sends the reply and then idle, when all output is on its way.
 func (s *server) finishCell(m *message, started string, reply object) {
-	ctx, cancel := context.WithTimeout(context.Background(), queueWait)
-	defer cancel()
+	// The limits of servers may make it long, so an interrupt ends it.
+	ctx := s.running.begin(context.Background())
 	if err := s.iopub.flush(ctx); err != nil {
 		s.log.Warn("reply sent before all output", "error", err)
 	}
+	s.running.end()
 	status, _ := reply["status"].(string)
 	metadata, err := encodeJSON(object{"started": started, "status": status, "dependencies_met": true})
 	if err != nil {
@@ -117,8 +118,8 @@ func (s *server) runCell(ctx context.Context, m *message) (reply object, stop bo
 	}
 	cell, out := s.newCell(ctx, m, req)
 	if !req.Silent {
-		s.iopub.begin(m.rawHeader)
 		s.iopub.state("execute_input", m.rawHeader, object{"code": req.Code, "execution_count": s.count})
+		s.iopub.begin(m.rawHeader, s.served.Load() || orDefault(req.AllowStdin, true))
 	}
 	if req.stores() && strings.TrimSpace(req.Code) != "" {
 		s.history.add(s.count, req.Code)

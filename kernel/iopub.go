@@ -3,8 +3,10 @@ package kernel
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -13,15 +15,23 @@ const (
 	// queueMessages and queueBytes bound what waits for slow clients.
 	queueMessages = 4096
 	queueBytes    = 32 << 20
-	// queueWait is how long an output waits for room before it is dropped.
-	// Stalled clients are cut sooner, so it takes a fault to come to that.
+	// queueWait is how long an output waits for room before it is dropped, and
+	// the end of a cell for its output, while nothing at all is sent. Stalled
+	// clients are cut sooner, so it takes a fault to come to that.
 	queueWait = 15 * time.Second
 	// streamGap is the least time between two stream messages when nothing
 	// else is sent: JupyterLab drops output beyond 1,000 messages a second.
 	streamGap = 20 * time.Millisecond
 	// streamBytes is the most text that is joined into one stream message.
 	streamBytes = 256 << 10
+	// headerSize is more than our headers have.
+	headerSize = 1 << 10
+	// idleContent is that of the status after which clients expect nothing.
+	idleContent = `{"execution_state":"idle"}`
 )
+
+// errStalled is the end of a wait for the sender.
+var errStalled = errors.New("no client takes the output")
 
 // publication is one message that waits to be published.
 type publication struct {
@@ -31,7 +41,8 @@ type publication struct {
 
 	stream    string // stdout or stderr, for a stream
 	text      []byte
-	displayID string // of update_display_data, and of display_data if it has one
+	body      json.RawMessage // of a stream that is no longer joined
+	displayID string          // of update_display_data, and of display_data if it has one
 	// vital messages carry the protocol's state and are never held up.
 	vital bool
 	seq   uint64 // its place in the order, from 1
@@ -39,9 +50,33 @@ type publication struct {
 
 func (p *publication) size() int { return len(p.content) + len(p.text) + 256 }
 
+// counted is the part of the size that the limits of servers are about.
+func (p *publication) counted() int {
+	if p.stream == "" {
+		return 0
+	}
+	return max(len(p.text), len(p.body)) + len(p.parent) + headerSize
+}
+
+// seal encodes a stream, whose size is known from then on.
+func (p *publication) seal() (err error) {
+	if p.body == nil {
+		p.body, err = encodeJSON(object{"name": p.stream, "text": string(p.text)})
+	}
+	return err
+}
+
+// movable says that the reader can get p before or after others of its cell
+// that are movable, and see the same in the end.
+func (p *publication) movable() bool {
+	return p.stream != "" || p.msgType == "update_display_data"
+}
+
+func (p *publication) idle() bool { return p.msgType == "status" && string(p.content) == idleContent }
+
 // iopub orders everything that is published. Producers append to its queue,
 // one goroutine (run) sends. What cannot be told apart by a reader is joined
-// while it waits: text of one stream, and updates of one display.
+// while it waits: text of one stream, and updates of one display (updates.go).
 type iopub struct {
 	session *session
 	log     *slog.Logger
@@ -55,8 +90,13 @@ type iopub struct {
 	sending uint64          // of the message that run has taken and not finished, else 0
 	hurry   int             // callers of flush: no stream is held back
 	lastOut time.Time       // of the last stream message
-	lost    int             // outputs dropped since the last report
-	changed chan struct{}   // closed and replaced at each change
+	sent    uint64          // how many were
+	paced   bool            // a Jupyter server may be between us and the reader
+	rushed  bool            // the kernel ends, nothing is paced any more
+	pace    pace
+	updates updates
+	lost    int           // outputs dropped since the last report
+	changed chan struct{} // closed and replaced at each change
 	closed  bool
 }
 
@@ -99,41 +139,57 @@ func (q *iopub) put(ctx context.Context, p *publication) {
 		q.lost++
 		return
 	}
+	if p.msgType == "display_data" && p.displayID != "" {
+		q.redisplay(p.displayID)
+	}
 	q.add(p)
 }
 
-// makeRoom waits until p fits. It returns false if that takes too long, or if
-// ctx ends first: an interrupted cell must not hang in a print.
+// makeRoom waits until p fits. It returns false if nothing is sent for too long,
+// or if ctx ends first: an interrupted cell must not hang in a print.
 func (q *iopub) makeRoom(ctx context.Context, p *publication) bool {
-	var timeout <-chan time.Time
-	for !q.closed && len(q.queue) > 0 && (len(q.queue) >= queueMessages || q.bytes+p.size() > queueBytes) {
-		if timeout == nil {
-			timer := time.NewTimer(queueWait)
-			defer timer.Stop()
-			timeout = timer.C
+	return q.waitWhile(ctx, func() bool { return !q.closed && !q.fits(p) }) == nil
+}
+
+func (q *iopub) fits(p *publication) bool {
+	return len(q.queue) == 0 || len(q.queue) < queueMessages && q.bytes+p.size() <= queueBytes
+}
+
+// waitWhile waits as long as the condition holds, with mu free meanwhile. It
+// fails when ctx ends, or when nothing is sent for too long.
+func (q *iopub) waitWhile(ctx context.Context, condition func() bool) error {
+	if !condition() {
+		return nil
+	}
+	timer := time.NewTimer(queueWait)
+	defer timer.Stop()
+	for sent := q.sent; condition(); {
+		if q.sent != sent {
+			sent = q.sent
+			timer.Reset(queueWait)
 		}
 		changed := q.changed
 		q.mu.Unlock()
-		ok := true
+		var err error
 		select {
 		case <-changed:
-		case <-timeout:
-			ok = false
+		case <-timer.C:
+			err = errStalled
 		case <-ctx.Done():
-			ok = false
+			err = ctx.Err()
 		}
 		q.mu.Lock()
-		if !ok {
-			return false
+		if err != nil {
+			return err
 		}
 	}
-	return true
+	return nil
 }
 
 // add appends p, joined with what waits already where that is possible.
 func (q *iopub) add(p *publication) {
 	if q.closed {
-		q.log.Warn("output after the end of the kernel", "type", p.msgType)
+		q.refuse(p)
 		return
 	}
 	if q.joinStream(p) {
@@ -142,6 +198,10 @@ func (q *iopub) add(p *publication) {
 	}
 	q.dropSuperseded(p)
 	q.append(p)
+}
+
+func (q *iopub) refuse(p *publication) {
+	q.log.Warn("output after the end of the kernel", "type", p.msgType)
 }
 
 func (q *iopub) append(p *publication) {
@@ -157,7 +217,7 @@ func (q *iopub) joinStream(p *publication) bool {
 		return false
 	}
 	last := q.queue[len(q.queue)-1]
-	if last.stream != p.stream || string(last.parent) != string(p.parent) || len(last.text)+len(p.text) > streamBytes {
+	if last.stream != p.stream || last.body != nil || string(last.parent) != string(p.parent) || len(last.text)+len(p.text) > streamBytes {
 		return false
 	}
 	last.text = append(last.text, p.text...)
@@ -165,47 +225,27 @@ func (q *iopub) joinStream(p *publication) bool {
 	return true
 }
 
-// dropSuperseded removes the waiting update that p replaces. It looks back
-// only over streams and updates of the same parent: those the reader can get
-// in either order and see the same in the end.
+// dropSuperseded removes the queued update that p replaces. It looks back
+// only over what is movable.
 func (q *iopub) dropSuperseded(p *publication) {
 	if p.msgType != "update_display_data" {
 		return
 	}
 	for i := len(q.queue) - 1; i >= 0; i-- {
 		old := q.queue[i]
-		movable := old.stream != "" || old.msgType == "update_display_data"
-		if !movable || string(old.parent) != string(p.parent) {
+		if !old.movable() || string(old.parent) != string(p.parent) {
 			return
 		}
 		if old.msgType == p.msgType && old.displayID == p.displayID {
-			q.bytes -= old.size()
-			q.queue = append(q.queue[:i], q.queue[i+1:]...)
+			q.remove(i)
 			return
 		}
 	}
 }
 
-// putUpdate queues an update under the cell that is executing at that moment,
-// else under its own.
-func (q *iopub) putUpdate(ctx context.Context, p *publication) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !q.makeRoom(ctx, p) {
-		q.lost++
-		return
-	}
-	if q.current != nil {
-		p.parent = q.current
-	}
-	q.add(p)
-}
-
-// begin makes parent the executing cell's.
-func (q *iopub) begin(parent json.RawMessage) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.current = parent
+func (q *iopub) remove(i int) {
+	q.bytes -= q.queue[i].size()
+	q.queue = slices.Delete(q.queue, i, i+1)
 }
 
 // end queues the executing cell's idle. No update can come after it under that
@@ -213,39 +253,39 @@ func (q *iopub) begin(parent json.RawMessage) {
 func (q *iopub) end(parent json.RawMessage) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.releaseAll()
 	q.current = nil
-	q.add(&publication{msgType: "status", parent: parent, content: json.RawMessage(`{"execution_state":"idle"}`), vital: true})
+	q.add(&publication{msgType: "status", parent: parent, content: json.RawMessage(idleContent), vital: true})
 }
 
-// flush waits until everything queued so far is sent, or ctx ends.
+// flush waits until everything queued so far is sent, the last state of every
+// display included. It fails when ctx ends, or when nothing is sent for too long.
 func (q *iopub) flush(ctx context.Context) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.releaseAll()
 	q.hurry++
 	q.signal()
 	defer func() { q.hurry-- }()
 	last := q.seq
-	for len(q.queue) > 0 && q.queue[0].seq <= last || q.sending != 0 && q.sending <= last {
-		changed := q.changed
-		q.mu.Unlock()
-		var err error
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
-		q.mu.Lock()
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return q.waitWhile(ctx, func() bool {
+		return len(q.queue) > 0 && q.queue[0].seq <= last || q.sending != 0 && q.sending <= last
+	})
+}
+
+// rush is for the end of the kernel: what is still to be sent goes out at once.
+func (q *iopub) rush() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.rushed = true
+	q.signal()
 }
 
 // close ends run once the queue is empty.
 func (q *iopub) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.releaseAll()
 	q.closed = true
 	q.signal()
 }
@@ -257,14 +297,30 @@ func (q *iopub) run() {
 		if p == nil {
 			return
 		}
-		if err := q.transmit(p); err != nil {
+		bytes, err := q.transmit(p)
+		if err != nil {
 			q.log.Warn("output not published", "type", p.msgType, "error", err)
 		}
 		q.mu.Lock()
 		q.sending = 0
+		q.account(p, bytes)
 		q.reportLost(p.parent)
 		q.signal()
 		q.mu.Unlock()
+	}
+}
+
+// account notes what was sent: now, since the server cannot have it before.
+func (q *iopub) account(p *publication, bytes int) {
+	q.sent++
+	switch {
+	case p.idle():
+		q.pace.reset()
+	case q.paced && !uncounted[p.msgType]:
+		if p.stream == "" {
+			bytes = 0
+		}
+		q.pace.note(time.Now(), bytes)
 	}
 }
 
@@ -273,9 +329,11 @@ func (q *iopub) next() *publication {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for {
-		wait := q.hold()
-		if wait == 0 {
-			break
+		p, wait := q.pick(time.Now())
+		if p != nil {
+			q.sending = p.seq
+			q.signal()
+			return p
 		}
 		if q.closed && len(q.queue) == 0 {
 			return nil
@@ -285,30 +343,54 @@ func (q *iopub) next() *publication {
 		waitFor(changed, wait)
 		q.mu.Lock()
 	}
+}
+
+// pick takes the message to be sent now. If there is none it says how long to
+// wait, which negative is until something changes.
+func (q *iopub) pick(now time.Time) (*publication, time.Duration) {
+	later := q.releaseDue(now)
+	if p := q.overtake(now); p != nil {
+		return p, 0
+	}
+	if wait := q.hold(now); wait != 0 {
+		return nil, sooner(later, wait)
+	}
 	p := q.queue[0]
 	q.queue[0] = nil
 	q.queue = q.queue[1:]
 	q.bytes -= p.size()
-	q.sending = p.seq
 	if p.stream != "" {
-		q.lastOut = time.Now()
+		q.lastOut = now
 	}
-	q.signal()
-	return p
+	return p, 0
 }
 
 // hold says how long the head of the queue is held back; negative is until
 // something changes. A stream at the queue's end waits for more text, unless
 // none was sent of late.
-func (q *iopub) hold() time.Duration {
+func (q *iopub) hold(now time.Time) time.Duration {
 	if len(q.queue) == 0 {
 		return -1
 	}
 	p := q.queue[0]
-	if p.stream == "" || len(q.queue) > 1 || q.hurry > 0 || q.closed || len(p.text) >= streamBytes/2 {
+	joins := p.stream != "" && p.body == nil && len(q.queue) == 1 && q.hurry == 0 && !q.closed && len(p.text) < streamBytes/2
+	if wait := streamGap - now.Sub(q.lastOut); joins && wait > 0 {
+		return wait
+	}
+	if p.stream != "" {
+		if err := p.seal(); err != nil {
+			return 0 // transmit reports it
+		}
+	}
+	return q.paceWait(now)
+}
+
+// paceWait says how long the limits of servers hold back the queue.
+func (q *iopub) paceWait(now time.Time) time.Duration {
+	if len(q.queue) == 0 || !q.paced || q.rushed || q.closed || q.queue[0].vital {
 		return 0
 	}
-	return max(0, streamGap-time.Since(q.lastOut))
+	return q.pace.wait(now, q.queue[0].counted())
 }
 
 func waitFor(changed <-chan struct{}, wait time.Duration) {
@@ -336,20 +418,23 @@ func (q *iopub) reportLost(parent json.RawMessage) {
 	q.append(&publication{msgType: "stream", parent: parent, stream: "stderr", text: []byte(text)})
 }
 
-func (q *iopub) transmit(p *publication) error {
+// transmit sends p and says how many bytes servers see of it.
+func (q *iopub) transmit(p *publication) (bytes int, err error) {
 	topic := p.msgType
 	content := p.content
 	if p.stream != "" {
 		topic = "stream." + p.stream
-		body, err := encodeJSON(object{"name": p.stream, "text": string(p.text)})
-		if err != nil {
-			return err
+		if err := p.seal(); err != nil {
+			return 0, err
 		}
-		content = body
+		content = p.body
 	}
 	frames, err := encodeMessage(q.session.signer, q.session.header(p.msgType), p.parent, nil, content)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return q.send(append([][]byte{[]byte("kernel." + q.session.id + "." + topic)}, frames...))
+	for _, frame := range frames[2:] { // without delimiter and signature
+		bytes += len(frame)
+	}
+	return bytes, q.send(append([][]byte{[]byte("kernel." + q.session.id + "." + topic)}, frames...))
 }

@@ -200,7 +200,7 @@ func TestFullQueueWaits(t *testing.T) {
 // TestUpdateParent checks under which cell an update goes out.
 func TestUpdateParent(t *testing.T) {
 	q := newHeld(t)
-	q.begin(parentB)
+	q.begin(parentB, false)
 	during := update(parentA, "d", "1")
 	q.putUpdate(context.Background(), during)
 	q.end(parentB)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -95,6 +96,11 @@ type server struct {
 	history  *history
 	input    *input
 	running  execution
+	// served says that a Jupyter server is known to pass on our output: it set
+	// JPY_SESSION_NAME, or asked for kernel_info on the control channel, as
+	// those do. Where nobody asked, requests of batch clients, which allow no
+	// questions, show that there is none.
+	served atomic.Bool
 
 	// count is the number of the last cell, the executor's alone.
 	count int
@@ -130,6 +136,7 @@ func newServer(cfg Config) (*server, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
+	s.served.Store(cfg.OwnProcess && os.Getenv("JPY_SESSION_NAME") != "")
 	s.input = newInput(s)
 	s.stopExecutor = sync.OnceValue(s.endExecutor)
 	s.iopub = newIOPub(session, s.log, func(frames [][]byte) error { return s.publisher.Send(frames) })
@@ -294,6 +301,7 @@ func (s *server) requestStop() {
 // which does it once.
 func (s *server) endExecutor() bool {
 	s.requests.close()
+	s.iopub.rush()
 	s.running.interrupt()
 	done := make(chan struct{})
 	go func() {
