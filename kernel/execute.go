@@ -79,6 +79,9 @@ func (s *server) handleExecute(ctx context.Context, r request) {
 	running := s.running.begin(ctx) // before anybody can know: an interrupt may follow at once
 	s.busy(r.message)
 	reply, stop := s.runCell(running, r.message)
+	if running.Err() != nil {
+		s.iopub.hasten()
+	}
 	if stop {
 		s.requests.settle(ctx, settleQuiet, settleLimit)
 		s.abortBefore = s.requests.mark()
@@ -92,7 +95,8 @@ func (s *server) finishCell(m *message, started string, reply object) {
 	// The limits of servers may make it long, so an interrupt ends it.
 	ctx := s.running.begin(context.Background())
 	if err := s.iopub.flush(ctx); err != nil {
-		s.log.Warn("reply sent before all output", "error", err)
+		s.iopub.hasten()
+		s.log.Info("reply sent before all output", "error", err)
 	}
 	s.running.end()
 	status, _ := reply["status"].(string)

@@ -41,8 +41,8 @@ type publication struct {
 
 	stream    string // stdout or stderr, for a stream
 	text      []byte
-	body      json.RawMessage // of a stream that is no longer joined
-	displayID string          // of update_display_data, and of display_data if it has one
+	encoded   int    // size of a stream that is to be sent next, and so is joined no more
+	displayID string // of update_display_data, and of display_data if it has one
 	// vital messages carry the protocol's state and are never held up.
 	vital bool
 	seq   uint64 // its place in the order, from 1
@@ -55,15 +55,15 @@ func (p *publication) counted() int {
 	if p.stream == "" {
 		return 0
 	}
-	return max(len(p.text), len(p.body)) + len(p.parent) + headerSize
+	return max(len(p.text), p.encoded) + len(p.parent) + headerSize
 }
 
-// seal encodes a stream, whose size is known from then on.
-func (p *publication) seal() (err error) {
-	if p.body == nil {
-		p.body, err = encodeJSON(object{"name": p.stream, "text": string(p.text)})
+// body is the message's content.
+func (p *publication) body() (json.RawMessage, error) {
+	if p.stream == "" {
+		return p.content, nil
 	}
-	return err
+	return encodeJSON(object{"name": p.stream, "text": string(p.text)})
 }
 
 // movable says that the reader can get p before or after others of its cell
@@ -217,7 +217,7 @@ func (q *iopub) joinStream(p *publication) bool {
 		return false
 	}
 	last := q.queue[len(q.queue)-1]
-	if last.stream != p.stream || last.body != nil || string(last.parent) != string(p.parent) || len(last.text)+len(p.text) > streamBytes {
+	if last.stream != p.stream || last.encoded > 0 || string(last.parent) != string(p.parent) || len(last.text)+len(p.text) > streamBytes {
 		return false
 	}
 	last.text = append(last.text, p.text...)
@@ -278,6 +278,15 @@ func (q *iopub) rush() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.rushed = true
+	q.signal()
+}
+
+// hasten is for an interrupted cell, whose end must not wait for its output to
+// get through the limits of servers.
+func (q *iopub) hasten() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.paced = false
 	q.signal()
 }
 
@@ -373,14 +382,16 @@ func (q *iopub) hold(now time.Time) time.Duration {
 		return -1
 	}
 	p := q.queue[0]
-	joins := p.stream != "" && p.body == nil && len(q.queue) == 1 && q.hurry == 0 && !q.closed && len(p.text) < streamBytes/2
+	joins := p.stream != "" && p.encoded == 0 && len(q.queue) == 1 && q.hurry == 0 && !q.closed && len(p.text) < streamBytes/2
 	if wait := streamGap - now.Sub(q.lastOut); joins && wait > 0 {
 		return wait
 	}
-	if p.stream != "" {
-		if err := p.seal(); err != nil {
+	if q.paced && p.stream != "" && p.encoded == 0 {
+		body, err := p.body()
+		if err != nil {
 			return 0 // transmit reports it
 		}
+		p.encoded = len(body)
 	}
 	return q.paceWait(now)
 }
@@ -421,13 +432,12 @@ func (q *iopub) reportLost(parent json.RawMessage) {
 // transmit sends p and says how many bytes servers see of it.
 func (q *iopub) transmit(p *publication) (bytes int, err error) {
 	topic := p.msgType
-	content := p.content
 	if p.stream != "" {
 		topic = "stream." + p.stream
-		if err := p.seal(); err != nil {
-			return 0, err
-		}
-		content = p.body
+	}
+	content, err := p.body()
+	if err != nil {
+		return 0, err
 	}
 	frames, err := encodeMessage(q.session.signer, q.session.header(p.msgType), p.parent, nil, content)
 	if err != nil {

@@ -111,7 +111,7 @@ func TestMissedUpdates(t *testing.T) {
 	q := newHeld(t)
 	for _, id := range []string{"again", "newer", "shown"} {
 		q.putUpdate(context.Background(), update(parentA, id, "1"))
-		q.flush1(t)
+		q.releaseNow(t)
 	}
 	q.begin(parentB, false)
 	q.putUpdate(context.Background(), update(parentA, "newer", "2"))
@@ -136,8 +136,8 @@ func TestMissedUpdates(t *testing.T) {
 	}
 }
 
-// flush1 queues what waits, as time would.
-func (q *held) flush1(t *testing.T) {
+// releaseNow queues what waits, as time would.
+func (q *held) releaseNow(t *testing.T) {
 	t.Helper()
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -151,11 +151,11 @@ func TestMissedUpdatesAreBounded(t *testing.T) {
 		q.open()
 		for i := range 2 * laneDisplays {
 			q.putUpdate(context.Background(), update(parentA, fmt.Sprint(i), strings.Repeat("x", large)))
-			if large > 1 && i == 20 {
+			if large > 1 && i == 6 {
 				break
 			}
 		}
-		q.flush1(t)
+		q.releaseNow(t)
 		q.mu.Lock()
 		missed := &q.updates.missed
 		if len(missed.list) == 0 || len(missed.list) > laneDisplays || missed.bytes > laneBytes {
@@ -181,7 +181,7 @@ func exhausted(t *testing.T) *held {
 	q.put(context.Background(), stream(parentA, "stdout", "held"))
 	for { // the stream's gap
 		q.mu.Lock()
-		held := q.paceWait(time.Now()) > 0 && q.queue[0].body != nil
+		held := q.paceWait(time.Now()) > 0 && q.queue[0].encoded > 0
 		q.mu.Unlock()
 		if held {
 			return q
