@@ -18,7 +18,8 @@
 //	dispatch.go    message types -> handlers, busy and idle around each
 //	execute.go     cells; introspect.go the questions about code;
 //	display.go     what cells publish through; input.go what they ask
-//	iopub.go       everything that is published, in order
+//	iopub.go       everything that is published, in order; updates.go how often
+//	               displays change, pace.go what Jupyter Server lets through
 //	control.go     interrupt, shutdown, comms; info.go kernel_info
 //	history.go     with glob.go; parent.go watches who started us
 //	probe.go       the other side: start a kernel and try it

@@ -69,7 +69,8 @@ type Cell struct {
 // Output publishes a cell's outputs, in order. Its methods may be called from
 // any goroutine. UpdateDisplay is valid for the life of the kernel: it goes
 // out under the cell that is executing then, else under the cell that it
-// belongs to. The others are for the time of the execution.
+// belongs to and once more under the next. A display changes at most four
+// times a second, and its last state always comes. The others are for the time of the execution.
 type Output interface {
 	Stream(name, text string) // "stdout" or "stderr"
 	// Display shows a bundle; with an id it can be updated later.

@@ -16,6 +16,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from nbclient import NotebookClient
 from support import SEEDS, collect, good, run, until
 
+ALL_DONE = {seed: "done" for seed in SEEDS}
 PORTS = ("shell_port", "control_port", "iopub_port", "stdin_port", "hb_port")
 # The first ten bytes of a ZMTP greeting, its version, and the NULL mechanism.
 GREETING = b"\xff" + bytes(8) + b"\x7f" + bytes([3, 0]) + b"NULL".ljust(20, b"\0") + bytes(32)
@@ -92,6 +93,18 @@ class ExecutionTest(KernelCase):
         self.assertLess(time.monotonic() - began, 5)
         self.assertEqual({p: self.manager.get_connection_info()[p] for p in PORTS}, {p: before[p] for p in PORTS})
         self.assertEqual(run(self.client, "x").reply["content"]["ename"], "NameError")
+
+    def test_fifty_waits_send_few_updates_and_the_last_state(self):
+        shown = []
+        for code in ('found = search("random", nasbench101(), params(), seeds=range(1268, 1278), budget=20)\nfound', "found", "found"):
+            shown += [o["content"]["transient"]["display_id"] for o in good(self.client, code).outputs if o["msg_type"] == "display_data"]
+        began = time.monotonic()
+        outputs = good(self.client, "for i in range(50): wait(found)").outputs
+        most = 2 + (time.monotonic() - began) // 0.25
+        for display in shown:
+            updates = [o["content"] for o in outputs if o["msg_type"] == "update_display_data" and o["content"]["transient"]["display_id"] == display]
+            self.assertLessEqual(len(updates), most)
+            self.assertEqual(support.seed_states(updates[-1]["data"]), ALL_DONE)
 
     def test_nothing_printed_is_lost_at_shutdown(self):
         request = self.client.execute("for i in range(500): print('line', i)")
@@ -184,7 +197,8 @@ class BadPeersTest(KernelCase):
         stalled.connect(f"tcp://127.0.0.1:{self.manager.get_connection_info()['iopub_port']}")
         good(self.client, "print(1)")
         self.assertTrue(stalled.poll(5000), "the stalled subscriber has subscribed")
-        answer = good(self.client, "for i in range(100): print('x' * 1000000)", 60)
+        # Not allowed to ask: a client of whom the kernel knows that no server limits its output.
+        answer = good(self.client, "for i in range(100): print('x' * 1000000)", 60, allow_stdin=False)
         self.assertEqual(len(answer.text), 100 * 1000001)
         self.assert_serves_a_newcomer()
 
@@ -227,19 +241,40 @@ print(sorted([a.seed for a in found.selected]))""", 300)
 class BatchTest(unittest.TestCase):
     """nbclient, on which nbconvert and papermill stand."""
 
-    def test_the_saved_notebook_holds_the_final_states(self):
+    def executed(self, *cells, after_first=None):
+        """The cells' notebook. after_first gets the kernel's client between the first two."""
         notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": support.KERNEL, "display_name": "evalnas", "language": "starlark"}})
-        notebook.cells = [
-            nbformat.v4.new_code_cell('found = search("random", nasbench101(), params(), seeds=range(1268, 1278), budget=2000)\nfound'),
-            nbformat.v4.new_code_cell("wait(found)"),
-            nbformat.v4.new_code_cell("len(found.selected)"),
-        ]
+        notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
+
+        async def executed(cell_index, **_):
+            if after_first and cell_index == 0:
+                await after_first(client.kc)
+
         with support.scratch_folder() as folder:
             environment = {**os.environ, "EVALNAS_STUDY": str(folder / "study")}
-            NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute(env=environment)
-        table = next(o for o in notebook.cells[0].outputs if o.output_type == "display_data")
-        self.assertEqual(support.seed_states(table.data), {seed: "done" for seed in SEEDS}, table.data["text/plain"])
+            client = NotebookClient(notebook, timeout=120, on_cell_executed=executed, resources={"metadata": {"path": str(folder)}})
+            client.execute(env=environment)
+        return notebook
+
+    def assert_ends_done(self, cell):
+        table = next(o for o in cell.outputs if o.output_type == "display_data")
+        self.assertEqual(support.seed_states(table.data), ALL_DONE, table.data["text/plain"])
+
+    def test_the_saved_notebook_holds_the_final_states(self):
+        notebook = self.executed('found = search("random", nasbench101(), params(), seeds=range(1268, 1278), budget=2000)\nfound', "wait(found)", "len(found.selected)")
+        self.assert_ends_done(notebook.cells[0])
         self.assertEqual(notebook.cells[2].outputs[0].data["text/plain"], "10")
+
+    def test_the_saved_notebook_holds_states_that_came_between_cells(self):
+        # No cell waits for the search, and nbclient takes nothing while no cell runs.
+        async def final_state_went_out(client):
+            while True:
+                message = await client.get_iopub_msg(timeout=60)
+                if message["msg_type"] == "update_display_data" and support.seed_states(message["content"]["data"]) == ALL_DONE:
+                    return
+
+        notebook = self.executed('found = search("random", nasbench101(), params(), seeds=range(1268, 1278), budget=2000)\nfound', "1 + 1", after_first=final_state_went_out)
+        self.assert_ends_done(notebook.cells[0])
 
 
 if __name__ == "__main__":

@@ -102,7 +102,8 @@ func (l *liveTables) shows(w work) bool {
 
 // settle sends the present state of a work's displays again. A cell that
 // waited calls it, so that the state reaches front ends which only take what
-// belongs to the running cell.
+// belongs to the running cell. However often it is called, the kernel sends
+// few of them, and the last before the cell's end.
 func (l *liveTables) settle(w work) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
