@@ -92,13 +92,16 @@ func (s *server) handleExecute(ctx context.Context, r request) {
 
 // finishCell sends the reply and then idle, when all output is on its way.
 func (s *server) finishCell(m *message, started string, reply object) {
-	// The limits of servers may make it long, so an interrupt ends it.
-	ctx := s.running.begin(context.Background())
-	if err := s.iopub.flush(ctx); err != nil {
-		s.iopub.hasten()
-		s.log.Info("reply sent before all output", "error", err)
-	}
+	// The limits of servers may make it long, which an interrupt ends.
+	err := s.iopub.flush(s.running.begin(context.Background()))
 	s.running.end()
+	if errors.Is(err, context.Canceled) {
+		s.iopub.hasten()
+		err = s.iopub.flush(context.Background())
+	}
+	if err != nil {
+		s.log.Warn("reply sent before all output", "error", err)
+	}
 	status, _ := reply["status"].(string)
 	metadata, err := encodeJSON(object{"started": started, "status": status, "dependencies_met": true})
 	if err != nil {
