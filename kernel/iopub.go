@@ -24,11 +24,10 @@ const (
 	streamGap = 20 * time.Millisecond
 	// streamBytes is the most text that is joined into one stream message.
 	streamBytes = 256 << 10
-	// headerSize is more than our headers have.
-	headerSize = 1 << 10
-	// idleContent is that of the status after which clients expect nothing.
-	idleContent = `{"execution_state":"idle"}`
 )
+
+// idleContent is that of the status after which clients expect nothing.
+const idleContent = `{"execution_state":"idle"}`
 
 // errStalled is the end of a wait for the sender.
 var errStalled = errors.New("no client takes the output")

@@ -13,6 +13,8 @@ const (
 	// which does not wait.
 	paceBytes    = 2_900_000
 	paceMessages = 2_900
+	// headerSize is more than our headers have.
+	headerSize = 1 << 10
 )
 
 // pace keeps what is sent under the limits of Jupyter Server, by the same

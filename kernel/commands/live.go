@@ -19,8 +19,8 @@ import (
 // refresh is how often live tables look for news: at most four times a second.
 const refresh = 250 * time.Millisecond
 
-// displayRate is how many bytes a second one display sends at most: servers cut off more
-// than a megabyte from all.
+// displayRate is how many bytes a second one display sends at most: front ends draw each
+// state anew.
 const displayRate = 100 << 10
 
 // work is what a cell starts and what goes on outside the kernel: a search or a
