@@ -36,7 +36,7 @@ build: ## the program, bin/evalnas
 demo: kernelspec ## execute the notebook and write its HTML to build/demo (Go and Python 3 only)
 	@mkdir -p $(DEMO)/study
 	@echo "executing notebooks/$(NOTEBOOK).ipynb; its jobs are in build/demo/study"
-	@EVALNAS_STUDY="$(CURDIR)/$(DEMO)/study" $(JUPYTER) -m nbconvert --log-level WARN --to notebook --execute \
+	@EVALNAS_STUDY="$(CURDIR)/$(DEMO)/study" EVALNAS_HISTORY=off $(JUPYTER) -m nbconvert --log-level WARN --to notebook --execute \
 		--output-dir $(DEMO) notebooks/$(NOTEBOOK).ipynb
 	@$(JUPYTER) -m nbconvert --log-level ERROR --to html --output-dir $(DEMO) $(DEMO)/$(NOTEBOOK).ipynb
 	@echo "build/demo/$(NOTEBOOK).html is ready after $$(( $$(date +%s) - $(STARTED) )) s; make lab opens the notebook itself"

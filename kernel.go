@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 
@@ -38,11 +39,16 @@ func runKernel(ctx context.Context, connectionFile string, verbose bool) error {
 	}
 	env := commands.NewEnv(dir)
 	defer env.Close()
+	history, err := kernel.HistoryFile()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cells are not kept for later sessions:", err)
+	}
 	cfg := kernel.Config{
 		ConnectionFile: connectionFile,
 		Language:       newLanguage(env),
 		Version:        version,
 		OwnProcess:     true,
+		HistoryFile:    history,
 	}
 	if verbose {
 		cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -14,6 +14,7 @@ const programVariable = "EVALNAS_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
 	child.Supervise()
+	os.Setenv("EVALNAS_HISTORY", "off") // kernels of tests leave the user's alone
 	if os.Getenv(programVariable) != "" {
 		main()
 		return

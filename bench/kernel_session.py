@@ -29,7 +29,8 @@ class Kernel:
         self.python = python
         self.folder = tempfile.TemporaryDirectory()
         path, self.client, self.context = connect(self.folder.name)
-        environment = {**os.environ, "EVALNAS_STUDY": os.path.join(self.folder.name, "study"), "IPYTHONDIR": self.folder.name}
+        environment = {**os.environ, "EVALNAS_STUDY": os.path.join(self.folder.name, "study"),
+                       "EVALNAS_HISTORY": os.path.join(self.folder.name, "history.jsonl"), "IPYTHONDIR": self.folder.name}
         self.process = subprocess.Popen([a.replace("{connection_file}", path) for a in argv], cwd=self.folder.name, env=environment,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         self.client.start_channels(hb=False)

@@ -18,8 +18,8 @@ type output struct {
 	silent     bool
 	allowStdin bool
 
-	mu    sync.Mutex
-	paged []object
+	mu      sync.Mutex
+	payload []object // of the reply
 }
 
 var _ Output = (*output)(nil)
@@ -115,19 +115,29 @@ func (o *output) Page(b *Bundle) {
 		o.unencodable("page", err)
 		return
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.paged = append(o.paged, page)
+	o.addPayload(page)
 }
 
-// pages are the payloads of the reply.
-func (o *output) pages() []object {
+func (o *output) Exit() {
+	if !o.silent {
+		o.addPayload(object{"source": "ask_exit", "keepkernel": false})
+	}
+}
+
+func (o *output) addPayload(p object) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.paged == nil {
+	o.payload = append(o.payload, p)
+}
+
+// payloads are what the reply asks the front end to do.
+func (o *output) payloads() []object {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.payload == nil {
 		return []object{}
 	}
-	return o.paged
+	return o.payload
 }
 
 // ErrNoInput is the answer to a question where nobody can be asked.

@@ -21,7 +21,8 @@
 //	iopub.go       everything that is published, in order; updates.go how often
 //	               displays change, pace.go what Jupyter Server lets through
 //	control.go     interrupt, shutdown, comms; info.go kernel_info
-//	history.go     with glob.go; parent.go watches who started us
+//	history.go     with glob.go; historyfile.go keeps it across sessions
+//	parent.go      watches who started us
 //	probe.go       the other side: start a kernel and try it
 //
 // Traps:

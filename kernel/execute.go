@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 )
@@ -128,7 +127,7 @@ func (s *server) runCell(ctx context.Context, m *message) (reply object, stop bo
 		s.iopub.state("execute_input", m.rawHeader, object{"code": req.Code, "execution_count": s.count})
 		s.iopub.begin(m.rawHeader, s.served.Load() || orDefault(req.AllowStdin, true))
 	}
-	if req.stores() && strings.TrimSpace(req.Code) != "" {
+	if req.stores() {
 		s.history.add(s.count, req.Code)
 	}
 	err := s.evaluateCell(ctx, cell, out, req)
@@ -184,7 +183,7 @@ func (s *server) cellReply(ctx context.Context, cell *Cell, out *output, req exe
 		reply["user_expressions"] = s.userExpressions(ctx, cell, req.UserExpressions)
 	}
 	reply["execution_count"] = s.count
-	reply["payload"] = out.pages()
+	reply["payload"] = out.payloads()
 	return reply
 }
 

@@ -3,6 +3,7 @@ package kernel
 import (
 	"context"
 	"encoding/json"
+	"regexp"
 	"strings"
 )
 
@@ -79,6 +80,9 @@ type Output interface {
 	Clear(wait bool)
 	// Page shows long help in the front end's pager.
 	Page(b *Bundle)
+	// Exit has the front end leave, and its own kernel with it: a console does,
+	// a notebook stays.
+	Exit()
 	// Input asks the person at the front end; it fails where the front end
 	// cannot (batch execution).
 	Input(ctx context.Context, prompt string, password bool) (string, error)
@@ -115,4 +119,15 @@ type Match struct {
 type Completeness struct {
 	Status string // "complete", "incomplete", "invalid"
 	Indent string // for the next line, if incomplete
+}
+
+var exitCell = regexp.MustCompile(`^\s*(exit|quit)\s*(\(\s*\)\s*)?$`)
+
+// ExitName is the name by which a whole cell asks to leave, as people do in a console: of
+// exit, quit, exit() and quit(). It is empty for other cells.
+func ExitName(code string) string {
+	if m := exitCell.FindStringSubmatch(code); m != nil {
+		return m[1]
+	}
+	return ""
 }

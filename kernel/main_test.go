@@ -22,6 +22,7 @@ func TestMain(m *testing.M) {
 	}
 	err := kernel.Run(context.Background(), kernel.Config{
 		ConnectionFile: file, Language: &kerneltest.Language{}, OwnProcess: true,
+		HistoryFile: os.Getenv("KERNEL_TEST_HISTORY"),
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -122,6 +122,28 @@ func TestKilledAndStartedAgain(t *testing.T) {
 	alive(t, k)
 }
 
+// TestKilledWithHistory loses none of the cells that ran some time ago, and a file that a
+// kernel was killed over takes the next one's.
+func TestKilledWithHistory(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "history.jsonl")
+	for session := range 2 {
+		p := spawn(t, "KERNEL_TEST_HISTORY="+file)
+		c := p.client(t)
+		runAll(t, c, "value 1", "value 2")
+		waitFor(t, func() bool {
+			text, err := os.ReadFile(file)
+			return err == nil && bytes.Count(text, []byte("value")) == 2*(session+1)
+		})
+		check(t, p.cmd.Process.Kill())
+		if err := p.ended(t); err == nil {
+			t.Error("a killed process ended well")
+		}
+	}
+	_, c := startNoted(t, file)
+	wantHistory(t, c, query{"hist_access_type": "search", "pattern": "value ?"},
+		entry(1, 1, "value 1"), entry(1, 2, "value 2"), entry(2, 1, "value 1"), entry(2, 2, "value 2"))
+}
+
 // TestParentGone names a process that has ended as the parent.
 func TestParentGone(t *testing.T) {
 	parent := exec.Command("true")

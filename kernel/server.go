@@ -36,6 +36,9 @@ type Config struct {
 	Version        string       // of the implementation; "0" if empty
 	Log            *slog.Logger // nil: warnings and errors go to standard error
 	Limits         wire.Limits  // zero: the defaults there
+	// HistoryFile keeps the cells across sessions, shared with other kernels; see
+	// the function of that name. Empty: the history ends with the kernel.
+	HistoryFile string
 
 	// OwnProcess makes Run the owner of the process: SIGINT interrupts the
 	// running cell, SIGTERM and SIGHUP shut down, and so does the end of the
@@ -79,6 +82,7 @@ func Run(ctx context.Context, cfg Config) error {
 //   - one receiver for each of shell, control, stdin and heartbeat;
 //   - the executor, which runs shell requests one at a time;
 //   - iopub's sender;
+//   - the history file's writer, while it has something to write;
 //   - with OwnProcess, the watchers of signals and of the parent process.
 type server struct {
 	cfg        Config
@@ -137,6 +141,9 @@ func newServer(cfg Config) (*server, error) {
 		s.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
 	s.served.Store(cfg.OwnProcess && os.Getenv("JPY_SESSION_NAME") != "")
+	if cfg.HistoryFile != "" {
+		s.history.file = &historyFile{path: cfg.HistoryFile, log: s.log}
+	}
 	s.input = newInput(s)
 	s.stopExecutor = sync.OnceValue(s.endExecutor)
 	s.iopub = newIOPub(session, s.log, func(frames [][]byte) error { return s.publisher.Send(frames) })
@@ -326,6 +333,7 @@ func (s *server) finish() error {
 	s.iopub.close()
 	err = errors.Join(err, s.closeSockets())
 	s.others.Wait()
+	s.history.close()
 	if closer, ok := s.lang.(io.Closer); ok && ended {
 		err = errors.Join(err, closer.Close())
 	}

@@ -23,10 +23,11 @@ KERNEL = "evalnas"
 SEEDS = range(1268, 1278)  # the ten of the paper
 STATES = ("pending", "running", "checkpointed", "preempted", "done", "failed", "cancelled", "lost")
 
-# A kernel of the same name in the user's folder must not be tested instead, and no study
-# of a test be listed among the user's.
+# A kernel of the same name in the user's folder must not be tested instead, no study of a
+# test be listed among the user's, and no cell be kept in the user's history.
 os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
 os.environ["EVALNAS_STUDIES_FILE"] = os.devnull
+os.environ["EVALNAS_HISTORY"] = "off"
 
 from jupyter_client.blocking.client import BlockingKernelClient  # noqa: E402
 from jupyter_client.manager import KernelManager  # noqa: E402

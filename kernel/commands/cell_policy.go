@@ -115,6 +115,7 @@ func (l *logOutput) UpdateDisplay(*kernel.Bundle, string) {
 }
 func (l *logOutput) Clear(bool)            {}
 func (l *logOutput) Page(b *kernel.Bundle) { l.plain(b) }
+func (l *logOutput) Exit()                 {}
 func (l *logOutput) Input(context.Context, string, bool) (string, error) {
 	return "", errors.New("there is nobody to ask where a policy runs")
 }

@@ -84,6 +84,7 @@ func (o *fakeOutput) UpdateDisplay(b *kernel.Bundle, id string) {
 
 func (o *fakeOutput) Clear(bool)            {}
 func (o *fakeOutput) Page(b *kernel.Bundle) { o.paged = append(o.paged, b) }
+func (o *fakeOutput) Exit()                 {}
 func (o *fakeOutput) Input(context.Context, string, bool) (string, error) {
 	return "", errors.New("nobody is there")
 }

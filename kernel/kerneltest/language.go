@@ -29,6 +29,7 @@ type Command func(ctx context.Context, cell *kernel.Cell, arg string) (*kernel.B
 //	clear                     clear_output
 //	ask PROMPT                prints the answer
 //	page TEXT                 long help
+//	exit                      has the front end leave
 //	flood N                   N lines on stdout, one call each
 //	megabytes N               N displays of 1 MiB
 type Language struct {
@@ -86,6 +87,10 @@ var builtin = map[string]Command{
 	},
 	"page": func(_ context.Context, c *kernel.Cell, arg string) (*kernel.Bundle, error) {
 		c.Out.Page(kernel.TextBundle(arg))
+		return nil, nil
+	},
+	"exit": func(_ context.Context, c *kernel.Cell, _ string) (*kernel.Bundle, error) {
+		c.Out.Exit()
 		return nil, nil
 	},
 	"flood": func(_ context.Context, c *kernel.Cell, arg string) (*kernel.Bundle, error) {

@@ -159,6 +159,9 @@ func (o *cellOutput) Clear(wait bool) {
 // Page is for a person in front of a pager: a file has none.
 func (o *cellOutput) Page(*kernel.Bundle) {}
 
+// Exit does not end a notebook: in Jupyter the cells below it run too.
+func (o *cellOutput) Exit() {}
+
 func (o *cellOutput) Input(context.Context, string, bool) (string, error) {
 	return "", kernel.ErrNoInput
 }

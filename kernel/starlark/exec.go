@@ -52,6 +52,10 @@ func running(th *lib.Thread) *run { return th.Local(runKey).(*run) }
 // Execute runs a cell. Names that it bound before an error stay bound, as in
 // Python.
 func (in *Interpreter) Execute(ctx context.Context, cell *kernel.Cell, code string) (*kernel.Bundle, error) {
+	if name := kernel.ExitName(code); name != "" && in.env[name] == nil {
+		cell.Out.Exit()
+		return nil, nil
+	}
 	name := fmt.Sprintf("In[%d]", cell.Count)
 	if cell.Silent {
 		in.silent++

@@ -51,8 +51,8 @@ var absentNames = map[string]string{
 	"true":         "write True",
 	"false":        "write False",
 	"null":         "write None",
-	"exit":         "restart or shut down the kernel from the menu",
-	"quit":         "restart or shut down the kernel from the menu",
+	"exit":         "exit as a whole cell leaves a console; elsewhere restart or shut down the kernel from the menu",
+	"quit":         "quit as a whole cell leaves a console; elsewhere restart or shut down the kernel from the menu",
 }
 
 // absentModules are modules that people import out of habit.

@@ -24,6 +24,7 @@ type fakeOutput struct {
 	displays []*kernel.Bundle
 	pages    []*kernel.Bundle
 	input    string
+	exits    int
 }
 
 func (o *fakeOutput) Stream(name, text string) {
@@ -36,6 +37,7 @@ func (o *fakeOutput) Display(b *kernel.Bundle, _ string)   { o.displays = append
 func (o *fakeOutput) UpdateDisplay(*kernel.Bundle, string) {}
 func (o *fakeOutput) Clear(bool)                           {}
 func (o *fakeOutput) Page(b *kernel.Bundle)                { o.pages = append(o.pages, b) }
+func (o *fakeOutput) Exit()                                { o.exits++ }
 
 func (o *fakeOutput) Input(context.Context, string, bool) (string, error) {
 	if o.input == "" {
@@ -117,6 +119,47 @@ func runFile(t *testing.T, file string) {
 			t.Errorf("%s: output is\n%s\nwant\n%s", where, out, c.out)
 		}
 		line += strings.Count(cell, "\n") + 1
+	}
+}
+
+func TestExit(t *testing.T) {
+	for _, row := range []struct {
+		cell, fails string
+		exits       int
+	}{
+		{"exit", "", 1},
+		{"quit", "", 1},
+		{" exit()\n", "", 1},
+		{"quit ( )", "", 1},
+		{"exit\nx = 1", "NameError", 0},
+		{"x = exit()", "NameError", 0},
+		{"exit(1)", "NameError", 0},
+		{"exits", "NameError", 0},
+	} {
+		nb := newNotebook(t, Options{})
+		out, err := nb.run(row.cell)
+		if err != nil && nb.cellError(err).Name != row.fails || err == nil && row.fails != "" || out != "" {
+			t.Errorf("%q: %q and error %v, want the error %q", row.cell, out, err, row.fails)
+		}
+		if nb.out.exits != row.exits {
+			t.Errorf("%q leaves %d times, want %d", row.cell, nb.out.exits, row.exits)
+		}
+	}
+}
+
+// TestExitOfOnesOwn goes before the console's.
+func TestExitOfOnesOwn(t *testing.T) {
+	nb := newNotebook(t, Options{})
+	for _, row := range []struct{ cell, want string }{
+		{"def exit():\n    return 'way out'", ""},
+		{"exit()", `"way out"`},
+		{"quit = 3", ""},
+		{"quit", "3"},
+	} {
+		got, err := nb.run(row.cell)
+		if err != nil || got != row.want || nb.out.exits != 0 {
+			t.Errorf("%q: %q, %v, %d exits; want %q", row.cell, got, err, nb.out.exits, row.want)
+		}
 	}
 }
 

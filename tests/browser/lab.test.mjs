@@ -29,7 +29,7 @@ before(async () => {
     root,
     scratch,
     // A new study: jobs that were finished before would leave nothing to watch.
-    environment: { EVALNAS_STUDY: path.join(scratch, "study"), EVALNAS_STUDIES_FILE: "/dev/null" },
+    environment: { EVALNAS_STUDY: path.join(scratch, "study"), EVALNAS_STUDIES_FILE: "/dev/null", EVALNAS_HISTORY: "off" },
   });
   browser = await lab.launchChromium();
 });
