@@ -1,9 +1,15 @@
 """Clients other than JupyterLab, each on a real notebook: console, nbclient, nbconvert's exports, nbval, jupytext."""
+import contextlib
 import os
 import pathlib
+import pty
+import re
+import select
 import subprocess
 import sys
 import tempfile
+import termios
+import time
 import unittest
 
 import nbformat
@@ -26,6 +32,49 @@ def make(folder, cells=CELLS):
     path = folder / "some.ipynb"
     nbformat.write(notebook, path)
     return path
+
+
+class Terminal:
+    """A program in a terminal of its own, and what it has written there."""
+
+    def __init__(self, words, folder, environment):
+        self.master, inner = pty.openpty()
+        termios.tcsetwinsize(inner, (40, 120))
+        # The cursor's position, which prompts ask terminals for, is not answered here.
+        environment = {**environment, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
+        self.process = subprocess.Popen(words, cwd=folder, env=environment, stdin=inner, stdout=inner, stderr=inner, start_new_session=True)
+        os.close(inner)
+        self.text = ""  # that says() has not found yet
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+
+    def type(self, keys):
+        os.write(self.master, keys.encode())
+
+    def says(self, pattern, seconds=60):
+        """Waits for text, apart from colours and cursor movements, and goes on behind it."""
+        deadline = time.monotonic() + seconds
+        while not (found := re.search(pattern, self.text)):
+            ready, _, _ = select.select([self.master], [], [], max(0, deadline - time.monotonic()))
+            if not ready:
+                raise AssertionError(f"no {pattern!r} within {seconds} s, but {self.text!r}")
+            self.text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.text + os.read(self.master, 4096).decode(errors="replace"))
+        self.text = self.text[found.end():]
+
+    def ended(self, seconds=30):
+        """The exit code, while what is still written is read."""
+        deadline = time.monotonic() + seconds
+        while self.process.poll() is None and time.monotonic() < deadline:
+            if select.select([self.master], [], [], 0.1)[0]:
+                with contextlib.suppress(OSError):  # the terminal of a program that has ended
+                    os.read(self.master, 4096)
+        return self.process.wait(timeout=1)
 
 
 class ClientTest(unittest.TestCase):
@@ -73,11 +122,51 @@ class ClientTest(unittest.TestCase):
 
     def test_console(self):
         make(self.folder)
-        said = self.tool("jupyter_console", "--kernel", support.KERNEL, "--simple-prompt",
-                         stdin="load('lib.star', 'double')\ndouble(21)\n1 // 0\nprint('still', 'there')\nexit\n")
-        self.assertIn("42", said)
-        self.assertIn("ZeroDivisionError", said)
-        self.assertIn("still there", said)
+        for leave in ("exit", "quit", "exit()", "quit()"):
+            said = self.tool("jupyter_console", "--kernel", support.KERNEL, "--simple-prompt",
+                             stdin=f"load('lib.star', 'double')\ndouble(21)\n1 // 0\nprint('still', 'there')\n{leave}\nprint('not', 'reached')\n")
+            self.assertIn("42", said)
+            self.assertIn("ZeroDivisionError", said)
+            self.assertIn("still there", said)
+            self.assertNotIn("not reached", said)
+            self.assertNotIn("NameError", said)
+
+    def console(self):
+        return self.enterContext(Terminal([sys.executable, "-m", "jupyter_console", "--kernel", support.KERNEL], self.folder, self.environment))
+
+    def test_console_continues_a_block_until_a_blank_line(self):
+        console = self.console()
+        console.says(r"In \[1\]:")
+        console.type("for i in range(2):\r")
+        console.says(r"\.\.\.:")
+        console.type("  print(i)\r")
+        console.says(r"\.\.\.:")
+        console.type("\r")
+        console.says(r"0\r\n1\r\n")
+        console.says(r"In \[2\]:")
+        console.type("exit\r")
+        self.assertEqual(console.ended(), 0)
+
+    def test_console_has_the_cells_of_sessions_before(self):
+        self.environment["EVALNAS_HISTORY"] = str(self.folder / "new" / "history.jsonl")
+        for find in (lambda console: console.type("6 * 7"), self.arrow_up):
+            console = self.console()
+            console.says(r"In \[1\]:")
+            find(console)
+            console.type("\r")
+            console.says(r"Out\[1\]: *42")
+            console.says(r"In \[2\]:")
+            console.type("exit\r")
+            self.assertEqual(console.ended(), 0)
+
+    @staticmethod
+    def arrow_up(console):
+        """Goes to the only cell there is; again, where the prompt came before the history."""
+        for _ in range(20):
+            console.type("\x1b[A")
+            with contextlib.suppress(AssertionError):
+                return console.says(r"6 \* 7", seconds=2)
+        raise AssertionError("arrow up brings nothing back")
 
     def test_jupytext_pairs_with_markdown(self):
         path = make(self.folder)
