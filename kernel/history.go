@@ -56,6 +56,13 @@ func (h *history) add(line int, input string) {
 	}
 }
 
+// hurry has all written soon, so that close need not wait for long.
+func (h *history) hurry() {
+	if h.file != nil {
+		h.file.hurry()
+	}
+}
+
 // close has all written. The session ends.
 func (h *history) close() {
 	if h.file != nil {

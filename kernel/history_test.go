@@ -189,11 +189,10 @@ func TestHistoryFileIsBounded(t *testing.T) {
 	if !strings.Contains(k.log.String(), "too long for the history file") {
 		t.Errorf("the log does not tell of the giant cell:\n%s", k.log)
 	}
-	info, err := os.Stat(file)
-	check(t, err)
-	if size := info.Size(); size > 5<<20 || size < 3<<20 {
-		t.Errorf("the file has %d bytes, want about the 4 MiB that it is shortened to", size)
-	}
+	waitFor(t, func() bool { // it has about the 4 MiB that it is shortened to
+		info, err := os.Stat(file)
+		return err == nil && info.Size() < 5<<20 && info.Size() > 3<<20
+	})
 	_, c = startNoted(t, file)
 	old := asked(t, c, query{"hist_access_type": "range", "session": 1, "start": 0})
 	if first := old[0].([]any)[1].(float64); first < 2 || old[len(old)-1].([]any)[1] != float64(before) {
@@ -218,11 +217,12 @@ func TestHistoryFileOfManyCells(t *testing.T) {
 	runAll(t, c, "note last")
 	wantHistory(t, c, query{"hist_access_type": "tail", "n": 2}, entry(5, 20_000, "note"), entry(8, 1, "note last"))
 	k.end(t)
-	text, err := os.ReadFile(file)
-	check(t, err)
-	if n := bytes.Count(text, []byte{'\n'}); n != 10_001 {
-		t.Errorf("the file has %d lines, want 10,000 cells and the last session's number", n)
-	}
+	var text []byte
+	waitFor(t, func() bool { // it has 10,000 cells and the last session's number
+		var err error
+		text, err = os.ReadFile(file)
+		return err == nil && bytes.Count(text, []byte{'\n'}) == 10_001
+	})
 	if first, _, _ := strings.Cut(string(text), "\n"); first != `{"session":8}` {
 		t.Errorf("the first line is %s, want the number of the last session", first)
 	}
@@ -280,11 +280,10 @@ func TestHugeHistoryFile(t *testing.T) {
 	runAll(t, c, "note mine")
 	wantHistory(t, c, query{"hist_access_type": "tail", "n": 9}, entry(3, 1, "note good"), entry(4, 1, "note mine"))
 	k.end(t)
-	info, err := os.Stat(file)
-	check(t, err)
-	if info.Size() > 1000 {
-		t.Errorf("the file has %d bytes, want it to be shortened", info.Size())
-	}
+	waitFor(t, func() bool { // it is shortened
+		info, err := os.Stat(file)
+		return err == nil && info.Size() < 1000
+	})
 }
 
 func TestUnwritableHistoryFile(t *testing.T) {
@@ -340,8 +339,8 @@ func TestCellsDoNotWaitForTheHistory(t *testing.T) {
 	runAll(t, c, "note 1", "note 2", "note 3")
 	wantHistory(t, c, query{"hist_access_type": "tail", "n": 9}, entry(1, 1, "note 1"), entry(1, 2, "note 2"), entry(1, 3, "note 3"))
 	k.end(t)
-	if took := time.Since(began); took > 1500*time.Millisecond {
-		t.Errorf("cells, a question and the end took %v, want less than the 2 s that the writer tries for the lock", took)
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("cells, a question and the end took %v, want less than the 5 s that the writer tries for the lock", took)
 	}
 	if !strings.Contains(k.log.String(), "may be missing from the history file") {
 		t.Errorf("the log does not say what is lost:\n%s", k.log)
@@ -353,11 +352,15 @@ func TestCellsDoNotWaitForTheHistory(t *testing.T) {
 	})
 }
 
-// TestHistoryFileIsShared reads a file by hand: its form is what later versions must read.
-func TestHistoryFileIsShared(t *testing.T) {
+// TestFormOfTheHistoryFile reads a file by hand: its form is what later versions must read,
+// and nothing that a cell was told or answers is in it.
+func TestFormOfTheHistoryFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "history.jsonl")
-	k, c := startNoted(t, file)
-	runAll(t, c, "note <é> \"𝔸\"\nnote")
+	k := start(t, map[string]kerneltest.Command{"reveal": func(context.Context, *kernel.Cell, string) (*kernel.Bundle, error) {
+		return kernel.TextBundle("secret"), nil
+	}}, remembering(file))
+	c := k.client(t)
+	runAll(t, c, "reveal <é> \"𝔸\"\nreveal")
 	k.end(t)
 	text, err := os.ReadFile(file)
 	check(t, err)
@@ -370,7 +373,7 @@ func TestHistoryFileIsShared(t *testing.T) {
 	if started.Session != 1 || time.Since(started.Started) > time.Minute {
 		t.Errorf("the session begins with %s", claim)
 	}
-	if want := `{"session":1,"line":1,"input":"note <é> \"𝔸\"\nnote"}` + "\n"; cell != want {
+	if want := `{"session":1,"line":1,"input":"reveal <é> \"𝔸\"\nreveal"}` + "\n"; cell != want {
 		t.Errorf("the cell's line is %s, want %s", cell, want)
 	}
 }

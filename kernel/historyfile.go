@@ -11,8 +11,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,8 +33,8 @@ const (
 	// lockPatience is how long another kernel may shorten the file while this
 	// one waits to write; historyPatience is how long a request or the end of
 	// the kernel waits for the writer.
-	lockPatience    = 2 * time.Second
-	historyPatience = 200 * time.Millisecond
+	lockPatience    = 5 * time.Second
+	historyPatience = 500 * time.Millisecond
 	// historyDelay lets a cell's reply go out before its line is written, and
 	// many quick cells be written at once.
 	historyDelay = 100 * time.Millisecond
@@ -48,11 +48,10 @@ const (
 // default history.jsonl in the program's folder among the user's
 // configuration. It is empty for none, which the variable asks for by "off".
 func HistoryFile() (string, error) {
-	switch file := os.Getenv(historyVariable); file {
-	case "":
-	case "off", os.DevNull:
+	switch file := os.Getenv(historyVariable); {
+	case strings.EqualFold(file, "off"), file == os.DevNull:
 		return "", nil
-	default:
+	case file != "":
 		return file, nil
 	}
 	dir, err := os.UserConfigDir()
@@ -145,15 +144,22 @@ func (f *historyFile) take() []historyEntry {
 	return batch
 }
 
-// settle has all written at once, and reports whether that was done in time.
-func (f *historyFile) settle() bool {
+// hurry has all written at once, by the writer that it returns; nil if nothing is pending.
+func (f *historyFile) hurry() *historyWriter {
 	f.mu.Lock()
-	w := f.writer
-	f.mu.Unlock()
+	defer f.mu.Unlock()
+	if f.writer != nil {
+		f.writer.hurry()
+	}
+	return f.writer
+}
+
+// settle waits until all is written, and reports whether that was done in time.
+func (f *historyFile) settle() bool {
+	w := f.hurry()
 	if w == nil {
 		return true
 	}
-	w.hurry()
 	select {
 	case <-w.done:
 		return true
@@ -232,7 +238,8 @@ func (f *historyFile) append(batch []historyEntry) error {
 		text = appendLine(nil, historyLine{Session: session, Started: timestamp(time.Now())})
 	}
 	for _, e := range batch {
-		text = appendLine(text, historyLine{Session: session, Line: e.line, Input: e.input})
+		e.session = session
+		text = appendCell(text, e)
 	}
 	size, err := appendText(f.path, text)
 	if err != nil {
@@ -254,26 +261,13 @@ func (f *historyFile) shorten() error {
 	if err != nil {
 		return err
 	}
-	kept := newest(content.entries)
-	// The highest number stays taken, also when its session has no cell left.
-	text := appendLine(nil, historyLine{Session: content.last})
-	for _, e := range kept {
-		text = appendLine(text, historyLine{Session: e.session, Line: e.line, Input: e.input})
-	}
-	f.lines = len(kept) + 1
+	text := content.shortened()
+	f.lines = bytes.Count(text, []byte{'\n'})
 	return replaceFile(f.path, text)
 }
 
-// newest are the last entries that fit into the bounds.
-func newest(entries []historyEntry) []historyEntry {
-	room := historyBytes
-	for i, e := range slices.Backward(entries) {
-		room -= len(appendLine(nil, historyLine{Session: e.session, Line: e.line, Input: e.input}))
-		if room < 0 || len(entries)-i > historyLimit {
-			return entries[i+1:]
-		}
-	}
-	return entries
+func appendCell(text []byte, e historyEntry) []byte {
+	return appendLine(text, historyLine{Session: e.session, Line: e.line, Input: e.input})
 }
 
 func appendLine(text []byte, line historyLine) []byte {
@@ -312,8 +306,8 @@ func appendText(path string, text []byte) (size int64, err error) {
 // replaceFile writes a file anew: a reader sees the old or the new text. Where the path is a
 // link, the file that it leads to is replaced.
 func replaceFile(path string, text []byte) error {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
 	}
 	temp := path + "." + strconv.Itoa(os.Getpid()) + ".tmp"
 	err := writeSynced(temp, text)
@@ -347,16 +341,32 @@ type historyContent struct {
 
 // readHistory reads the end of a file; one that does not exist is empty.
 func readHistory(path string) (historyContent, error) {
-	var c historyContent
 	text, err := readEnd(path)
-	if err != nil {
-		return c, err
-	}
-	c.last = lastSession(text)
+	return parseHistory(text), err
+}
+
+func parseHistory(text []byte) historyContent {
+	c := historyContent{last: lastSession(text)}
 	for line := range bytes.Lines(text) {
 		c.add(bytes.TrimSpace(line))
 	}
-	return c, nil
+	return c
+}
+
+// shortened is the text of a file with the last cells that fit into the bounds. The highest
+// number stays taken, also when its session has no cell left.
+func (c historyContent) shortened() []byte {
+	first, room := len(c.entries), historyBytes
+	for ; first > 0 && len(c.entries)-first < historyLimit; first-- {
+		if room -= len(appendCell(nil, c.entries[first-1])); room < 0 {
+			break
+		}
+	}
+	text := appendLine(nil, historyLine{Session: c.last})
+	for _, e := range c.entries[first:] {
+		text = appendCell(text, e)
+	}
+	return text
 }
 
 func (c *historyContent) add(text []byte) {
@@ -381,13 +391,27 @@ func (l historyLine) isCell() bool { return l.sound() && l.Line > 0 && l.Input !
 func lastSession(text []byte) int {
 	last := 0
 	for line := range bytes.Lines(text) {
-		rest, ok := bytes.CutPrefix(line, []byte(`{"session":`))
-		digits := rest[:max(0, bytes.IndexAny(rest, ",}"))]
-		if n, err := strconv.Atoi(string(digits)); ok && err == nil && n <= historySessions {
-			last = max(last, n)
+		if rest, ok := bytes.CutPrefix(line, []byte(`{"session":`)); ok {
+			last = max(last, leadingNumber(rest))
 		}
 	}
 	return last
+}
+
+// leadingNumber is the session's number that text begins with, 0 if it is none.
+func leadingNumber(text []byte) int {
+	n := 0
+	for i, c := range text {
+		switch {
+		case '0' <= c && c <= '9' && n <= historySessions:
+			n = 10*n + int(c-'0')
+		case n <= historySessions && i > 0 && (c == ',' || c == '}'):
+			return n
+		default:
+			return 0
+		}
+	}
+	return 0
 }
 
 // readEnd is the text of a file, of a very long one the last whole lines.

@@ -327,6 +327,7 @@ func (s *server) endExecutor() bool {
 // finish ends the kernel: the cell, the output, the sockets, in that order.
 func (s *server) finish() error {
 	ended := s.stopExecutor()
+	s.history.hurry()
 	ctx, cancel := context.WithTimeout(context.Background(), linger)
 	defer cancel()
 	err := s.drain(ctx)
