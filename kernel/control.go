@@ -6,19 +6,29 @@ import (
 	"evalnas/kernel/wire"
 )
 
+// controlHandlers are the requests of the control channel; shutdown_request is apart.
+var controlHandlers = map[string]handler{
+	"kernel_info_request": (*server).controlInfo,
+	"interrupt_request":   (*server).interruptReply,
+}
+
 // handleControl answers a control request at once, beside a running cell.
 func (s *server) handleControl(m *message) {
-	switch msgType := m.header.MsgType; msgType {
-	case "kernel_info_request":
-		s.served.Store(true)
-		s.answer(s.control, m, (*server).kernelInfo)
-	case "interrupt_request":
-		s.answer(s.control, m, (*server).interruptReply)
-	case "shutdown_request":
+	handle, known := controlHandlers[m.header.MsgType]
+	switch {
+	case known:
+		s.answer(s.control, m, handle)
+	case m.header.MsgType == "shutdown_request":
 		s.handleShutdown(s.control, m)
 	default:
-		s.log.Debug("unknown request ignored", "type", msgType, "channel", "control")
+		s.handleUnknown(s.control, m)
 	}
+}
+
+// controlInfo is kernel_info for whoever asks on the control channel: a Jupyter server does.
+func (s *server) controlInfo(m *message) (object, error) {
+	s.served.Store(true)
+	return s.kernelInfo(m)
 }
 
 func (s *server) interruptReply(*message) (object, error) {

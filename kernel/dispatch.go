@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"evalnas/kernel/wire"
@@ -37,13 +39,38 @@ func (s *server) handleShell(ctx context.Context, r request) {
 	case "comm_open", "comm_msg", "comm_close":
 		s.handleComm(r.message)
 	default:
-		handle, known := shellHandlers[msgType]
-		if !known {
-			s.log.Debug("unknown request ignored", "type", msgType, "channel", "shell")
+		if handle, known := shellHandlers[msgType]; known {
+			s.answer(s.shell, r.message, handle)
 			return
 		}
-		s.answer(s.shell, r.message, handle)
+		s.handleUnknown(s.shell, r.message)
 	}
+}
+
+// shellRequests and controlRequests are all that has a reply, as readers of an error see them.
+var (
+	shellRequests   = append(slices.Sorted(maps.Keys(shellHandlers)), "execute_request", "shutdown_request")
+	controlRequests = append(slices.Sorted(maps.Keys(controlHandlers)), "shutdown_request")
+)
+
+// handleUnknown refuses a request that the channel does not have: whoever sent it may wait for
+// the reply. Nobody waits for one to other messages.
+func (s *server) handleUnknown(r *wire.Router, m *message) {
+	channel, known, other, others := "shell", shellRequests, "control", controlRequests
+	if r == s.control {
+		channel, known, other, others = other, others, channel, known
+	}
+	s.log.Warn("unknown message", "type", m.header.MsgType, "channel", channel)
+	if !strings.HasSuffix(m.header.MsgType, "_request") {
+		return
+	}
+	s.answer(r, m, func(*server, *message) (object, error) {
+		text := fmt.Sprintf("%q is not known on the %s channel, which has %s", m.header.MsgType, channel, strings.Join(known, ", "))
+		if slices.Contains(others, m.header.MsgType) {
+			text += "; send it on the " + other + " channel"
+		}
+		return nil, &CellError{Name: "ProtocolError", Value: text}
+	})
 }
 
 // answer runs a handler between busy and idle.

@@ -3,11 +3,13 @@ package kernel_test
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -153,7 +155,8 @@ func TestUnsoundMessages(t *testing.T) {
 		{"header not JSON", signed(parts("{", "{}")), "header is not a JSON object"},
 		{"header null", signed(parts("null", "{}")), "header is not a JSON object"},
 		{"header without type", signed(parts("{}", "{}")), "no msg_type"},
-		{"header of other types", signed(parts(`{"msg_type": 7}`, "{}")), "message header"},
+		{"type not a string", signed(parts(`{"msg_type": 7, "msg_id": "a"}`, "{}")), "msg_type is 7; it must be a string"},
+		{"id not a string", signed(parts(`{"msg_type": "kernel_info_request", "msg_id": [1]}`, "{}")), "msg_id is [1]; it must be a string"},
 	}
 	sockets := map[string]*wire.Client{"shell": c.Shell, "control": c.Control, "stdin": c.Stdin}
 	for _, row := range rows {
@@ -165,16 +168,92 @@ func TestUnsoundMessages(t *testing.T) {
 			waitFor(t, func() bool { return strings.Count(k.log.String(), row.log) >= before+len(sockets) })
 		})
 	}
-	for _, unknown := range []*wire.Client{c.Shell, c.Control, c.Stdin} {
-		_, err := c.Send(unknown, "teapot_request", map[string]any{})
-		check(t, err)
-	}
 	reply, published, err := c.Run("print fine")
 	check(t, err)
 	if reply.Text("status") != "ok" {
 		t.Errorf("reply %v", reply.Content)
 	}
 	wantLines(t, published, "busy", `in[1] "print fine"`, `stdout "fine\n"`, "idle")
+}
+
+// TestUnknownRequests has requests that the kernel does not know, or not on that channel: each is
+// refused in words, between busy and idle.
+func TestUnknownRequests(t *testing.T) {
+	k := start(t, nil)
+	c := k.client(t)
+	for _, row := range []struct {
+		channel string
+		on      *wire.Client
+		msgType string
+		want    []string
+	}{
+		{"shell", c.Shell, "teapot_request", []string{`"teapot_request"`, "shell channel", "complete_request", "execute_request"}},
+		{"control", c.Control, "teapot_request", []string{`"teapot_request"`, "control channel", "interrupt_request", "shutdown_request"}},
+		{"shell", c.Shell, "interrupt_request", []string{"send it on the control channel"}},
+		{"control", c.Control, "execute_request", []string{"send it on the shell channel"}},
+		{"control", c.Control, "debug_request", []string{`"debug_request"`}},
+		{"shell", c.Shell, "_request", []string{`"_request"`}},
+	} {
+		t.Run(row.msgType+" on "+row.channel, func(t *testing.T) {
+			reply, published, err := c.Ask(row.on, row.msgType, map[string]any{})
+			check(t, err)
+			wantLines(t, published, "busy", "idle")
+			if want := strings.TrimSuffix(row.msgType, "_request") + "_reply"; reply.Type() != want {
+				t.Errorf("answered by %s, want %s", reply.Type(), want)
+			}
+			if reply.Text("status") != "error" || reply.Text("ename") != "ProtocolError" || reply.Content["traceback"] == nil {
+				t.Errorf("reply %v", reply.Content)
+			}
+			for _, part := range row.want {
+				if !strings.Contains(reply.Text("evalue"), part) {
+					t.Errorf("evalue %q has no %q", reply.Text("evalue"), part)
+				}
+			}
+			if line := fmt.Sprintf("level=WARN msg=\"unknown message\" type=%s channel=%s", row.msgType, row.channel); !strings.Contains(k.log.String(), line) {
+				t.Errorf("the log has no line with %s", line)
+			}
+		})
+	}
+	// Nobody waits for an answer to what is no request, or from stdin.
+	for channel, on := range map[string]*wire.Client{"shell": c.Shell, "control": c.Control, "stdin": c.Stdin} {
+		_, err := c.Send(on, "teapot", map[string]any{})
+		check(t, err)
+		waitFor(t, func() bool { return strings.Contains(k.log.String(), "type=teapot channel="+channel) })
+	}
+	_, published, err := c.Run("value 1")
+	check(t, err)
+	wantLines(t, published, "busy", `in[1] "value 1"`, `out[1] "1"`, "idle")
+}
+
+// TestOddHeaders has headers of which some fields have wrong types. What names the request is
+// sound, so it is answered, and the header comes back as it was.
+func TestOddHeaders(t *testing.T) {
+	k := start(t, nil)
+	c := k.client(t)
+	for i, odd := range []string{
+		`"session": 5`, `"session": null`, `"session": {}`, `"date": []`, `"date": 20260102`, `"username": null`, `"username": ["x"]`,
+		`"version": 5.3`, `"version": true`, `"session": 1, "date": 2, "username": 3, "version": 4, "subshell_id": 5`,
+	} {
+		t.Run(odd, func(t *testing.T) {
+			head := fmt.Sprintf(`{"msg_type": "execute_request", "msg_id": "odd-%d", %s}`, i, odd)
+			parts := [][]byte{[]byte(head), []byte("7"), []byte("null"), []byte(`{"code": "value 1"}`)}
+			check(t, c.Shell.Send(append([][]byte{[]byte("<IDS|MSG>"), c.Sign(parts)}, parts...)))
+			reply, err := c.Recv(c.Shell)
+			check(t, err)
+			published, err := c.Until(fmt.Sprintf("odd-%d", i))
+			check(t, err)
+			var want map[string]any
+			check(t, json.Unmarshal([]byte(head), &want))
+			for _, m := range append(published, reply) {
+				if !reflect.DeepEqual(m.Parent, want) {
+					t.Errorf("%s has the parent header %v, want %v", m.Type(), m.Parent, want)
+				}
+			}
+			if reply.Text("status") != "ok" || len(published) != 4 {
+				t.Errorf("reply %v, published %v", reply.Content, lines(published))
+			}
+		})
+	}
 }
 
 // TestOddContent has requests that somebody waits for: each is answered, and says why.

@@ -105,7 +105,7 @@ func (in *input) shut() {
 // for, such as one to an interrupted question, is forgotten.
 func (in *input) deliver(m *message) {
 	if m.header.MsgType != "input_reply" {
-		in.s.log.Debug("unknown message ignored", "type", m.header.MsgType, "channel", "stdin")
+		in.s.log.Warn("unknown message", "type", m.header.MsgType, "channel", "stdin")
 		return
 	}
 	var content struct {

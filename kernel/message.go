@@ -115,13 +115,36 @@ func decodeMessage(ids, parts [][]byte) (*message, error) {
 	if !isObject(m.metadata) { // some clients write null
 		m.metadata = emptyObject
 	}
-	if err := json.Unmarshal(parts[0], &m.header); err != nil {
-		return nil, fmt.Errorf("message header: %w", err)
+	var err error
+	m.header, err = decodeHeader(parts[0])
+	return m, err
+}
+
+// decodeHeader reads a header. Only what a reply cannot be without has to be sound: other fields
+// of a wrong type are taken as empty, and come back in the parent header as they are.
+func decodeHeader(raw json.RawMessage) (header, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &fields); err != nil {
+		return header{}, fmt.Errorf("message header: %w", err)
 	}
-	if m.header.MsgType == "" {
-		return nil, errors.New("message header has no msg_type")
+	for _, name := range []string{"msg_type", "msg_id"} {
+		value, given := fields[name]
+		if given && !bytes.HasPrefix(value, []byte(`"`)) {
+			return header{}, fmt.Errorf("message header: %s is %.40s; it must be a string", name, value)
+		}
 	}
-	return m, nil
+	text := func(name string) (s string) {
+		if json.Unmarshal(fields[name], &s) != nil {
+			return ""
+		}
+		return s
+	}
+	h := header{MsgID: text("msg_id"), Session: text("session"), Username: text("username"),
+		Date: text("date"), MsgType: text("msg_type"), Version: text("version")}
+	if h.MsgType == "" {
+		return h, errors.New("message header has no msg_type")
+	}
+	return h, nil
 }
 
 func isObject(b []byte) bool {
