@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
+	"reflect"
 	"strconv"
 
 	"evalnas/kernel/wire"
@@ -30,12 +32,41 @@ type Connection struct {
 	CurveSecretKey string `json:"curve_secretkey,omitempty"`
 }
 
+// maxConnectionFile is many times what a connection file has.
+const maxConnectionFile = 64 << 10
+
+// readConnectionFile reads no more than a connection file can have, and nothing that could
+// make a kernel wait, such as a named pipe.
+func readConnectionFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("connection file: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("connection file %s: it is a folder, a pipe or a device; it must be a regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("connection file: %w", err)
+	}
+	defer f.Close()
+	// Of some files, such as those of /proc, the size is not known before.
+	data, err := io.ReadAll(io.LimitReader(f, maxConnectionFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("connection file: %w", err)
+	}
+	if len(data) > maxConnectionFile {
+		return nil, fmt.Errorf("connection file %s: it has more than %d bytes, the most that are allowed", path, maxConnectionFile)
+	}
+	return data, nil
+}
+
 // ReadConnection reads and checks a connection file.
 func ReadConnection(path string) (Connection, error) {
 	var c Connection
-	data, err := os.ReadFile(path)
+	data, err := readConnectionFile(path)
 	if err != nil {
-		return c, fmt.Errorf("connection file: %w", err)
+		return c, err
 	}
 	if !isObject(data) && json.Valid(data) {
 		return c, fmt.Errorf("connection file %s: it is not a JSON object", path)
@@ -43,7 +74,7 @@ func ReadConnection(path string) (Connection, error) {
 	if err := json.Unmarshal(data, &c); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
-			return c, fmt.Errorf("connection file %s: %s is a %s; it must be a %s", path, wrong.Field, wrong.Value, wrong.Type)
+			return c, fmt.Errorf("connection file %s: %s has a value of the type %s; it must be a %s", path, wrong.Field, wrong.Value, jsonKind(wrong.Type))
 		}
 		return c, fmt.Errorf("connection file %s: %w", path, err)
 	}
@@ -58,6 +89,14 @@ func ReadConnection(path string) (Connection, error) {
 		}
 	}
 	return c, nil
+}
+
+// jsonKind is what JSON calls a field's type.
+func jsonKind(t reflect.Type) string {
+	if t.Kind() == reflect.Int {
+		return "whole number"
+	}
+	return t.String()
 }
 
 // EnsureDefaults fills the fields that old clients leave out.
@@ -164,6 +203,39 @@ func (c Connection) Address(port int) (network, addr string) {
 		host = ""
 	}
 	return "tcp", net.JoinHostPort(host, strconv.Itoa(port))
+}
+
+// bindError says which field is at fault when a port of c cannot be bound.
+func (c Connection) bindError(field string, port int, err error) error {
+	if c.ipAtFault(port, err) {
+		hint := "an address of this machine is needed"
+		if c.Transport == "ipc" {
+			hint = "with the transport ipc it is a path in a folder that exists and can be written to"
+		}
+		return fmt.Errorf("ip is %q, where nothing can listen: %w; %s", c.IP, err, hint)
+	}
+	return fmt.Errorf("%s is %d, which cannot be had: %w; another is needed", field, port, err)
+}
+
+// ipAtFault tells whether any other port would have failed, too. What the systems call these
+// errors differs, so it tries.
+func (c Connection) ipAtFault(port int, err error) bool {
+	network, addr := c.Address(port)
+	if network == "unix" {
+		_, err := os.Lstat(addr) // what is there already is in the way
+		return err != nil
+	}
+	var unresolved *net.DNSError // which took long enough once
+	if errors.As(err, &unresolved) {
+		return true
+	}
+	network, addr = c.Address(0)
+	l, err := net.Listen(network, addr)
+	if err != nil {
+		return true
+	}
+	l.Close()
+	return false
 }
 
 // boundPort is the port that a listener got; paths keep the number they have.

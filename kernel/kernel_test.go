@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"os"
 	"path/filepath"
 	"reflect"
 	"runtime"
@@ -755,12 +756,41 @@ func TestHeartbeat(t *testing.T) {
 	}
 }
 
+// TestBindFailure has connections that cannot be had. The error names the field, by which whoever
+// wrote them knows what to change.
 func TestBindFailure(t *testing.T) {
 	k := start(t, nil)
-	taken := kernel.Connection{Key: "k", ShellPort: k.ShellPort}
-	err := kernel.Run(context.Background(), kernel.Config{Connection: &taken, Language: &kerneltest.Language{}})
-	if err == nil || !strings.Contains(err.Error(), "bind the shell socket") {
-		t.Errorf("Run on a port that is taken: %v", err)
+	type connection = kernel.Connection
+	folder := filepath.ToSlash(t.TempDir())
+	ipc := connection{Transport: "ipc", IP: folder + "/none/k", ShellPort: 1, ControlPort: 2, IOPubPort: 3, StdinPort: 4, HBPort: 5}
+	inTheWay := ipc
+	inTheWay.IP = folder + "/k"
+	check(t, os.WriteFile(inTheWay.IP+"-4", nil, 0o600))
+	for _, row := range []struct {
+		name  string
+		given connection
+		want  string
+	}{
+		{"shell", connection{ShellPort: k.ShellPort}, fmt.Sprintf("shell_port is %d", k.ShellPort)},
+		{"control", connection{ControlPort: k.ShellPort}, fmt.Sprintf("control_port is %d", k.ShellPort)},
+		{"iopub", connection{IOPubPort: k.ShellPort}, fmt.Sprintf("iopub_port is %d", k.ShellPort)},
+		{"stdin", connection{StdinPort: k.ShellPort}, fmt.Sprintf("stdin_port is %d", k.ShellPort)},
+		{"heartbeat", connection{HBPort: k.ShellPort}, fmt.Sprintf("hb_port is %d", k.ShellPort)},
+		{"no host", connection{IP: "no host"}, `ip is "no host"`},
+		{"unknown host", connection{IP: "nobody.invalid", HBPort: k.ShellPort}, `ip is "nobody.invalid"`},
+		{"another machine's", connection{IP: "192.0.2.1", HBPort: k.ShellPort}, `ip is "192.0.2.1"`}, // RFC 5737
+		{"missing folder", ipc, fmt.Sprintf("ip is %q", ipc.IP)},
+		{"a file in the way", inTheWay, "stdin_port is 4"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if row.given.Transport == "ipc" && runtime.GOOS == "windows" {
+				t.Skip("ipc is not used on Windows")
+			}
+			err := kernel.Run(context.Background(), kernel.Config{Connection: &row.given, Language: &kerneltest.Language{}})
+			if err == nil || !strings.Contains(err.Error(), row.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("error %v, want one line with %q", err, row.want)
+			}
+		})
 	}
 }
 

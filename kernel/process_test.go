@@ -4,7 +4,9 @@ package kernel_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -181,7 +183,11 @@ func TestConnectionFiles(t *testing.T) {
 		{"null", "null", "not a JSON object"},
 		{"empty", "{}", "shell_port is 0 or missing"},
 		{"null port", `{"shell_port":1,"control_port":2,"iopub_port":3,"stdin_port":null,"hb_port":5}`, "stdin_port is 0 or missing"},
-		{"a text for a port", `{"shell_port":"5000"}`, "shell_port is a string; it must be a int"},
+		{"a text for a port", `{"shell_port":"5000"}`, "shell_port has a value of the type string; it must be a whole number"},
+		{"half a port", `{"hb_port":5000.5}`, "hb_port has a value of the type number 5000.5; it must be a whole number"},
+		{"a number for the ip", `{"ip":127}`, "ip has a value of the type number; it must be a string"},
+		{"a list for the key", `{"key":["k"]}`, "key has a value of the type array; it must be a string"},
+		{"giant", `{"kernel_name":"` + strings.Repeat("x", 1<<20) + `"}`, "more than 65536 bytes"},
 		{"transport", `{"transport":"carrier pigeon"}`, "tcp and ipc"},
 		{"scheme", `{"signature_scheme":"hmac-md5"}`, "hmac-sha256"},
 		{"same port", `{"shell_port":5000,"hb_port":5000}`, "shell_port and hb_port are both 5000"},
@@ -208,27 +214,54 @@ func TestConnectionFiles(t *testing.T) {
 	}
 }
 
-// TestPortTaken checks that a process ends at once, with a failure, when it
-// cannot have its port.
-func TestPortTaken(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// TestBadConnectionOfAProcess starts kernels that cannot have their connection: each ends at once,
+// with a failure and one line of why.
+func TestBadConnectionOfAProcess(t *testing.T) {
+	folder := t.TempDir()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
-	defer l.Close()
-	file := filepath.Join(t.TempDir(), "c.json")
-	c := kernel.Connection{ShellPort: l.Addr().(*net.TCPAddr).Port}
+	defer taken.Close()
+	c := kernel.Connection{ShellPort: taken.Addr().(*net.TCPAddr).Port}
 	for _, port := range []*int{&c.ControlPort, &c.IOPubPort, &c.StdinPort, &c.HBPort} {
 		free, err := net.Listen("tcp", "127.0.0.1:0")
 		check(t, err)
 		*port = free.Addr().(*net.TCPAddr).Port
 		check(t, free.Close())
 	}
-	data, err := json.Marshal(c)
-	check(t, err)
-	check(t, os.WriteFile(file, data, 0o600))
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "KERNEL_TEST_CONNECTION="+file)
-	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "bind the shell socket") {
-		t.Errorf("error %v, output %s", err, out)
+	elsewhere := c
+	elsewhere.IP = "nobody.invalid"
+	file := func(name string, content any) string {
+		data, err := json.Marshal(content)
+		check(t, err)
+		path := filepath.Join(folder, name)
+		check(t, os.WriteFile(path, data, 0o600))
+		return path
+	}
+	pipe := filepath.Join(folder, "pipe")
+	check(t, syscall.Mkfifo(pipe, 0o600))
+	for _, row := range []struct{ name, file, want string }{
+		{"port in use", file("taken", c), "shell_port is "},
+		{"no host", file("elsewhere", elsewhere), `ip is "nobody.invalid"`},
+		{"a list", file("list", []int{}), "not a JSON object"},
+		{"missing", filepath.Join(folder, "none"), "no such file"},
+		{"a folder", folder, "must be a regular file"},
+		{"a pipe that nobody writes to", pipe, "must be a regular file"},
+		{"an endless device", "/dev/zero", "must be a regular file"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			// It is to take less than a second; the rest is for a loaded machine.
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, os.Args[0])
+			cmd.Env = append(os.Environ(), "KERNEL_TEST_CONNECTION="+row.file)
+			out, err := cmd.CombinedOutput()
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+				t.Errorf("the process ended with %v, want exit status 1", err)
+			}
+			if !strings.Contains(string(out), row.want) || strings.Count(string(out), "\n") != 1 {
+				t.Errorf("output %q, want one line with %q", out, row.want)
+			}
+		})
 	}
 }

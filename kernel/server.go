@@ -177,19 +177,19 @@ func (s *server) bind() error {
 		heart.Curve = &open
 	}
 	return cmp.Or( // the first failure says enough
-		s.bindRouter(&s.heartbeat, &c.HBPort, "heartbeat", heart),
+		s.bindRouter(&s.heartbeat, &c.HBPort, "hb_port", heart),
 		s.bindPublisher(&c.IOPubPort, small),
-		s.bindRouter(&s.stdin, &c.StdinPort, "stdin", opts),
-		s.bindRouter(&s.control, &c.ControlPort, "control", opts),
-		s.bindRouter(&s.shell, &c.ShellPort, "shell", opts),
+		s.bindRouter(&s.stdin, &c.StdinPort, "stdin_port", opts),
+		s.bindRouter(&s.control, &c.ControlPort, "control_port", opts),
+		s.bindRouter(&s.shell, &c.ShellPort, "shell_port", opts),
 	)
 }
 
-func (s *server) bindRouter(r **wire.Router, port *int, name string, opts wire.Options) error {
+func (s *server) bindRouter(r **wire.Router, port *int, field string, opts wire.Options) error {
 	network, addr := s.connection.Address(*port)
 	router, err := wire.ListenRouter(network, addr, opts)
 	if err != nil {
-		return fmt.Errorf("kernel: bind the %s socket: %w", name, err)
+		return fmt.Errorf("kernel: %w", s.connection.bindError(field, *port, err))
 	}
 	*r = router
 	*port = boundPort(router.Addr(), *port)
@@ -200,7 +200,7 @@ func (s *server) bindPublisher(port *int, opts wire.Options) error {
 	network, addr := s.connection.Address(*port)
 	publisher, err := wire.ListenPublisher(network, addr, opts)
 	if err != nil {
-		return fmt.Errorf("kernel: bind the iopub socket: %w", err)
+		return fmt.Errorf("kernel: %w", s.connection.bindError("iopub_port", *port, err))
 	}
 	s.publisher = publisher
 	*port = boundPort(publisher.Addr(), *port)

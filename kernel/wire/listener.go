@@ -56,13 +56,20 @@ func listen(network, addr string, k kind, first net.Conn, opts Options) (*listen
 	return l, nil
 }
 
+// resolveWait is how long the name of a host may take to be looked up; whoever starts a kernel
+// is to hear within a second that it cannot listen.
+const resolveWait = 800 * time.Millisecond
+
 func bind(network, addr string) (net.Listener, error) {
 	if network == "unix" {
 		if err := removeStale(addr); err != nil {
 			return nil, err
 		}
 	}
-	l, err := net.Listen(network, addr)
+	ctx, cancel := context.WithTimeout(context.Background(), resolveWait)
+	defer cancel()
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
