@@ -2,6 +2,7 @@ package kernel_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"reflect"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -427,6 +429,42 @@ func TestStalledSubscriber(t *testing.T) {
 		}
 	}
 	alive(t, k)
+}
+
+// TestClientThatNeverReads has one that asks for much and reads nothing of the replies. It is cut,
+// costs no more than its queue, and another client is served.
+func TestClientThatNeverReads(t *testing.T) {
+	const n, most = 80, 32 << 20 // MiB of replies; bytes that may be held
+	var peak atomic.Uint64
+	k := start(t, map[string]kerneltest.Command{
+		"megabyte": func(_ context.Context, cell *kernel.Cell, _ string) (*kernel.Bundle, error) {
+			var m runtime.MemStats
+			if runtime.ReadMemStats(&m); m.HeapAlloc > most { // some of it may be garbage
+				runtime.GC()
+				runtime.ReadMemStats(&m)
+			}
+			peak.Store(max(peak.Load(), m.HeapAlloc))
+			cell.Out.Page(kernel.TextBundle(strings.Repeat("x", 1<<20)))
+			return nil, nil
+		},
+	}, func(cfg *kernel.Config) { cfg.Limits = wire.Limits{Stall: 300 * time.Millisecond, Queue: 1 << 20} })
+	alive(t, k)
+	goroutines := runtime.NumGoroutine()
+	greedy, err := kerneltest.Dial(k.Connection, "")
+	check(t, err)
+	for range n {
+		_, err := greedy.Send(greedy.Shell, "execute_request", map[string]any{"code": "megabyte", "silent": true})
+		check(t, err)
+	}
+	alive(t, k) // behind all of those
+	if log := k.log.String(); !strings.Contains(log, `msg="connection cut" socket=ROUTER`) {
+		t.Error("the log does not tell of the client that was cut")
+	}
+	if peak.Load() > most {
+		t.Errorf("%d MiB were held, want less than %d", peak.Load()>>20, most>>20)
+	}
+	greedy.Close()
+	waitFor(t, func() bool { return runtime.NumGoroutine() <= goroutines })
 }
 
 // TestChurn has many clients come and go, some in mid-message, as a server's

@@ -35,6 +35,7 @@ type message struct {
 	metadata  json.RawMessage
 	content   json.RawMessage
 	signature []byte // in lower case; empty where messages are not signed
+	size      int    // bytes of all frames, with those that are not looked at
 }
 
 // emptyObject is a header, metadata or content without fields. null would
@@ -99,10 +100,16 @@ func parseMessage(frames [][]byte, s signer) (*message, error) {
 		return nil, err
 	}
 	m, err := decodeMessage(frames[:at], parts)
-	if err == nil && len(s.key) > 0 {
+	if err != nil {
+		return nil, err
+	}
+	if len(s.key) > 0 {
 		m.signature = bytes.ToLower(rest[0])
 	}
-	return m, err
+	for _, frame := range frames {
+		m.size += len(frame)
+	}
+	return m, nil
 }
 
 // decodeMessage reads a message whose header is sound: whoever sent it may wait for an answer, which

@@ -6,9 +6,12 @@ import (
 	"time"
 )
 
-// queueRequests bounds the requests that wait behind a cell. Beyond it the
-// shell socket is left unread, and its clients wait.
-const queueRequests = 20000
+// queueRequests and requestBytes bound the requests that wait behind a cell.
+// Beyond them the shell socket is left unread, and its clients wait.
+const (
+	queueRequests = 20000
+	requestBytes  = 128 << 20
+)
 
 // request is a message from the shell channel in the order of arrival.
 type request struct {
@@ -23,6 +26,7 @@ type requests struct {
 	mu      sync.Mutex
 	changed *sync.Cond
 	waiting []request
+	bytes   int // of waiting
 	arrived uint64
 	last    time.Time // of the newest arrival
 	closed  bool
@@ -37,13 +41,19 @@ func newRequests() *requests {
 func (q *requests) put(m *message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.waiting) >= queueRequests && !q.closed {
+	for q.full(m) && !q.closed {
 		q.changed.Wait()
 	}
 	q.arrived++
 	q.last = time.Now()
 	q.waiting = append(q.waiting, request{message: m, arrival: q.arrived})
+	q.bytes += m.size
 	q.changed.Broadcast()
+}
+
+// full says whether m has to wait outside. The caller holds mu.
+func (q *requests) full(m *message) bool {
+	return len(q.waiting) >= queueRequests || len(q.waiting) > 0 && q.bytes+m.size > requestBytes
 }
 
 // next waits for a request; false is the end.
@@ -59,6 +69,7 @@ func (q *requests) next() (request, bool) {
 	r := q.waiting[0]
 	q.waiting[0] = request{}
 	q.waiting = q.waiting[1:]
+	q.bytes -= r.size
 	q.changed.Broadcast()
 	return r, true
 }

@@ -37,6 +37,9 @@ type conn struct {
 func newConn(l *listener, raw net.Conn, in *bufio.Reader, sealed *secure, peer hello, key []byte) *conn {
 	c := &conn{Conn: raw, l: l, peer: key, socket: peer.socketType, in: in,
 		bounds: bounds{limits: l.opts.Limits}, out: newOutbox(raw, l.opts.Limits, sealed)}
+	if l.kind.name == routerKind.name { // zmq4 locks the other peers out while one is written to
+		c.out.longest = l.opts.Limits.Stall
+	}
 	c.replay = append(greeting(), ready(peer.socketType, key)...)
 	c.assembler = newAssembler(c.emit)
 	return c

@@ -14,7 +14,8 @@
 //	  - conn.go reads: it parses each frame header before zmq4 sees it, because
 //	    zmq4 allocates whatever size a header claims. Commands end here.
 //	  - outbox.go writes: frames are joined into messages, queued per peer up to
-//	    a limit, and a peer that takes nothing while others wait is cut.
+//	    a limit, and a peer that takes nothing while others wait is cut; on a Router
+//	    one that takes too little, too.
 //	  - pacer.go makes zmq4's unbounded publish queue one message deep, and tells
 //	    when everything was handed to the connections.
 //

@@ -12,7 +12,9 @@ type Limits struct {
 	Queue     int           // bytes waiting to be written to one peer; 16 MiB
 	Handshake time.Duration // from connecting to READY; 5 s
 	// Stall is how long a peer may take no byte while a writer waits for room
-	// in its queue; 2 s. Without such a writer it may take 15 times as long.
+	// in its queue; 2 s. Without such a writer it may take 15 times as long. On
+	// a Router, whose replies go to one peer each, it is also how long a writer
+	// waits for one that reads, but too slowly.
 	Stall   time.Duration
 	Pending int // handshakes under way; 256
 }

@@ -21,6 +21,9 @@ type outbox struct {
 	raw    net.Conn
 	limits Limits
 	sealed *secure // encrypts, if not nil; the goroutine's alone
+	// longest is how long a put may wait for room before the peer is cut; 0 is for as long as
+	// the peer goes on reading.
+	longest time.Duration
 
 	mu      sync.Mutex
 	changed *sync.Cond // any field below
@@ -28,6 +31,7 @@ type outbox struct {
 	writing int // bytes that the goroutine has taken and not yet written
 	waiting int // callers of put that wait for room
 	closed  bool
+	reason  error // of a close by put
 }
 
 func newOutbox(raw net.Conn, limits Limits, sealed *secure) *outbox {
@@ -36,15 +40,13 @@ func newOutbox(raw net.Conn, limits Limits, sealed *secure) *outbox {
 	return o
 }
 
-// put queues one message. It waits for room; the goroutine's deadlines bound
-// that wait.
+// put queues one message. It waits for room; the goroutine's deadlines and
+// longest bound that wait.
 func (o *outbox) put(message []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for !o.closed && o.pending() > 0 && o.pending()+len(message) > o.limits.Queue {
-		o.waiting++
-		o.changed.Wait()
-		o.waiting--
+	if o.full(message) {
+		o.waitForRoom(message)
 	}
 	if o.closed {
 		return net.ErrClosed
@@ -54,11 +56,50 @@ func (o *outbox) put(message []byte) error {
 	return nil
 }
 
+// full says whether a message has to wait. The caller holds mu.
+func (o *outbox) full(message []byte) bool {
+	return !o.closed && o.pending() > 0 && o.pending()+len(message) > o.limits.Queue
+}
+
+// waitForRoom closes the outbox when that takes too long. The caller holds mu.
+func (o *outbox) waitForRoom(message []byte) {
+	late := false
+	if o.longest > 0 {
+		timer := time.AfterFunc(o.longest, func() {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			late = true
+			o.changed.Broadcast()
+		})
+		defer timer.Stop()
+	}
+	o.waiting++
+	defer func() { o.waiting-- }()
+	for o.full(message) {
+		if late {
+			o.reason = errors.New("the peer reads too slowly what it has asked for")
+			o.shut()
+			return
+		}
+		o.changed.Wait()
+	}
+}
+
 func (o *outbox) pending() int { return len(o.queued) + o.writing }
 
-// run writes until close, or until the peer is gone or stalled, which it
-// returns as an error.
+// run writes until close, or until the peer is gone, stalled or cut by put, which
+// it returns as an error.
 func (o *outbox) run() error {
+	err := o.writeAll()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.reason != nil {
+		return o.reason // and not the write that it interrupted
+	}
+	return err
+}
+
+func (o *outbox) writeAll() error {
 	var buffer, boxes []byte
 	for {
 		o.mu.Lock()
@@ -139,6 +180,11 @@ func (o *outbox) wrote(n int) bool {
 func (o *outbox) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.shut()
+}
+
+// shut is close for a caller that holds mu.
+func (o *outbox) shut() {
 	o.closed = true
 	o.queued, o.writing = nil, 0
 	o.changed.Broadcast()
