@@ -238,10 +238,10 @@ func runDoctor(ctx context.Context, d install.Doctor, out io.Writer, asJSON bool
 // kernelPatience is how long doctor waits for a kernel that says nothing.
 const kernelPatience = 30 * time.Second
 
-func runKernelOnce(ctx context.Context, argv []string, cell string) (*install.KernelRun, error) {
+func runKernelOnce(ctx context.Context, argv []string, cell string, encrypted bool) (*install.KernelRun, error) {
 	ctx, cancel := context.WithTimeout(ctx, kernelPatience)
 	defer cancel()
-	p, err := kernel.Probe(ctx, argv, cell)
+	p, err := kernel.Probe(ctx, kernel.Probing{Argv: argv, Cell: cell, Curve: encrypted})
 	if err != nil {
 		return nil, err
 	}

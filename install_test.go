@@ -113,7 +113,7 @@ func TestDoctorCommandReports(t *testing.T) {
 		Env: install.Env{OS: "linux", Home: data, Getenv: func(string) string { return "" }}, Executable: exe,
 		LookPath:   func(string) (string, error) { return "/opt/bin/jupyter", nil },
 		AskJupyter: func(context.Context, string) ([]string, error) { return []string{data}, nil },
-		RunKernel: func(context.Context, []string, string) (*install.KernelRun, error) {
+		RunKernel: func(context.Context, []string, string, bool) (*install.KernelRun, error) {
 			return &install.KernelRun{Version: "1", Result: "2"}, nil
 		},
 	}
@@ -124,7 +124,9 @@ func TestDoctorCommandReports(t *testing.T) {
 	if n := strings.Count(out.String(), "ok    "); n != 3 {
 		t.Errorf("%d lines are ok, want 3:\n%s", n, &out)
 	}
-	d.RunKernel = func(context.Context, []string, string) (*install.KernelRun, error) { return nil, errors.New("silence") }
+	d.RunKernel = func(context.Context, []string, string, bool) (*install.KernelRun, error) {
+		return nil, errors.New("silence")
+	}
 	out.Reset()
 	if err := runDoctor(t.Context(), d, &out, true); !errors.Is(err, errUnwell) {
 		t.Errorf("a failed check ended with %v", err)

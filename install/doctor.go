@@ -62,7 +62,7 @@ type Doctor struct {
 	Executable string // absolute path of this program
 	// RunKernel starts the kernel argv (with {connection_file} in it), asks
 	// for its information, runs the cell and stops the kernel.
-	RunKernel func(ctx context.Context, argv []string, cell string) (*KernelRun, error)
+	RunKernel func(ctx context.Context, argv []string, cell string, encrypted bool) (*KernelRun, error)
 	// LookPath finds a program on the PATH; exec.LookPath if nil.
 	LookPath func(string) (string, error)
 	// AskJupyter returns the data folders that a jupyter program searches;
@@ -292,7 +292,8 @@ func isFile(path string) bool {
 
 func (d Doctor) checkKernel(ctx context.Context, r *Report) {
 	const cell, want = "1 + 1", "2"
-	run, err := d.RunKernel(ctx, []string{d.Executable, "kernel", "{connection_file}"}, cell)
+	argv := []string{d.Executable, "kernel", "{connection_file}"}
+	run, err := d.RunKernel(ctx, argv, cell, false)
 	if err != nil {
 		r.add("kernel", Fail, fmt.Sprintf("%s did not run a cell: %v", d.Executable, err),
 			"run it by hand to see its messages: "+d.Executable+" kernel CONNECTION_FILE; a firewall on the loopback interface is another common cause")
@@ -301,6 +302,12 @@ func (d Doctor) checkKernel(ctx context.Context, r *Report) {
 	r.Kernel = run
 	if run.Result != want {
 		r.add("kernel", Fail, fmt.Sprintf("%s gave %q, not %s", cell, run.Result, want), "report this with the output of evalnas doctor --json")
+		return
+	}
+	// The kernelspec promises it, and Jupyter can be told to demand it.
+	if _, err := d.RunKernel(ctx, argv, cell, true); err != nil {
+		r.add("kernel", Warn, fmt.Sprintf("%s runs cells, but with encrypted sockets (CURVE) it did not: %v", d.Executable, err),
+			"leave KernelManager.transport_encryption disabled, and report this with the output of evalnas doctor --json")
 		return
 	}
 	r.add("kernel", OK, fmt.Sprintf("%s %s, language %s, protocol %s; ready in %.0f ms, %s = %s in %.1f ms",

@@ -369,7 +369,7 @@ func fakeDoctor(exe string, data ...string) Doctor {
 		Env: fakeEnv("linux", nil), Executable: exe,
 		LookPath:   func(string) (string, error) { return "/opt/bin/jupyter", nil },
 		AskJupyter: func(context.Context, string) ([]string, error) { return data, nil },
-		RunKernel: func(_ context.Context, argv []string, cell string) (*KernelRun, error) {
+		RunKernel: func(_ context.Context, argv []string, cell string, _ bool) (*KernelRun, error) {
 			if cell != "1 + 1" || argv[0] != exe {
 				return nil, errors.New("asked for something else")
 			}
@@ -448,12 +448,22 @@ func TestDoctor(t *testing.T) {
 		}, []string{"jupyter warn", "kernelspec ok", "kernel ok"}, "exit status 1"},
 		{"kernel fails", func(t *testing.T) Doctor {
 			d := fakeDoctor(exe, ok(t))
-			d.RunKernel = func(context.Context, []string, string) (*KernelRun, error) { return nil, errors.New("no answer") }
+			d.RunKernel = func(context.Context, []string, string, bool) (*KernelRun, error) { return nil, errors.New("no answer") }
 			return d
 		}, []string{"jupyter ok", "kernelspec ok", "kernel fail"}, "no answer"},
+		{"kernel fails encrypted", func(t *testing.T) Doctor {
+			d := fakeDoctor(exe, ok(t))
+			d.RunKernel = func(_ context.Context, _ []string, _ string, encrypted bool) (*KernelRun, error) {
+				if encrypted {
+					return nil, errors.New("no answer")
+				}
+				return &KernelRun{Result: "2"}, nil
+			}
+			return d
+		}, []string{"jupyter ok", "kernelspec ok", "kernel warn"}, "with encrypted sockets (CURVE) it did not: no answer"},
 		{"kernel cannot add", func(t *testing.T) Doctor {
 			d := fakeDoctor(exe, ok(t))
-			d.RunKernel = func(context.Context, []string, string) (*KernelRun, error) { return &KernelRun{Result: "3"}, nil }
+			d.RunKernel = func(context.Context, []string, string, bool) (*KernelRun, error) { return &KernelRun{Result: "3"}, nil }
 			return d
 		}, []string{"jupyter ok", "kernelspec ok", "kernel fail"}, `gave "3"`},
 		{"a GPU", func(t *testing.T) Doctor {

@@ -35,18 +35,24 @@ type Probed struct {
 // Jupyter server kills it after 5 seconds.
 const probeStop = 5 * time.Second
 
-// Probe starts a kernel as Jupyter does, by a command line in which
-// {connection_file} is replaced, on free ports of the loopback interface. It
+// Probing says what Probe does.
+type Probing struct {
+	Argv  []string // the kernel's command line, in which {connection_file} is replaced
+	Cell  string
+	Curve bool // with encrypted sockets (ZMTP CURVE)
+}
+
+// Probe starts a kernel as Jupyter does, on free ports of the loopback interface. It
 // asks for the kernel's information, runs one cell and shuts the kernel down.
 // It returns when the process is gone. Give ctx a deadline: a kernel that says
 // nothing is waited for until then.
-func Probe(ctx context.Context, argv []string, cell string) (result *Probed, err error) {
+func Probe(ctx context.Context, how Probing) (result *Probed, err error) {
 	dir, err := os.MkdirTemp("", "evalnas-probe-")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	conn, err := probeConnection()
+	conn, err := probeConnection(how.Curve)
 	if err != nil {
 		return nil, err
 	}
@@ -58,12 +64,12 @@ func Probe(ctx context.Context, argv []string, cell string) (result *Probed, err
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return nil, err
 	}
-	p, err := startProbe(argv, file, conn)
+	p, err := startProbe(how.Argv, file, conn)
 	if err != nil {
 		return nil, err
 	}
 	defer p.kill()
-	result, err = p.run(ctx, cell)
+	result, err = p.run(ctx, how.Cell)
 	if err != nil {
 		return nil, p.explain(err)
 	}
@@ -72,13 +78,20 @@ func Probe(ctx context.Context, argv []string, cell string) (result *Probed, err
 
 // probeConnection picks five ports that are free now. Another program could
 // take one before the kernel does; so it is with Jupyter.
-func probeConnection() (Connection, error) {
+func probeConnection(encrypted bool) (Connection, error) {
 	key, err := uuid.NewV4()
 	if err != nil {
 		return Connection{}, err
 	}
 	c := Connection{IP: "127.0.0.1", Key: key.String(), KernelName: "evalnas"}
 	c.EnsureDefaults()
+	if encrypted {
+		public, secret, err := wire.NewCurve()
+		if err != nil {
+			return c, err
+		}
+		c.CurvePublicKey, c.CurveSecretKey = public.String(), secret.String()
+	}
 	for _, ch := range c.channels() {
 		l, err := net.Listen("tcp", net.JoinHostPort(c.IP, "0"))
 		if err != nil {
@@ -95,6 +108,7 @@ func probeConnection() (Connection, error) {
 // one waits for the process, one reads each open channel; kill ends them.
 type probe struct {
 	conn    Connection
+	dialer  wire.Dialer
 	session *session
 	cmd     *exec.Cmd
 	stderr  *tail
@@ -112,11 +126,15 @@ func startProbe(argv []string, file string, conn Connection) (*probe, error) {
 	if err != nil {
 		return nil, err
 	}
+	dialer, err := conn.Dialer()
+	if err != nil {
+		return nil, err
+	}
 	args := make([]string, len(argv))
 	for i, a := range argv {
 		args[i] = strings.ReplaceAll(a, "{connection_file}", file)
 	}
-	p := &probe{conn: conn, session: s, stderr: &tail{}, exited: make(chan struct{}), done: make(chan struct{})}
+	p := &probe{conn: conn, dialer: dialer, session: s, stderr: &tail{}, exited: make(chan struct{}), done: make(chan struct{})}
 	p.cmd = exec.Command(args[0], args[1:]...)
 	p.cmd.Stderr = p.stderr
 	// A kernel whose parent dies ends itself.
@@ -159,7 +177,7 @@ func (p *probe) explain(err error) error {
 }
 
 func (p *probe) run(ctx context.Context, cell string) (*Probed, error) {
-	shell, err := p.dial(ctx, "shell", p.conn.ShellPort, wire.Dialer{}.Dealer)
+	shell, err := p.dial(ctx, "shell", p.conn.ShellPort, p.dialer.Dealer)
 	if err != nil {
 		return nil, err
 	}
@@ -189,8 +207,8 @@ type probeMessage struct {
 
 type dialer = func(network, addr string, identity []byte) (*wire.Client, error)
 
-func dialSub(network, addr string, _ []byte) (*wire.Client, error) {
-	return wire.Dialer{}.Sub(network, addr, "")
+func (p *probe) dialSub(network, addr string, _ []byte) (*wire.Client, error) {
+	return p.dialer.Sub(network, addr, "")
 }
 
 // dial tries until the kernel listens.
@@ -332,7 +350,7 @@ func (p *probe) info(ctx context.Context, shell *probeChannel) (*Probed, error) 
 // is missed. A kernel that welcomes its subscribers answers at once, from
 // others a kernel_info_request draws a status.
 func (p *probe) subscribe(ctx context.Context, shell *probeChannel) (*probeChannel, error) {
-	iopub, err := p.dial(ctx, "iopub", p.conn.IOPubPort, dialSub)
+	iopub, err := p.dial(ctx, "iopub", p.conn.IOPubPort, p.dialSub)
 	if err != nil {
 		return nil, err
 	}
@@ -417,7 +435,7 @@ func (p *probe) outputs(ctx context.Context, iopub *probeChannel, request string
 // shutdown asks the kernel to end and waits for it. The reply may be lost with
 // the process, so only the end counts.
 func (p *probe) shutdown(ctx context.Context) error {
-	control, err := p.dial(ctx, "control", p.conn.ControlPort, wire.Dialer{}.Dealer)
+	control, err := p.dial(ctx, "control", p.conn.ControlPort, p.dialer.Dealer)
 	if err != nil {
 		return err
 	}

@@ -28,12 +28,19 @@ func probed(t *testing.T, character string) []string {
 
 // TestProbedKernel is the process that the tests below start.
 func TestProbedKernel(t *testing.T) {
-	switch os.Getenv("KERNEL_TEST_CHARACTER") {
+	switch character := os.Getenv("KERNEL_TEST_CHARACTER"); character {
 	case "":
 		t.Skip("is no test by itself")
-	case "honest":
-		err := kernel.Run(context.Background(), kernel.Config{
-			ConnectionFile: flag.Arg(0), Language: &kerneltest.Language{}, Version: "7.8", OwnProcess: true,
+	case "honest", "plain":
+		c, err := kernel.ReadConnection(flag.Arg(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if character == "plain" {
+			c.CurvePublicKey, c.CurveSecretKey = "", ""
+		}
+		err = kernel.Run(context.Background(), kernel.Config{
+			Connection: &c, Language: &kerneltest.Language{}, Version: "7.8", OwnProcess: true,
 		})
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -54,7 +61,7 @@ func probe(t *testing.T, argv []string, cell string, limit time.Duration) (*kern
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	return kernel.Probe(ctx, argv, cell)
+	return kernel.Probe(ctx, kernel.Probing{Argv: argv, Cell: cell})
 }
 
 func TestProbe(t *testing.T) {
@@ -64,6 +71,28 @@ func TestProbe(t *testing.T) {
 	}
 	if got.Version != "7.8" || got.Implementation == "" || got.Language == "" || got.Result != "hello" || got.Ready <= 0 || got.Cell <= 0 {
 		t.Errorf("probed %+v", got)
+	}
+}
+
+// TestProbeSpeaksCurve has a kernel that demands it, and one that knows nothing of it.
+func TestProbeSpeaksCurve(t *testing.T) {
+	for character, want := range map[string]string{"honest": "", "plain": "shell channel did not open in time"} {
+		t.Run(character, func(t *testing.T) {
+			argv := probed(t, character)
+			patience := 30 * time.Second
+			if want != "" {
+				patience = time.Second
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			got, err := kernel.Probe(ctx, kernel.Probing{Argv: argv, Cell: "value hello", Curve: true})
+			if want == "" && (err != nil || got.Result != "hello") {
+				t.Errorf("probed %+v, %v", got, err)
+			}
+			if want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+				t.Errorf("error %v, want one with %q", err, want)
+			}
+		})
 	}
 }
 
