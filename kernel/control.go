@@ -62,7 +62,7 @@ func (s *server) handleComm(m *message) {
 	s.busy(m)
 	defer s.idle(m)
 	if m.header.MsgType != "comm_open" {
-		s.log.Debug("message for an unknown comm ignored", "type", m.header.MsgType)
+		s.log.Warn("message for an unknown comm ignored", "type", m.header.MsgType)
 		return
 	}
 	var content struct {

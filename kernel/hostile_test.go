@@ -303,11 +303,16 @@ func TestReplay(t *testing.T) {
 
 // TestManyConnections opens and closes connections, and counts what is left of them.
 func TestManyConnections(t *testing.T) {
+	t.Run("tcp", func(t *testing.T) { manyConnections(t, kernel.Connection{Key: "key"}) })
+	t.Run("ipc", func(t *testing.T) { manyConnections(t, overIPC(t)) })
+}
+
+func manyConnections(t *testing.T, c kernel.Connection) {
 	n := 1000
 	if os.Getenv("EVALNAS_TORTURE") != "" {
 		n = 10_000
 	}
-	k := start(t, nil)
+	k := start(t, nil, func(cfg *kernel.Config) { cfg.Connection = &c })
 	alive(t, k)
 	descriptors := func() int {
 		all, err := os.ReadDir("/proc/self/fd")
@@ -318,13 +323,15 @@ func TestManyConnections(t *testing.T) {
 	}
 	goroutines, files := runtime.NumGoroutine(), descriptors()
 	for i := range n {
-		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", []int{k.ShellPort, k.IOPubPort, k.HBPort}[i%3]))
+		network, addr := k.Address([]int{k.ShellPort, k.IOPubPort, k.HBPort}[i%3])
+		conn, err := net.Dial(network, addr)
 		check(t, err)
 		conn.Close()
 		if i%2 == 0 {
 			continue
 		}
-		sub, err := wire.Dialer{}.Sub("tcp", fmt.Sprintf("127.0.0.1:%d", k.IOPubPort), "")
+		network, addr = k.Address(k.IOPubPort)
+		sub, err := wire.Dialer{}.Sub(network, addr, "")
 		check(t, err)
 		sub.Close()
 	}

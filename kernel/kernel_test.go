@@ -254,6 +254,9 @@ func TestQuestions(t *testing.T) {
 		{"complete before", "complete_request", map[string]any{"code": "pr", "cursor_pos": -3}, "cursor_end", 0.0},
 		{"complete none", "complete_request", map[string]any{"code": "zz", "cursor_pos": 2}, "matches", []any{}},
 		{"inspect", "inspect_request", map[string]any{"code": "print", "cursor_pos": 2, "detail_level": 1}, "data", map[string]any{"text/plain": "print TEXT (detail 1)"}},
+		{"inspect beyond", "inspect_request", map[string]any{"code": "é 😀 𝒳 print z", "cursor_pos": 11}, "data", map[string]any{"text/plain": "print TEXT (detail 0)"}},
+		{"inspect after it", "inspect_request", map[string]any{"code": "é 😀 𝒳 print z", "cursor_pos": 12}, "found", false},
+		{"inspect before it", "inspect_request", map[string]any{"code": "é 😀 𝒳 print z", "cursor_pos": 5}, "found", false},
 		{"inspect none", "inspect_request", map[string]any{"code": "zz", "cursor_pos": 2}, "found", false},
 		{"inspect empty data", "inspect_request", map[string]any{"code": "zz", "cursor_pos": 2}, "data", map[string]any{}},
 		{"is_complete", "is_complete_request", map[string]any{"code": "x"}, "status", "complete"},
@@ -274,6 +277,23 @@ func TestQuestions(t *testing.T) {
 				t.Errorf("%s is %#v, want %#v", row.field, got, row.want)
 			}
 		})
+	}
+}
+
+// TestCompletionTypes checks what JupyterLab reads beside the matches: positions in code points,
+// kinds and signatures.
+func TestCompletionTypes(t *testing.T) {
+	k := start(t, nil)
+	c := k.client(t)
+	reply, _, err := c.Ask(c.Shell, "complete_request", map[string]any{"code": "é 😀 pa z", "cursor_pos": 6})
+	check(t, err)
+	match := func(text string) any {
+		return map[string]any{"start": 4.0, "end": 6.0, "text": text, "type": "function", "signature": "(text)"}
+	}
+	want := map[string]any{"status": "ok", "matches": []any{"page", "panic"}, "cursor_start": 4.0, "cursor_end": 6.0,
+		"metadata": map[string]any{"_jupyter_types_experimental": []any{match("page"), match("panic")}}}
+	if !reflect.DeepEqual(reply.Content, want) {
+		t.Errorf("reply %v\nwant  %v", reply.Content, want)
 	}
 }
 
@@ -472,6 +492,51 @@ func TestShutdownLosesNothing(t *testing.T) {
 	}
 }
 
+// TestShutdownAmidUpdates has live displays that are updated without pause while the kernel ends,
+// as those of jobs are: the end waits for what was said before, not for them.
+func TestShutdownAmidUpdates(t *testing.T) {
+	stop := make(chan struct{})
+	var live sync.WaitGroup
+	k := start(t, map[string]kerneltest.Command{"live": func(_ context.Context, cell *kernel.Cell, id string) (*kernel.Bundle, error) {
+		cell.Out.Display(kernel.TextBundle("start"), id)
+		live.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+					cell.Out.UpdateDisplay(kernel.TextBundle(strconv.Itoa(n)), id)
+				}
+			}
+		})
+		return nil, nil
+	}})
+	defer live.Wait()
+	defer close(stop)
+	c := k.client(t)
+	for i := range 3 {
+		_, err := c.Execute(fmt.Sprintf("live d%d", i))
+		check(t, err)
+	}
+	last, err := c.Execute("print the last words")
+	check(t, err)
+	for range 4 {
+		_, err = c.Recv(c.Shell)
+		check(t, err)
+	}
+	began := time.Now()
+	check(t, k.shutdown(c))
+	check(t, k.ended(t))
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("the end took %v, want less than 1 s", took)
+	}
+	published, err := c.Until(last)
+	check(t, err)
+	if !strings.Contains(strings.Join(lines(published), "\n"), `stdout "the last words\n"`) {
+		t.Errorf("of %d messages none has the last words", len(published))
+	}
+}
+
 // TestShutdownOfACellThatDoesNotEnd has a language that ignores the interrupt.
 func TestShutdownOfACellThatDoesNotEnd(t *testing.T) {
 	at := make(chan struct{})
@@ -583,16 +648,42 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// TestUnknownComm has messages of comms, of which there are none: an opened one is closed, what is
+// for others is logged, and no front end waits for an idle.
 func TestUnknownComm(t *testing.T) {
 	k := start(t, nil)
 	c := k.client(t)
-	id, err := c.Send(c.Shell, "comm_open", map[string]any{"comm_id": "c1", "target_name": "nobody", "data": map[string]any{}})
+	type object = map[string]any
+	for _, row := range []struct {
+		msgType string
+		content any
+		want    []string
+		log     string
+	}{
+		{"comm_open", object{"comm_id": "c1", "target_name": "nobody", "data": object{}}, []string{"busy", "comm_close", "idle"}, ""},
+		{"comm_msg", object{"comm_id": "c1", "data": object{"method": "update"}}, []string{"busy", "idle"}, "type=comm_msg"},
+		{"comm_msg", object{"comm_id": "c2", "data": object{}}, []string{"busy", "idle"}, "type=comm_msg"},
+		{"comm_close", object{"comm_id": "c1", "data": object{}}, []string{"busy", "idle"}, "type=comm_close"},
+		{"comm_open", object{"comm_id": 7}, []string{"busy", "idle"}, "comm_open ignored"},
+		{"comm_open", []any{}, []string{"busy", "idle"}, "comm_open ignored"},
+		{"comm_msg", nil, []string{"busy", "idle"}, "type=comm_msg"},
+	} {
+		id, err := c.Send(c.Shell, row.msgType, row.content)
+		check(t, err)
+		published, err := c.Until(id)
+		check(t, err)
+		wantLines(t, published, row.want...)
+		if len(published) == 3 && (published[1].Text("comm_id") != "c1" || published[1].ParentID() != id) {
+			t.Errorf("comm_close %v", published[1])
+		}
+		if !strings.Contains(k.log.String(), row.log) {
+			t.Errorf("%s: the log has no %q", row.msgType, row.log)
+		}
+	}
+	reply, _, err := c.Ask(c.Shell, "comm_info_request", object{"target_name": "nobody"})
 	check(t, err)
-	published, err := c.Until(id)
-	check(t, err)
-	wantLines(t, published, "busy", "comm_close", "idle")
-	if published[1].Text("comm_id") != "c1" {
-		t.Errorf("comm_close %v", published[1].Content)
+	if !reflect.DeepEqual(reply.Content["comms"], object{}) {
+		t.Errorf("comms %v, want none", reply.Content["comms"])
 	}
 }
 
@@ -794,12 +885,18 @@ func TestBindFailure(t *testing.T) {
 	}
 }
 
-func TestIPC(t *testing.T) {
+// overIPC is a connection of sockets in a folder of the test's.
+func overIPC(t *testing.T) kernel.Connection {
+	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("ipc is not used on Windows")
 	}
-	c := kernel.Connection{Transport: "ipc", IP: filepath.Join(t.TempDir(), "k"), Key: "k",
+	return kernel.Connection{Transport: "ipc", IP: filepath.Join(t.TempDir(), "k"), Key: "key",
 		ShellPort: 1, ControlPort: 2, IOPubPort: 3, StdinPort: 4, HBPort: 5}
+}
+
+func TestIPC(t *testing.T) {
+	c := overIPC(t)
 	// The file of a kernel that was killed.
 	stale, err := net.Listen("unix", c.IP+"-1")
 	check(t, err)

@@ -34,12 +34,10 @@ type process struct {
 // port can be taken in between.
 func writeConnection(t *testing.T) (kernel.Connection, string) {
 	t.Helper()
-	dir := t.TempDir()
-	c := kernel.Connection{Transport: "ipc", IP: filepath.Join(dir, "k"), Key: "key",
-		ShellPort: 1, ControlPort: 2, IOPubPort: 3, StdinPort: 4, HBPort: 5}
+	c := overIPC(t)
 	data, err := json.Marshal(c)
 	check(t, err)
-	file := filepath.Join(dir, "connection.json")
+	file := filepath.Join(t.TempDir(), "connection.json")
 	check(t, os.WriteFile(file, data, 0o600))
 	return c, file
 }

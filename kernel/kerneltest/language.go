@@ -163,9 +163,10 @@ func (l *Language) Complete(code string, cursor int) kernel.Completion {
 	return c
 }
 
-// Inspect implements kernel.Language: it knows print.
+// Inspect implements kernel.Language: it knows the word print.
 func (l *Language) Inspect(code string, cursor, detail int) *kernel.Bundle {
-	if !strings.HasPrefix(code, "print") || cursor > len("print") {
+	start := strings.LastIndexAny(code[:cursor], " \n") + 1
+	if !strings.HasPrefix(code[start:], "print") || cursor-start > len("print") {
 		return nil
 	}
 	return kernel.TextBundle(fmt.Sprintf("print TEXT (detail %d)", detail))

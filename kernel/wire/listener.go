@@ -102,6 +102,9 @@ func (l *listener) acceptLoop() {
 	backoff := first
 	for {
 		raw, err := l.raw.Accept()
+		if errors.Is(err, net.ErrClosed) { // by stopAccepting alone
+			return
+		}
 		if err != nil {
 			select {
 			case <-l.done:
