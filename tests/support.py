@@ -172,6 +172,11 @@ def seed_states(bundle):
     return {int(row[0]): row[1] for row in rows(html) if len(row) > 2 and row[0].isdigit() and row[1] in STATES}
 
 
+def loaded():
+    """Whether this machine has more to do than it has processors, so that bounds of time need slack."""
+    return os.getloadavg()[0] > os.cpu_count()
+
+
 def process_id(manager):
     return manager.provisioner.process.pid
 

@@ -58,6 +58,43 @@ class KernelTest(jupyter_kernel_test.KernelTests):
         cls.addClassCleanup(os.environ.pop, "EVALNAS_STUDY", None)
         super().setUpClass()
 
+    def ask(self, request):
+        """The content of the reply to a request on the shell channel."""
+        while True:
+            reply = self.kc.get_shell_msg(timeout=10)
+            if reply["parent_header"].get("msg_id") == request:
+                return reply["content"]
+
+    def test_completions_have_types_and_signatures_at_code_points(self):
+        self.flush_channels()
+        code = "'😀😀', enumer"
+        reply = self.ask(self.kc.complete(code, len(code)))
+        start, end = len(code) - len("enumer"), len(code)
+        self.assertEqual((reply["matches"], reply["cursor_start"], reply["cursor_end"]), (["enumerate"], start, end))
+        [typed] = reply["metadata"]["_jupyter_types_experimental"]
+        self.assertEqual({k: typed[k] for k in ("start", "end", "text", "type")}, {"start": start, "end": end, "text": "enumerate", "type": "function"})
+        self.assertIn("(", typed["signature"])
+
+    def test_inspection_is_at_code_points(self):
+        self.flush_channels()
+        code = "'😀😀', enumerate, 1"
+        inside = code.index("enumerate") + 2
+        for position, found in ((inside, True), (code.index("1"), False)):
+            for detail in (0, 1):
+                reply = self.ask(self.kc.inspect(code, position, detail))
+                self.assertEqual(reply["found"], found, position)
+        self.assertIn("enumerate", self.ask(self.kc.inspect(code, inside))["data"]["text/plain"])
+
+    def test_an_unknown_request_is_refused_in_words(self):
+        self.flush_channels()
+        message = self.kc.session.msg("teapot_request", {})
+        self.kc.shell_channel.send(message)
+        reply = self.ask(message["header"]["msg_id"])
+        self.assertEqual(reply["status"], "error")
+        self.assertIn("teapot_request", reply["evalue"])
+        states = [self.kc.get_iopub_msg(timeout=10)["content"]["execution_state"] for _ in range(2)]
+        self.assertEqual(states, ["busy", "idle"])
+
 
 class ManagedTest(KernelTest):
     """The same by a manager with settings of its own."""

@@ -29,16 +29,26 @@ class KernelCase(unittest.TestCase):
 
 
 class ExecutionTest(KernelCase):
-    def test_a_tight_loop_is_interrupted_within_a_second(self):
+    # 0.1 s is what the kernel has; the client here looks for messages 20 times a second, and
+    # its own work takes some milliseconds. On a loaded machine one try in several is to meet it.
+    interrupted_within = 0.1 + 0.1
+
+    def test_a_tight_loop_is_interrupted_at_once(self):
         for interrupt in (self.manager.interrupt_kernel, self.signal):
             with self.subTest(interrupt=interrupt.__name__):
-                request = self.start("while True: pass")
-                began = time.monotonic()
-                interrupt()
-                answer = collect(self.client, request, 10)
-                self.assertLess(time.monotonic() - began, 1)
-                self.assertEqual(answer.reply["content"]["ename"], "KeyboardInterrupt")
+                took = [self.interrupted(interrupt) for _ in range(5)]
+                self.assertLess(min(took), self.interrupted_within)
+                self.assertLess(max(took), 1 + support.loaded())
                 self.assertEqual(good(self.client, "1 + 1").result, "2")
+
+    def interrupted(self, interrupt):
+        """Interrupts a loop without end and returns the seconds that it went on."""
+        request = self.start("while True: pass")
+        began = time.monotonic()
+        interrupt()
+        answer = collect(self.client, request, 10)
+        self.assertEqual(answer.reply["content"]["ename"], "KeyboardInterrupt")
+        return time.monotonic() - began
 
     def signal(self):
         os.kill(support.process_id(self.manager), signal.SIGINT)
@@ -107,12 +117,24 @@ class ExecutionTest(KernelCase):
             self.assertEqual(support.seed_states(updates[-1]["data"]), ALL_DONE)
 
     def test_nothing_printed_is_lost_at_shutdown(self):
+        self.shut_down_after_printing()
+
+    def test_a_shutdown_with_live_jobs_is_quick_and_loses_nothing(self):
+        good(self.client, 'found = search("enas", nasbench101(), params(), seeds=range(1268, 1278), budget=100000)\nfound')
+        until(lambda: [*self.folder.glob("study/jobs/*/job.json")], "jobs begin")
+        self.assertLess(self.shut_down_after_printing(), 1 + support.loaded())
+
+    def shut_down_after_printing(self):
+        """Ends the kernel when much was printed and nothing of it read; returns the seconds that it took."""
         request = self.client.execute("for i in range(500): print('line', i)")
         self.client.get_shell_msg(timeout=20)
+        began = time.monotonic()
         self.client.shutdown()
         until(lambda: not self.manager.is_alive(), "the kernel is gone", 10)
+        took = time.monotonic() - began
         # Read only now: what was printed had to leave before the process did.
         self.assertIn("line 499\n", collect_outputs(self.client, request))
+        return took
 
 
 def collect_outputs(client, request):
