@@ -136,7 +136,9 @@ def processes_of(folder):
 def kernel(folder, **environment):
     """A started kernel whose study is in the folder: its manager and a client."""
     manager = KernelManager(kernel_name=KERNEL)
-    manager.start_kernel(cwd=str(folder), env={**os.environ, "EVALNAS_STUDY": str(folder / "study"), **environment})
+    # With slots of its own no other study on this machine keeps the jobs waiting.
+    own = {"EVALNAS_STUDY": str(folder / "study"), "EVALNAS_SLOT_DIR": str(folder / "slots")}
+    manager.start_kernel(cwd=str(folder), env={**os.environ, **own, **environment})
     client = None
     try:
         client = another_client(manager)

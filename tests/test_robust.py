@@ -123,6 +123,7 @@ class ExecutionTest(KernelCase):
         good(self.client, 'found = search("enas", nasbench101(), params(), seeds=range(1268, 1278), budget=100000)\nfound')
         until(lambda: [*self.folder.glob("study/jobs/*/job.json")], "jobs begin")
         self.assertLess(self.shut_down_after_printing(), 1 + support.loaded())
+        self.assertIn(None, [result for _, result in support.jobs(self.folder)], "some jobs were still to end")
 
     def shut_down_after_printing(self):
         """Ends the kernel when much was printed and nothing of it read; returns the seconds that it took."""
