@@ -79,7 +79,7 @@ func (s *server) handleExecute(ctx context.Context, r request) {
 	s.busy(r.message)
 	reply, stop := s.runCell(running, r.message)
 	if running.Err() != nil {
-		s.iopub.hasten()
+		s.iopub.hasten(r.message.rawHeader)
 	}
 	if stop {
 		s.requests.settle(ctx, settleQuiet, settleLimit)
@@ -95,7 +95,7 @@ func (s *server) finishCell(m *message, started string, reply object) {
 	err := s.iopub.flush(s.running.begin(context.Background()))
 	s.running.end()
 	if errors.Is(err, context.Canceled) {
-		s.iopub.hasten()
+		s.iopub.hasten(m.rawHeader)
 		err = s.iopub.flush(context.Background())
 	}
 	if err != nil {

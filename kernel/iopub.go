@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,6 +25,9 @@ const (
 	streamGap = 20 * time.Millisecond
 	// streamBytes is the most text that is joined into one stream message.
 	streamBytes = 256 << 10
+	// interruptKeeps is how much of an interrupted cell's waiting output is
+	// still sent: its end, which tells where the cell was.
+	interruptKeeps = 64 << 10
 )
 
 // idleContent is that of the status after which clients expect nothing.
@@ -281,11 +285,15 @@ func (q *iopub) rush() {
 }
 
 // hasten is for an interrupted cell, whose end must not wait for its output to
-// get through the limits of servers.
-func (q *iopub) hasten() {
+// be taken, nor to get through the limits of servers. At the end of the kernel
+// nothing is lost.
+func (q *iopub) hasten(parent json.RawMessage) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.paced = false
+	if !q.rushed {
+		q.drop(parent)
+	}
 	q.signal()
 }
 
@@ -426,6 +434,52 @@ func (q *iopub) reportLost(parent json.RawMessage) {
 	q.log.Warn("outputs dropped: no client took them", "count", q.lost)
 	q.lost = 0
 	q.append(&publication{msgType: "stream", parent: parent, stream: "stderr", text: []byte(text)})
+}
+
+// drop takes back the texts and pictures of an interrupted cell that still
+// wait, but for their end, so that its error comes at once; a note tells that
+// they are missing. Displays with an id stay, for updates will follow them. The
+// caller holds mu.
+func (q *iopub) drop(parent json.RawMessage) {
+	keep, dropped, at := interruptKeeps, 0, 0
+	for i := len(q.queue) - 1; i >= 0; i-- {
+		p := q.queue[i]
+		named := p.stream == "" && (p.msgType != "display_data" || p.displayID != "")
+		if named || string(p.parent) != string(parent) {
+			continue
+		}
+		size := p.size()
+		if keep < size {
+			dropped, at = dropped+1, i
+			p.content, p.text, p.encoded = nil, lastLines(p.text, keep), 0
+			q.bytes -= size - p.size()
+		}
+		keep = max(0, keep-size)
+	}
+	if dropped == 0 {
+		return
+	}
+	text := fmt.Sprintf("[%d outputs are missing here, whole or in part: the cell was interrupted before they were sent]\n", dropped+q.lost)
+	q.lost = 0
+	note := &publication{msgType: "stream", parent: parent, stream: "stderr", text: []byte(text), seq: q.queue[at].seq}
+	q.bytes += note.size()
+	q.queue = slices.Insert(q.queue, at, note)
+	q.queue = slices.DeleteFunc(q.queue, func(p *publication) bool {
+		empty := len(p.content) == 0 && len(p.text) == 0
+		if empty {
+			q.bytes -= p.size()
+		}
+		return empty
+	})
+}
+
+// lastLines is the end of a text from the start of a line on, nil where at most n bytes hold no such.
+func lastLines(text []byte, n int) []byte {
+	_, lines, _ := bytes.Cut(text[max(0, len(text)-n):], []byte("\n"))
+	if len(lines) == 0 {
+		return nil
+	}
+	return lines
 }
 
 // transmit sends p and says how many bytes servers see of it.

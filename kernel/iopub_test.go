@@ -197,6 +197,44 @@ func TestFullQueueWaits(t *testing.T) {
 	}
 }
 
+// TestDrop has what waits at an interrupt, and what a client gets of it: all
+// if it is little, else the end of it, after a note.
+func TestDrop(t *testing.T) {
+	const note = "stream stderr [%d outputs are missing here, whole or in part: the cell was interrupted before they were sent]\n"
+	long := strings.Repeat("some line\n", interruptKeeps/5) // twice what is kept
+	endOfLong := long[:interruptKeeps-interruptKeeps%10]
+	for _, row := range []struct {
+		name string
+		put  []*publication
+		want []string
+	}{
+		{"little", []*publication{stream(parentA, "stdout", "a"), display(parentA, "display_data", "", "1")}, []string{"stream stdout a", "display_data 1"}},
+		{"much text", []*publication{stream(parentA, "stdout", long)}, []string{fmt.Sprintf(note, 1), "stream stdout " + endOfLong}},
+		{"a line without end", []*publication{stream(parentA, "stdout", strings.Repeat("x", 2*interruptKeeps))}, []string{fmt.Sprintf(note, 1)}},
+		{"a large picture before", []*publication{display(parentA, "display_data", "", long), stream(parentA, "stdout", "a")}, []string{fmt.Sprintf(note, 1), "stream stdout a"}},
+		{"what will be updated", []*publication{display(parentA, "display_data", "d", "1"), stream(parentA, "stdout", long), stream(parentA, "stderr", long), update(parentA, "d", "2")},
+			[]string{"display_data d 1", fmt.Sprintf(note, 2), "stream stderr " + endOfLong, "update_display_data d 2"}},
+		{"other cells", []*publication{stream(parentB, "stdout", long), stream(parentA, "stdout", strings.Repeat("y", len(long))), stream(parentB, "stdout", "b")},
+			[]string{"stream stdout " + long, fmt.Sprintf(note, 1), "stream stdout b"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			q := newHeld(t)
+			for _, p := range row.put {
+				q.put(context.Background(), p)
+			}
+			q.hasten(parentA)
+			q.end(parentA)
+			row.want = append(row.want, "status idle")
+			if got := q.sent(); !slices.Equal(got, row.want) {
+				t.Errorf("sent %.300q, want %.300q", got, row.want)
+			}
+			if q.bytes != 0 {
+				t.Errorf("an empty queue counts %d bytes", q.bytes)
+			}
+		})
+	}
+}
+
 // TestUpdateParent checks under which cell an update goes out.
 func TestUpdateParent(t *testing.T) {
 	q := newHeld(t)

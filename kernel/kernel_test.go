@@ -19,6 +19,7 @@ import (
 
 	"evalnas/kernel"
 	"evalnas/kernel/kerneltest"
+	"evalnas/kernel/wire"
 )
 
 // deadline is how long a test waits for what must come.
@@ -398,6 +399,37 @@ func TestInterrupt(t *testing.T) {
 	check(t, err)
 	if next.Text("status") != "ok" {
 		t.Errorf("the next cell's reply is %v", next.Content)
+	}
+}
+
+// TestInterruptDropsOutput interrupts a cell whose output waits for a client
+// that does not read: the error comes before most of it, and a note instead.
+func TestInterruptDropsOutput(t *testing.T) {
+	const megabytes = 30 // within what the kernel's queue takes
+	at, here := entered()
+	k := start(t, map[string]kerneltest.Command{"here": here}, func(cfg *kernel.Config) {
+		cfg.Limits = wire.Limits{Stall: deadline, Queue: 1 << 20}
+	})
+	c := k.client(t)
+	id, err := c.Execute(fmt.Sprintf("megabytes %d\nhere\nblock", megabytes))
+	check(t, err)
+	<-at
+	_, err = c.Send(c.Control, "interrupt_request", map[string]any{})
+	check(t, err)
+	published, err := c.Until(id)
+	check(t, err)
+	displays, note := 0, false
+	for _, m := range published {
+		switch m.Type() {
+		case "display_data":
+			displays++
+		case "stream":
+			note = note || strings.Contains(m.Text("text"), "outputs are missing here, whole or in part: the cell was interrupted")
+		}
+	}
+	// The connection's buffers, which hold a few, are on their way.
+	if displays > 2*megabytes/3 || !note {
+		t.Errorf("%d of %d displays came before the error, note: %v", displays, megabytes, note)
 	}
 }
 

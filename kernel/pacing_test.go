@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -89,6 +90,22 @@ func TestPacedOutputAtTheEnd(t *testing.T) {
 	check(t, k.ended(t))
 	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("the kernel took %v to end", took)
+	}
+}
+
+// TestInterruptDropsPacedOutput: what waits for the limits when a cell is
+// interrupted, in it or when only its output is left, does not come.
+func TestInterruptDropsPacedOutput(t *testing.T) {
+	c := start(t, writes).client(t)
+	id, err := c.Execute("text " + strconv.Itoa(beyond))
+	check(t, err)
+	var interrupt sync.Once
+	got := printed(t, c, id, func(int) {
+		interrupt.Do(func() { _, err = c.Send(c.Control, "interrupt_request", map[string]any{}) })
+		check(t, err)
+	})
+	if got > 3*beyond/4 {
+		t.Errorf("%d bytes of %d were printed after an interrupt at the first", got, beyond)
 	}
 }
 
