@@ -315,7 +315,11 @@ func runPrint(c *Call) (lib.Value, error) {
 		}
 		stream = "stderr"
 	}
-	if text := joined(c.Value("values").(lib.Tuple), sep) + end; text != "" {
+	text := joined(c.Value("values").(lib.Tuple), sep) + end
+	if err := c.Ctx.Err(); err != nil {
+		return nil, err // it took long, and the cell may be over
+	}
+	if text != "" {
 		c.Cell.Out.Stream(stream, text)
 	}
 	return lib.None, nil

@@ -56,6 +56,9 @@ func (in *Interpreter) Complete(code string, at int) (found kernel.Completion) {
 			found = kernel.Completion{Start: at, End: at}
 		}
 	}()
+	if in.busy() {
+		return kernel.Completion{Start: at, End: at}
+	}
 	return in.complete(code, at)
 }
 

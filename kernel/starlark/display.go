@@ -14,6 +14,11 @@ import (
 // nothing for the kernel to show.
 func (in *Interpreter) show(ctx context.Context, cell *kernel.Cell, v lib.Value) (*kernel.Bundle, error) {
 	if s, ok := v.(Shower); ok {
+		in.inCommand.Add(1)
+		defer in.inCommand.Add(-1)
+		if err := ctx.Err(); err != nil {
+			return nil, in.cellError(err)
+		}
 		if err := s.Show(cell); err != nil {
 			return nil, in.cellError(err)
 		}
@@ -26,18 +31,20 @@ func (in *Interpreter) show(ctx context.Context, cell *kernel.Cell, v lib.Value)
 	return b, nil
 }
 
-// bundle is a value's display. It always holds text/plain.
+// bundle is a value's display. It always holds text/plain. After an interrupt
+// it is an error: what writing a huge value has held up is not shown behind
+// the cell.
 func (in *Interpreter) bundle(ctx context.Context, v lib.Value) (*kernel.Bundle, error) {
 	b, ok := v.(Bundler)
 	if !ok {
-		return kernel.TextBundle(pretty(v)), nil
+		return kernel.TextBundle(pretty(v)), ctx.Err()
 	}
 	bundle, err := b.Bundle()
 	if err != nil {
 		return nil, err
 	}
 	if bundle == nil || bundle.Data == nil {
-		return kernel.TextBundle(pretty(v)), nil
+		return kernel.TextBundle(pretty(v)), ctx.Err()
 	}
 	if _, ok := bundle.Data["text/plain"]; !ok {
 		bundle.Data["text/plain"] = v.String()

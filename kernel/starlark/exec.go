@@ -52,6 +52,10 @@ func running(th *lib.Thread) *run { return th.Local(runKey).(*run) }
 // Execute runs a cell. Names that it bound before an error stay bound, as in
 // Python.
 func (in *Interpreter) Execute(ctx context.Context, cell *kernel.Cell, code string) (*kernel.Bundle, error) {
+	return in.aside(ctx, cell, func() (*kernel.Bundle, error) { return in.execute(ctx, cell, code) })
+}
+
+func (in *Interpreter) execute(ctx context.Context, cell *kernel.Cell, code string) (*kernel.Bundle, error) {
 	if name := kernel.ExitName(code); name != "" && in.env[name] == nil {
 		cell.Out.Exit()
 		return nil, nil
@@ -236,6 +240,10 @@ func (in *Interpreter) remember(n int, v lib.Value) {
 
 // Evaluate computes a user expression.
 func (in *Interpreter) Evaluate(ctx context.Context, cell *kernel.Cell, expr string) (*kernel.Bundle, error) {
+	return in.aside(ctx, cell, func() (*kernel.Bundle, error) { return in.evaluate(ctx, cell, expr) })
+}
+
+func (in *Interpreter) evaluate(ctx context.Context, cell *kernel.Cell, expr string) (*kernel.Bundle, error) {
 	v, _, err := in.runCell(ctx, cell, "expression", expr)
 	if err != nil {
 		return nil, err

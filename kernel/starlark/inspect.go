@@ -291,6 +291,9 @@ func (in *Interpreter) Inspect(code string, at, detail int) (found *kernel.Bundl
 			found = nil
 		}
 	}()
+	if in.busy() {
+		return nil
+	}
 	return in.inspect(code, at, detail)
 }
 

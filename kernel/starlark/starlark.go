@@ -2,6 +2,7 @@ package starlark
 
 import (
 	"path/filepath"
+	"sync/atomic"
 
 	lib "go.starlark.net/starlark"
 
@@ -39,6 +40,9 @@ type Interpreter struct {
 	sources map[string]*source // the cells that ran, by the name that positions carry
 	results map[int]lib.Value  // by execution count, what _3 means
 	silent  int                // numbers silent cells
+
+	inCommand atomic.Int32  // the commands that the cell is in, one inside the other
+	left      chan struct{} // closed when interrupted work that was left has ended, or nil
 }
 
 // New makes an interpreter. Commands whose names repeat replace the builtins
@@ -67,7 +71,7 @@ func New(o Options) *Interpreter {
 	in.addBuiltins()
 	for _, cmd := range o.Commands {
 		in.commands[cmd.Name] = cmd
-		in.env[cmd.Name] = in.builtin(cmd)
+		in.env[cmd.Name] = in.attended(in.builtin(cmd))
 	}
 	in.addModules(o.Commands)
 	in.base = lib.StringDict{}
