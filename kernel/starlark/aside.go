@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// leaveAfter is how long an interrupted cell may take to end before it is left.
-	leaveAfter = 50 * time.Millisecond
-	// leaveRetry is how soon that is tried again while a command runs.
-	leaveRetry = 5 * time.Millisecond
+	// An interrupted cell that has not ended is left when so many looks in a
+	// row, at such distances, find it outside of a command.
+	leaveLooks = 3
+	leaveLook  = 20 * time.Millisecond
 	// tellAfter is how long a cell waits for one that was left before it says so.
 	tellAfter = time.Second
 )
@@ -50,17 +50,18 @@ func (in *Interpreter) aside(ctx context.Context, cell *kernel.Cell, work func()
 		return out, failed
 	case <-ctx.Done():
 	}
-	for wait := leaveAfter; ; wait = leaveRetry {
+	for outside := 0; outside < leaveLooks; outside++ {
 		select {
 		case <-ended:
 			return out, failed
-		case <-time.After(wait):
+		case <-time.After(leaveLook):
 		}
-		if in.inCommand.Load() == 0 {
-			in.left = ended
-			return nil, in.cellError(errLeft)
+		if in.inCommand.Load() > 0 {
+			outside = -1
 		}
 	}
+	in.left = ended
+	return nil, in.cellError(errLeft)
 }
 
 var errLeft = Named("KeyboardInterrupt", errors.New("the cell was interrupted; jobs that it started go on; the computation that it was in stops when it is through, and the next cell waits for that"))

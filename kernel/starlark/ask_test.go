@@ -347,7 +347,7 @@ func TestLeave(t *testing.T) {
 func TestCommandsAreNotLeft(t *testing.T) {
 	nb := newNotebook(t, Options{Commands: []*Command{{Name: "search", Run: func(c *Call) (lib.Value, error) {
 		<-c.Ctx.Done()
-		time.Sleep(2 * leaveAfter) // longer than a cell is waited for
+		time.Sleep(2 * leaveLooks * leaveLook) // longer than a cell is waited for
 		c.Cell.Out.Stream("stdout", "it goes on")
 		return nil, c.Ctx.Err()
 	}}}})
