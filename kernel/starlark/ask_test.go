@@ -260,7 +260,7 @@ func TestInterrupt(t *testing.T) {
 		{text, "x = s.split()"},
 		{text, "x = s.title()"},
 		{text, "x = s.replace('a', 'xyz')"},
-		{text, "s"},
+		{text, "x = repr(s)"},
 		{numbers, "x = sorted(xs, reverse=True)"},
 		{numbers, "x = json.decode(json.encode(xs))"},
 		{numbers, "x = xs == xs + [0] or {x: 0 for x in xs} == {} or set(xs)"},
@@ -291,6 +291,31 @@ func TestInterrupt(t *testing.T) {
 		if out, err := nb.run("1 + 1"); !strings.HasSuffix(out, "2") || err != nil {
 			t.Errorf("%s: the next cell gives %q, %v", code, out, err)
 		}
+	}
+}
+
+// TestTextBound: values whose text would fill the memory are refused or cut
+// before it is made.
+func TestTextBound(t *testing.T) {
+	nb := newNotebook(t, Options{})
+	if _, err := nb.run("s = 'x' * (1 << 28)\nt = s[:1 << 20]\nxs = [s]\nfor i in range(20): xs = [xs, xs]"); err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range []string{"str(xs)", "f'{xs}'", "'%s' % xs", "'{}'.format(xs)", "print(*[t] * 300)", "json.encode(xs)", "json.encode_indent([s])"} {
+		start := time.Now()
+		_, err := nb.run("y = " + code)
+		if err == nil || nb.cellError(err).Name != "MemoryError" || !strings.Contains(strings.Join(nb.cellError(err).Traceback, ""), "> 1") {
+			t.Errorf("%s: %v", code, err)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("%s takes %v", code, took)
+		}
+	}
+	if out, err := nb.run("xs"); len(out) > 2*prettyBytes || !strings.Contains(out, "more bytes") || err != nil {
+		t.Errorf("the value shows as %d bytes, %v", len(out), err)
+	}
+	if out, err := nb.run("%whos"); len(out) > 1000 || !strings.Contains(out, `xs                   list         [[[`) || err != nil {
+		t.Errorf("%%whos shows %d bytes, %v", len(out), err)
 	}
 }
 

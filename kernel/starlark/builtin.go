@@ -19,6 +19,7 @@ func (in *Interpreter) addBuiltins() {
 			in.env[name] = guarded(b)
 		}
 	}
+	in.env["int"] = boundedInt(lib.Universe["int"].(*lib.Builtin))
 	for _, cmd := range documented {
 		in.commands[cmd.Name] = cmd
 	}
@@ -284,9 +285,12 @@ func (in *Interpreter) ownBuiltins() []*Command {
 }
 
 func joined(values lib.Tuple, sep string) string {
-	parts := make([]string, len(values))
+	parts, size := make([]string, len(values)), 0
 	for i, v := range values {
 		parts[i] = str(v)
+		if size += len(parts[i]) + len(sep); size > maxText {
+			panic(errTextTooLong)
+		}
 	}
 	return strings.Join(parts, sep)
 }
@@ -501,9 +505,6 @@ func resultName(name string) bool {
 	return name == "Out" || strings.Trim(name, "_0123456789") == ""
 }
 
-// bigLimit bounds integers made by pow, in bits: a megabyte of digits.
-const bigLimit = 1 << 23
-
 func power(base, exp, mod lib.Value) (lib.Value, error) {
 	b, intBase := base.(lib.Int)
 	e, intExp := exp.(lib.Int)
@@ -521,6 +522,9 @@ func power(base, exp, mod lib.Value) (lib.Value, error) {
 func intPower(b, e lib.Int, mod lib.Value) (lib.Value, error) {
 	if mod != nil && mod != lib.None {
 		m, ok := mod.(lib.Int)
+		if ok && max(b.BigInt().BitLen(), e.BigInt().BitLen(), m.BigInt().BitLen()) > modLimit {
+			return nil, Named("MemoryError", fmt.Errorf("pow: with a modulus, numbers have at most %d bits: reduce the base first", modLimit))
+		}
 		if !ok || m.Sign() == 0 || e.Sign() < 0 {
 			return nil, Named("ValueError", errors.New("pow: with a modulus the exponent must not be negative and the modulus must be an integer other than 0"))
 		}
@@ -539,8 +543,9 @@ func intPower(b, e lib.Int, mod lib.Value) (lib.Value, error) {
 		return floatPower(x, y)
 	}
 	n, ok := e.Int64()
-	if bits := int64(b.BigInt().BitLen()); bits > 1 && (!ok || n > bigLimit/bits) {
-		return nil, Named("MemoryError", errors.New("pow: the result has too many digits"))
+	// A lower bound of the result's size: what passes has at most twice as many bits.
+	if bits := int64(b.BigInt().BitLen()) - 1; bits > 0 && (!ok || n > bigLimit/bits) {
+		return nil, Named("MemoryError", fmt.Errorf("pow: the result of a number of %d bits to the power %s is too large; an integer has at most %d digits: use floats, as in 2.0 ** x", bits+1, abbreviate(e.String(), 20), maxDigits))
 	}
 	return lib.MakeBigInt(new(big.Int).Exp(b.BigInt(), e.BigInt(), nil)), nil
 }

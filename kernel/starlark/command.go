@@ -399,13 +399,14 @@ func asInt64(v lib.Value) (int64, error) {
 
 // builtin makes the command callable from cells.
 func (in *Interpreter) builtin(cmd *Command) *lib.Builtin {
-	return lib.NewBuiltin(cmd.Name, func(th *lib.Thread, _ *lib.Builtin, args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
+	return lib.NewBuiltin(cmd.Name, func(th *lib.Thread, _ *lib.Builtin, args lib.Tuple, kwargs []lib.Tuple) (v lib.Value, err error) {
+		defer bounded(&err)
 		run := running(th)
 		c := &Call{Ctx: run.ctx, Cell: run.cell, Thread: th, in: in, cmd: cmd}
 		if err := c.bind(args, kwargs); err != nil {
 			return nil, err
 		}
-		v, err := cmd.Run(c)
+		v, err = cmd.Run(c)
 		if err != nil {
 			return nil, err
 		}

@@ -57,6 +57,7 @@ const (
 	prettyElements = 1000
 	prettyBytes    = 100_000 // of the whole value, about; print shows all of it
 	maxNesting     = 500
+	maxText        = 1 << 28 // bytes of a text that is made of a value
 )
 
 // pretty writes a value for the eye: containers that are too wide for a line
@@ -74,7 +75,8 @@ func pretty(v lib.Value) string {
 }
 
 // repr is the text of a value in full. It is ours because the interpreter's
-// recursion has no limit.
+// recursion has no limit. Where a container's text would pass maxText it panics
+// with errTextTooLong, which the calls of builtins recover (bounded).
 func repr(v lib.Value) string {
 	switch v := v.(type) {
 	case lib.Float:
@@ -93,6 +95,17 @@ func str(v lib.Value) string {
 		return s
 	}
 	return repr(v)
+}
+
+var errTextTooLong = Named("MemoryError", fmt.Errorf("the text of the value has more than %d bytes, which is the limit: take a part of it, as in xs[:100]", maxText))
+
+// bounded makes an error of the panic of repr.
+func bounded(err *error) {
+	if p := recover(); p == any(errTextTooLong) {
+		*err = errTextTooLong
+	} else if p != nil {
+		panic(p)
+	}
 }
 
 // A printer writes containers.
@@ -128,8 +141,23 @@ func (p *printer) value(v lib.Value, indent int) {
 			elems = append(elems, x)
 		}
 		p.container(v, len(elems), indent, "set([", "])", func(i int) { p.value(elems[i], indent+1) })
+	case lib.String:
+		if p.max > 0 && len(v) > prettyBytes {
+			fmt.Fprintf(&p.b, "%s... %d more bytes", repr(v[:prettyBytes]), len(v)-prettyBytes)
+			p.cut = true
+			break
+		}
+		p.room(len(v))
+		p.b.WriteString(repr(v))
 	default:
 		p.b.WriteString(repr(v))
+	}
+}
+
+// room panics where n more bytes do not fit into a text.
+func (p *printer) room(n int) {
+	if p.b.Len()+n > maxText {
+		panic(errTextTooLong)
 	}
 }
 
@@ -155,6 +183,7 @@ func (p *printer) container(v lib.Value, n, indent int, open, end string, elem f
 			break
 		}
 		elem(i)
+		p.room(0)
 	}
 	p.b.WriteString(end)
 }

@@ -20,7 +20,7 @@ var documented = []*Command{
 	{Name: "getattr", Params: []Param{required("x", "any", ""), required("name", "str", ""), optional("default", lib.None, "any", "given if there is no such attribute")}, Doc: "The attribute of x with this name."},
 	{Name: "hasattr", Params: []Param{required("x", "any", ""), required("name", "str", "")}, Doc: "Whether x has an attribute with this name."},
 	{Name: "hash", Params: []Param{required("x", "str or bytes", "")}, Doc: "A 32-bit hash, the same in every session."},
-	{Name: "int", Params: []Param{optional("x", lib.MakeInt(0), "number, bool or str", ""), optional("base", lib.MakeInt(10), "int", "for strings, 2 to 36")}, Doc: "The integer of x; floats are cut towards zero. Integers have any size."},
+	{Name: "int", Params: []Param{optional("x", lib.MakeInt(0), "number, bool or str", ""), optional("base", lib.MakeInt(10), "int", "for strings, 2 to 36")}, Doc: "The integer of x; floats are cut towards zero. Integers have up to 315,653 digits."},
 	{Name: "len", Params: []Param{required("x", "str, list, dict, ...", "")}, Doc: "The number of elements. For a string it is the number of bytes in UTF-8; `len(list(s.codepoints()))` counts letters."},
 	{Name: "list", Params: []Param{optional("iterable", lib.Tuple{}, "iterable", "")}, Doc: "A new list of the elements."},
 	{Name: "max", Params: []Param{variadic("values", "values or one iterable", ""), keyword("key", lib.None, "callable", "what to compare by")}, Doc: "The largest value.\n\nExample: `max(archs, key=lambda a: a.params)`"},

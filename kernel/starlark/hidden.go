@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	lib "go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 )
 
 // Names that preparing writes into the text. They begin with a letter that no
@@ -25,7 +26,8 @@ const (
 // addHidden defines what rewritten cells call.
 func (in *Interpreter) addHidden() {
 	hidden := func(name, shown string, f func(r *run, th *lib.Thread, args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error)) {
-		in.env[name] = lib.NewBuiltin(shown, func(th *lib.Thread, _ *lib.Builtin, args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
+		in.env[name] = lib.NewBuiltin(shown, func(th *lib.Thread, _ *lib.Builtin, args lib.Tuple, kwargs []lib.Tuple) (_ lib.Value, err error) {
+			defer bounded(&err)
 			return f(running(th), th, args, kwargs)
 		})
 	}
@@ -57,6 +59,9 @@ func (in *Interpreter) addHidden() {
 	})
 	hidden(repeatName, "*", func(_ *run, _ *lib.Thread, args lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
 		return multiply(args[0], args[1])
+	})
+	hidden(factorName, "*", func(_ *run, _ *lib.Thread, args lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
+		return asFactor(args[0]), nil
 	})
 	in.env[formatName] = lib.NewBuiltin("format", boundFormat)
 	hidden(importName, "import", func(r *run, _ *lib.Thread, args lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
@@ -128,12 +133,37 @@ func multiply(x, y lib.Value) (lib.Value, error) {
 	return binaryStar(x, y)
 }
 
+// A factor is the right side of x *= y. It brings the bounds of multiply to a
+// statement that evaluates x only once, and so cannot become a call.
+type factor struct{ lib.Value }
+
+func (f factor) Binary(op syntax.Token, y lib.Value, side lib.Side) (lib.Value, error) {
+	if op != syntax.STAR || side != lib.Right {
+		return nil, nil
+	}
+	return multiply(y, f.Value)
+}
+
+// asFactor leaves what cannot make a large value as it is.
+func asFactor(v lib.Value) lib.Value {
+	switch v := v.(type) {
+	case lib.Int:
+		if n, ok := v.Int64(); ok && n <= smallFactor {
+			return v
+		}
+		return factor{v}
+	case lib.String, lib.Bytes, *lib.List, lib.Tuple:
+		return factor{v}
+	}
+	return v
+}
+
 func checkRepeat(x lib.Value, n lib.Int) error {
 	size, limit := 0, int64(maxElements)
 	switch x := x.(type) {
 	case lib.Int:
 		if bits := int64(x.BigInt().BitLen()) + int64(n.BigInt().BitLen()); bits > bigLimit {
-			return Named("MemoryError", errors.New("the product has too many digits"))
+			return Named("MemoryError", fmt.Errorf("the product of integers of %d and %d bits is too large; an integer has at most %d digits: use floats", x.BigInt().BitLen(), n.BigInt().BitLen(), maxDigits))
 		}
 		return nil
 	case lib.String:
@@ -160,7 +190,8 @@ func boundFormat(_ *lib.Thread, _ *lib.Builtin, args lib.Tuple, _ []lib.Tuple) (
 	if !ok {
 		return attr(args[0], "format")
 	}
-	return lib.NewBuiltin("format", func(_ *lib.Thread, _ *lib.Builtin, args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
+	return lib.NewBuiltin("format", func(_ *lib.Thread, _ *lib.Builtin, args lib.Tuple, kwargs []lib.Tuple) (_ lib.Value, err error) {
+		defer bounded(&err)
 		t := &template{args: args, kwargs: kwargs}
 		text, err := t.expand(s, 0)
 		return lib.String(text), err

@@ -32,7 +32,7 @@ var absentNames = map[string]string{
 	"ascii":        "write f\"{x!a}\"",
 	"bytearray":    "write a list of ints",
 	"memoryview":   "write bytes(x)",
-	"long":         "write int(x); integers have any size",
+	"long":         "write int(x); integers have up to 315,653 digits",
 	"unicode":      "write str(x)",
 	"xrange":       "write range(n)",
 	"reduce":       "write a for loop, or sum(xs)",

@@ -87,11 +87,16 @@ func (r *run) magicWho(string) error {
 	return nil
 }
 
+// whosWidth is how many letters of a value %whos shows.
+const whosWidth = 60
+
 func (r *run) magicWhos(string) error {
 	for _, name := range r.in.userNames() {
 		v := r.in.env[name]
-		text := strings.ReplaceAll(repr(v), "\n", " ")
-		r.print("%-20s %-12s %s\n", name, pythonType(v), abbreviate(text, 60))
+		p := &printer{limit: whosWidth, max: 4 * whosWidth} // letters of 4 bytes
+		p.value(v, 0)
+		text := strings.ReplaceAll(p.b.String(), "\n", " ")
+		r.print("%-20s %-12s %s\n", name, pythonType(v), abbreviate(text, whosWidth))
 	}
 	return nil
 }

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	starjson "go.starlark.net/lib/json"
 	starmath "go.starlark.net/lib/math"
 	lib "go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
@@ -28,10 +27,10 @@ func (in *Interpreter) addModules(commands []*Command) {
 	}
 	in.modules = map[string]lib.Value{
 		"math":    starmath.Module,
-		"json":    starjson.Module,
+		"json":    jsonModule(),
 		"evalnas": &starlarkstruct.Module{Name: "evalnas", Members: own},
 	}
-	in.env["math"], in.env["json"] = starmath.Module, starjson.Module
+	in.env["math"], in.env["json"] = starmath.Module, in.modules["json"]
 }
 
 // importModules is `import a, b`: one value, or a tuple of them.

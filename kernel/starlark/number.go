@@ -2,6 +2,7 @@ package starlark
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"math/big"
 	"strconv"
@@ -9,6 +10,32 @@ import (
 	lib "go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 )
+
+const (
+	// bigLimit bounds integers, in bits: the interpreter's operations on larger
+	// ones take long, some of them with the square of the size.
+	bigLimit = 1 << 20
+	// maxDigits is what bigLimit comes to in decimal digits.
+	maxDigits = 315_653
+	// modLimit bounds the integers of a power with a modulus, in bits.
+	modLimit = 1 << 13
+)
+
+func tooManyDigits(n int) error {
+	return Named("MemoryError", fmt.Errorf("a number of %d digits or more is too long; at most %d are read", n, maxDigits))
+}
+
+// boundedInt is int, for texts that are no longer than integers may be.
+func boundedInt(b *lib.Builtin) *lib.Builtin {
+	return lib.NewBuiltin(b.Name(), func(th *lib.Thread, _ *lib.Builtin, args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
+		if len(args) > 0 {
+			if s, ok := lib.AsString(args[0]); ok && len(s) > maxDigits {
+				return nil, fmt.Errorf("int: %w", tooManyDigits(len(s)))
+			}
+		}
+		return b.CallInternal(th, args, kwargs)
+	})
+}
 
 func add(x, y lib.Value) (lib.Value, error)      { return lib.Binary(syntax.PLUS, x, y) }
 func floorDiv(x, y lib.Value) (lib.Value, error) { return lib.Binary(syntax.SLASHSLASH, x, y) }

@@ -12,6 +12,7 @@ const (
 	formatName  = "·format"  // str.format with format specifications
 	percentName = "·percent" // string % values with width and precision
 	repeatName  = "·repeat"  // sequence * count, bounded
+	factorName  = "·factor"  // the count of sequence *= count
 	loadName    = "·load"
 )
 
@@ -31,7 +32,7 @@ type rewriter struct {
 // rewrite changes file in place. It resolves the names once to learn which are
 // global: scopes are the resolver's business.
 func (rw *rewriter) rewrite(file *syntax.File) error {
-	w := &walker{expr: operations, target: func(id *syntax.Ident) syntax.Expr { return id }, stmt: loads}
+	w := &walker{expr: operations, target: func(id *syntax.Ident) syntax.Expr { return id }, stmt: statements}
 	file.Stmts = w.block(file.Stmts)
 	if err := resolve.File(file, anyName, noName); err != nil {
 		return err
@@ -270,12 +271,15 @@ func operations(e syntax.Expr) syntax.Expr {
 	return e
 }
 
+// smallFactor is the largest integer whose products are not looked at.
+const smallFactor = 1000
+
 // isNumber is for factors that cannot make a large sequence.
 func isNumber(e syntax.Expr) bool {
 	switch x := e.(type) {
 	case *syntax.Literal:
 		n, ok := x.Value.(int64)
-		return x.Token == syntax.FLOAT || ok && n <= 1000
+		return x.Token == syntax.FLOAT || ok && n <= smallFactor
 	case *syntax.ParenExpr:
 		return isNumber(x.X)
 	case *syntax.UnaryExpr:
@@ -310,19 +314,28 @@ func isGroup(e syntax.Expr) bool {
 	return isText(e)
 }
 
-// loads makes an assignment of a load statement.
-func loads(s syntax.Stmt, _ bool) []syntax.Stmt {
-	load, ok := s.(*syntax.LoadStmt)
-	if !ok {
-		return []syntax.Stmt{s}
+// statements replaces load and, in x *= y, the factor.
+func statements(s syntax.Stmt, _ bool) []syntax.Stmt {
+	switch x := s.(type) {
+	case *syntax.LoadStmt:
+		s = assignLoaded(x)
+	case *syntax.AssignStmt:
+		if x.Op == syntax.STAR_EQ && !isNumber(x.RHS) {
+			x.RHS = call(factorName, x.OpPos, syntax.End(x.RHS), x.RHS)
+		}
 	}
+	return []syntax.Stmt{s}
+}
+
+// assignLoaded makes an assignment of a load statement.
+func assignLoaded(load *syntax.LoadStmt) syntax.Stmt {
 	args := []syntax.Expr{load.Module}
 	targets := &syntax.TupleExpr{Lparen: load.Load, Rparen: load.Rparen}
 	for i, from := range load.From {
 		args = append(args, text(from.Name, from.NamePos))
 		targets.List = append(targets.List, load.To[i])
 	}
-	return []syntax.Stmt{&syntax.AssignStmt{
+	return &syntax.AssignStmt{
 		OpPos: load.Load, Op: syntax.EQ, LHS: targets, RHS: call(loadName, load.Load, load.Rparen, args...),
-	}}
+	}
 }
