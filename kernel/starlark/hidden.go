@@ -3,6 +3,7 @@ package starlark
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	lib "go.starlark.net/starlark"
 	"go.starlark.net/syntax"
@@ -62,6 +63,17 @@ func (in *Interpreter) addHidden() {
 	})
 	hidden(factorName, "*", func(_ *run, _ *lib.Thread, args lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
 		return asFactor(args[0]), nil
+	})
+	hidden(methodName, "method", func(_ *run, th *lib.Thread, args lib.Tuple, kwargs []lib.Tuple) (lib.Value, error) {
+		name := str(args[1])
+		f, err := attr(args[0], name)
+		if err != nil {
+			return nil, err
+		}
+		if s, ok := lib.AsString(args[0]); ok && grows[name](s, args[2:]) > maxText {
+			return nil, Named("MemoryError", fmt.Errorf("%s: the text would have more than %d bytes, which is the limit", name, maxText))
+		}
+		return lib.Call(th, f, args[2:], kwargs)
 	})
 	in.env[formatName] = lib.NewBuiltin("format", boundFormat)
 	hidden(importName, "import", func(r *run, _ *lib.Thread, args lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
@@ -182,6 +194,49 @@ func checkRepeat(x lib.Value, n lib.Int) error {
 		return Named("MemoryError", fmt.Errorf("a %s of %d elements repeated %v times is too large; the limit is %d elements", x.Type(), size, n, limit))
 	}
 	return nil
+}
+
+// grows says how long, at least, the results of methods are that can make a
+// text beyond all memory of small arguments. Arguments that are wrong make
+// nothing.
+var grows = map[string]func(s string, args lib.Tuple) int{"join": joinedSize, "replace": replacedSize}
+
+func joinedSize(sep string, args lib.Tuple) int {
+	size := 0
+	if len(args) != 1 {
+		return size
+	}
+	list, ok := args[0].(lib.Indexable)
+	if !ok {
+		return size // keys are held once each
+	}
+	for i := 0; i < list.Len() && size <= maxText; i++ {
+		part, _ := lib.AsString(list.Index(i))
+		size += len(part) + len(sep)
+	}
+	return size
+}
+
+func replacedSize(s string, args lib.Tuple) int {
+	if len(args) < 2 {
+		return 0
+	}
+	before, ok1 := lib.AsString(args[0])
+	after, ok2 := lib.AsString(args[1])
+	more := len(after) - len(before)
+	if !ok1 || !ok2 || more <= 0 || (len(s)+1)/max(1, len(before)) <= maxText/more {
+		return 0 // counting takes time, and even the most of replacements fit
+	}
+	n := strings.Count(s, before)
+	if len(args) > 2 {
+		if most, err := lib.AsInt32(args[2]); err == nil && most >= 0 {
+			n = min(n, most)
+		}
+	}
+	if n > maxText/more {
+		return maxText + 1
+	}
+	return len(s) + n*more
 }
 
 // boundFormat is x.format for any x: a string's is ours, with specifications.

@@ -13,6 +13,7 @@ const (
 	percentName = "·percent" // string % values with width and precision
 	repeatName  = "·repeat"  // sequence * count, bounded
 	factorName  = "·factor"  // the count of sequence *= count
+	methodName  = "·method"  // a method of strings that can multiply them
 	loadName    = "·load"
 )
 
@@ -262,6 +263,11 @@ func operations(e syntax.Expr) syntax.Expr {
 			return call(percentName, x.OpPos, syntax.End(x), x.X, x.Y)
 		case x.Op == syntax.STAR && !isNumber(x.X) && !isNumber(x.Y):
 			return call(repeatName, x.OpPos, syntax.End(x), x.X, x.Y)
+		}
+	case *syntax.CallExpr:
+		if f, ok := x.Fn.(*syntax.DotExpr); ok && grows[f.Name.Name] != nil {
+			args := append([]syntax.Expr{f.X, text(f.Name.Name, f.NamePos)}, x.Args...)
+			return call(methodName, x.Lparen, x.Rparen, args...)
 		}
 	case *syntax.DotExpr:
 		if x.Name.Name == "format" {
