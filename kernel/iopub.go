@@ -473,7 +473,8 @@ func (q *iopub) drop(parent json.RawMessage) {
 	})
 }
 
-// lastLines is the end of a text from the start of a line on, nil where at most n bytes hold no such.
+// lastLines is the end of a text, from the start of a line on, in at most n
+// bytes; nil if no line starts there.
 func lastLines(text []byte, n int) []byte {
 	_, lines, _ := bytes.Cut(text[max(0, len(text)-n):], []byte("\n"))
 	if len(lines) == 0 {

@@ -9,10 +9,11 @@
 //	             into a form that it can, keeping count of columns
 //	hint.go      what cannot work: an error that says what to write instead
 //	rewrite.go   the syntax tree: globals become live, formats become calls
+//	aside.go     a goroutine for it, which an interrupt can leave
 //	exec.go      running it: limits, interrupts, the value to show
 //	error.go     from an interpreter's error to a notebook's traceback
 //
-// Beside it: command.go (builtins with documentation and bound arguments, what
+// Beside it: memory.go and json.go (bounds), command.go (builtins with documentation and bound arguments, what
 // the rest of the program adds to the language), builtin.go and format.go (the
 // builtins of the language itself), complete.go and inspect.go (Tab and
 // Shift-Tab), incomplete.go (may a console run this yet?).

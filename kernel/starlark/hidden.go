@@ -179,9 +179,9 @@ func checkRepeat(x lib.Value, n lib.Int) error {
 		}
 		return nil
 	case lib.String:
-		size, limit = len(x), 1<<28
+		size, limit = len(x), maxText
 	case lib.Bytes:
-		size, limit = len(x), 1<<28
+		size, limit = len(x), maxText
 	case *lib.List:
 		size = x.Len()
 	case lib.Tuple:
