@@ -13,10 +13,11 @@
 //	exec.go      running it: limits, interrupts, the value to show
 //	error.go     from an interpreter's error to a notebook's traceback
 //
-// Beside it: memory.go and json.go (bounds), command.go (builtins with documentation and bound arguments, what
+// Beside it: command.go (builtins with documentation and bound arguments, what
 // the rest of the program adds to the language), builtin.go and format.go (the
-// builtins of the language itself), complete.go and inspect.go (Tab and
-// Shift-Tab), incomplete.go (may a console run this yet?).
+// builtins of the language itself), memory.go and json.go (bounds), complete.go
+// and inspect.go (Tab and Shift-Tab), incomplete.go (may a console run this
+// yet?).
 //
 // Globals live in one map, Interpreter.env, that holds builtins, commands and
 // the cells' own names. Every function looks names up in it when it runs, so
