@@ -8,6 +8,7 @@ import socket
 import struct
 import time
 import unittest
+import unittest.mock
 
 import nbformat
 import support
@@ -115,6 +116,35 @@ class ExecutionTest(KernelCase):
             updates = [o["content"] for o in outputs if o["msg_type"] == "update_display_data" and o["content"]["transient"]["display_id"] == display]
             self.assertLessEqual(len(updates), most)
             self.assertEqual(support.seed_states(updates[-1]["data"]), ALL_DONE)
+
+    def test_a_restart_in_the_middle_of_output(self):
+        ports = self.manager.get_connection_info()
+        for now in (False, True):
+            with self.subTest(now=now), self.heard() as heard:
+                old = self.start("while True: print('old')")
+                while heard[-1]["msg_type"] != "stream":
+                    self.client.get_iopub_msg(timeout=10)
+                self.manager.restart_kernel(now=now)
+                self.assertEqual({p: self.manager.get_connection_info()[p] for p in PORTS}, {p: ports[p] for p in PORTS})
+                self.client.wait_for_ready(timeout=20)
+                answer = good(self.client, "print('new')")
+                self.assertEqual((answer.text, answer.reply["content"]["execution_count"]), ("new\n", 1))
+                self.assertEqual(len({m["header"]["session"] for m in heard}), 2, "two kernels were heard")
+                session, new = answer.reply["header"]["session"], answer.reply["parent_header"]["msg_id"]
+                strays = [m for m in heard if m["parent_header"].get("msg_id") == (old if m["header"]["session"] == session else new)]
+                self.assertEqual(strays, [], "output of one kernel came as the other's")
+
+    @contextlib.contextmanager
+    def heard(self):
+        """All that IOPub brings in the meantime, whoever reads it."""
+        heard, receive = [], self.client.iopub_channel.get_msg
+
+        def record(*arguments, **options):
+            heard.append(receive(*arguments, **options))
+            return heard[-1]
+
+        with unittest.mock.patch.object(self.client.iopub_channel, "get_msg", record):
+            yield heard
 
     def test_nothing_printed_is_lost_at_shutdown(self):
         self.shut_down_after_printing()

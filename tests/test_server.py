@@ -1,4 +1,4 @@
-"""A kernel behind a real Jupyter server, which shows no more than so much output a second."""
+"""A kernel behind a real Jupyter server, which shows no more than so much output a second, and may be killed."""
 import contextlib
 import json
 import os
@@ -20,7 +20,7 @@ def free_port():
 
 @contextlib.contextmanager
 def jupyter_server(folder):
-    """A server with its settings and files in the folder: its address without the scheme."""
+    """A server with its settings and files in the folder: its process, and its address without the scheme."""
     port = free_port()
     environment = {**os.environ, "EVALNAS_STUDY": str(folder / "study"), "JUPYTER_CONFIG_DIR": str(folder / "config"), "JUPYTER_RUNTIME_DIR": str(folder / "runtime")}
     with open(folder / "server.log", "w") as log:
@@ -31,7 +31,7 @@ def jupyter_server(folder):
     try:
         address = f"127.0.0.1:{port}"
         support.until(lambda: answers(server, address), f"the server answers; see {folder}/server.log", 60)
-        yield address
+        yield server, address
     finally:
         server.terminate()
         server.wait(30)
@@ -74,7 +74,8 @@ class ServerTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         folder = cls.enterClassContext(support.scratch_folder())
-        cls.notebook = Notebook(cls.enterClassContext(jupyter_server(folder)))
+        _, address = cls.enterClassContext(jupyter_server(folder))
+        cls.notebook = Notebook(address)
         cls.addClassCleanup(cls.notebook.socket.close)
 
     def text(self, outputs, name="stdout"):
@@ -95,6 +96,28 @@ class ServerTest(unittest.TestCase):
         outputs = self.notebook.run("display(HTML('<i>' + 'x' * 10000000 + '</i>'))")
         sizes = [len(o["content"]["data"]["text/html"]) for o in outputs if o["msg_type"] == "display_data"]
         self.assertEqual(sizes, [10000007])
+
+
+class ServerDeathTest(unittest.TestCase):
+    """A server that is killed can shut down no kernel: the kernel ends by itself, and its jobs go on."""
+
+    budget = 3_000
+
+    def test_the_kernel_ends_and_its_jobs_go_on(self):
+        folder = self.enterContext(support.scratch_folder())
+        server, address = self.enterContext(jupyter_server(folder))
+        notebook = Notebook(address)
+        self.addCleanup(notebook.socket.close)
+        notebook.run("1 + 1")
+        [kernel] = support.processes_of(folder)
+        notebook.run(f'search("enas", nasbench101(), params(), seeds=[1, 2], budget={self.budget})')
+        self.assertEqual([result for _, result in support.jobs(folder)], [None, None], "the server is to be killed in mid-search")
+
+        server.kill()
+        server.wait()
+        support.until(lambda: kernel not in support.processes_of(folder), "the kernel ends by itself", 20)
+        results = support.until(lambda: (found := [result for _, result in support.jobs(folder)]) and all(found) and found, "the jobs have their results", 300)
+        self.assertEqual([result["result"]["evaluations"] for result in results], [self.budget] * 2)
 
 
 if __name__ == "__main__":
