@@ -22,6 +22,9 @@ const CHROMIUM_FLAGS = [
   "--disable-sync",
 ];
 
+// A loaded machine may take so long for any one step; milliseconds.
+const patience = 180000;
+
 // until polls check until it answers something true, and fails with what after
 // the given milliseconds.
 export async function until(check, what, milliseconds) {
@@ -78,15 +81,15 @@ export async function startLab({ python, root, scratch, environment = {} }) {
   const stop = async () => {
     if (ended) return;
     process.kill(server.pid, "SIGTERM"); // shuts the kernels down first
-    const patience = setTimeout(() => process.kill(-server.pid, "SIGKILL"), 10000);
+    const kill = setTimeout(() => process.kill(-server.pid, "SIGKILL"), 10000);
     await end;
-    clearTimeout(patience);
+    clearTimeout(kill);
   };
   try {
     await until(async () => {
       if (ended) throw new Error(`JupyterLab ended at once: see ${scratch}/jupyterlab.log`);
       return fetch(`${address}/api`).then((answer) => answer.ok, () => false);
-    }, "JupyterLab answers", 60000);
+    }, "JupyterLab answers", patience);
   } catch (fault) {
     await stop();
     throw fault;
@@ -115,18 +118,24 @@ export function launchChromium() {
 // The indicator beside the kernel's name is idle before there is a kernel, too;
 // the status bar tells the two apart.
 export async function kernelIsIdle(page) {
-  await page.waitForSelector('#jp-main-statusbar :text("| Idle")', { timeout: 60000 });
-  await page.waitForSelector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', { timeout: 60000, state: "attached" });
+  await page.waitForSelector('#jp-main-statusbar :text("| Idle")');
+  await page.waitForSelector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', { state: "attached" });
 }
 
 // openNotebook opens the notebook and waits until its kernel is idle: a Run All
 // that is sent earlier is lost.
 export async function openNotebook(browser, address, name) {
   const page = await browser.newPage({ viewport: { width: 1400, height: 1000 } });
+  page.setDefaultTimeout(patience);
   await page.goto(`${address}/lab/tree/${encodeURIComponent(name)}?reset`);
-  await page.waitForSelector(".jp-Notebook .jp-Cell", { timeout: 60000 });
-  await kernelIsIdle(page);
+  await notebookIsOpen(page);
   return page;
+}
+
+// notebookIsOpen waits for the cells and an idle kernel, after a reload as well.
+export async function notebookIsOpen(page) {
+  await page.waitForSelector(".jp-Notebook .jp-Cell");
+  await kernelIsIdle(page);
 }
 
 export async function menu(page, title, item) {
@@ -205,7 +214,7 @@ export async function ask(page, key, selector) {
       await page.waitForSelector(selector, { timeout: 4000 });
       return await page.textContent(selector);
     } catch (fault) {
-      if (attempt === 5) throw fault;
+      if (attempt === 15) throw fault;
       await page.keyboard.press("Escape");
       await page.keyboard.press("Enter");
     }

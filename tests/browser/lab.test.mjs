@@ -96,8 +96,8 @@ test("the saved notebook shows the same", async () => {
   const file = path.join(scratch, "notebooks", name);
   const { mtimeMs } = await stat(file);
   await lab.menu(page, "File", "Save Notebook");
-  await lab.until(async () => (await stat(file)).mtimeMs > mtimeMs, "the notebook is saved", 30000);
-  const saved = await lab.until(() => readFile(file, "utf8").then(JSON.parse).catch(() => null), "the saved file is whole", 10000);
+  await lab.until(async () => (await stat(file)).mtimeMs > mtimeMs, "the notebook is saved", minutes);
+  const saved = await lab.until(() => readFile(file, "utf8").then(JSON.parse).catch(() => null), "the saved file is whole", minutes);
   const outputs = saved.cells.flatMap((cell) => cell.outputs ?? []);
   assert.ok(outputs.every((output) => output.output_type !== "error"));
   const tables = outputs.map((output) => [output.data?.["text/plain"] ?? ""].flat().join("")).filter((text) => /^\W*1268\b.*\bdone\b/m.test(text));
@@ -139,11 +139,40 @@ test("Interrupt ends a loop, and Restart and Run All begins anew", async () => {
   await lab.menu(loop, "Run", "Run All Cells");
   await lab.until(async () => (await outputs()).includes("begun"), "the first cell has run", minutes);
   await lab.menu(loop, "Kernel", "Interrupt Kernel");
-  await lab.until(async () => (await outputs()).some((text) => text.includes("KeyboardInterrupt")), "the loop is interrupted", 10000);
+  await lab.until(async () => (await outputs()).some((text) => text.includes("KeyboardInterrupt")), "the loop is interrupted", minutes);
   await lab.menu(loop, "Kernel", "Restart Kernel and Run All Cells…");
   await loop.click(".jp-Dialog .jp-mod-accept");
   await lab.until(async () => (await outputs()).join() === "begun", "the cells run in a new kernel", minutes);
   await lab.menu(loop, "Kernel", "Interrupt Kernel");
-  await lab.until(async () => (await outputs()).some((text) => text.includes("KeyboardInterrupt")), "the loop is interrupted again", 10000);
+  await lab.until(async () => (await outputs()).some((text) => text.includes("KeyboardInterrupt")), "the loop is interrupted again", minutes);
   await loop.close();
+});
+
+// The seeds and states in the tables below a cell.
+const states = (cell) => cell.locator(".jp-OutputArea-output table tr").evaluateAll((rows) =>
+  rows.map((row) => [...row.cells].slice(0, 2).map((cell) => cell.textContent.trim()).join(" ")).filter((text) => /^\d+ [a-z]+$/.test(text)));
+
+test("a page that is loaded again in the middle of a search shows it by attach", async () => {
+  // Longer than any test: it is cancelled in the end.
+  await write("reload.ipynb", ['found = search("enas", nasbench101(), params(), seeds=[11, 12, 13], budget=1000000)\nfound']);
+  const reload = await lab.openNotebook(browser, server.address, "reload.ipynb");
+  const cell = (place) => reload.locator(".jp-Notebook .jp-CodeCell").nth(place);
+  const ran = async (code) => {
+    await lab.newLastCell(reload);
+    await reload.keyboard.type(code);
+    await reload.keyboard.press("Shift+Enter");
+  };
+  await lab.menu(reload, "Run", "Run All Cells");
+  await lab.until(async () => (await states(cell(0))).some((row) => row.endsWith("running")), "a seed runs", 2 * minutes);
+  await lab.menu(reload, "File", "Save Notebook");
+  await reload.reload();
+  await lab.notebookIsOpen(reload);
+  await ran("attach()[-1]");
+  await lab.until(async () => (await states(cell(1))).some((row) => row.endsWith("running")), "the table is there again", minutes);
+  const texts = await lab.recordOutputs(reload, "table");
+  const moved = async () => ((await texts())[1] ?? []).length >= 3;
+  await lab.until(moved, "the table moves", minutes);
+  await ran("cancel(attach()[-1])");
+  await lab.until(async () => (await states(cell(1))).join() === "11 cancelled,12 cancelled,13 cancelled", "the table ends", minutes);
+  await reload.close();
 });
