@@ -50,7 +50,7 @@ test: ## every test, what CI runs: about half an hour on two cores
 quick: ## the Go tests alone, about a minute, no network
 	$(need_go)@EVALNAS_QUICK=1 $(GO) test -short ./...
 
-torture: ## the long tables: whole index, kill points, minutes of fuzzing
+torture: ## the long tables: whole index, kill points, minutes of fuzzing, half an hour of use
 	$(need_python)@EVALNAS_TORTURE=1 $(PYTHON) tests/run
 
 lint: ## format, vet, staticcheck, layering, nothing of one machine in the files

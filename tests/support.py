@@ -133,12 +133,12 @@ def processes_of(folder):
 
 
 @contextlib.contextmanager
-def kernel(folder, **environment):
+def kernel(folder, stderr=None, **environment):
     """A started kernel whose study is in the folder: its manager and a client."""
     manager = KernelManager(kernel_name=KERNEL)
     # With slots of its own no other study on this machine keeps the jobs waiting.
     own = {"EVALNAS_STUDY": str(folder / "study"), "EVALNAS_SLOT_DIR": str(folder / "slots")}
-    manager.start_kernel(cwd=str(folder), env={**os.environ, **own, **environment})
+    manager.start_kernel(cwd=str(folder), env={**os.environ, **own, **environment}, stderr=stderr)
     client = None
     try:
         client = another_client(manager)

@@ -154,7 +154,7 @@ const states = (cell) => cell.locator(".jp-OutputArea-output table tr").evaluate
 
 test("a page that is loaded again in the middle of a search shows it by attach", async () => {
   // Longer than any test: it is cancelled in the end.
-  await write("reload.ipynb", ['found = search("enas", nasbench101(), params(), seeds=[11, 12, 13], budget=1000000)\nfound']);
+  await write("reload.ipynb", ['found = search("enas", nasbench101(), params(), seeds=[11, 12, 13], budget=1000000, confirm=True)\nfound']);
   const reload = await lab.openNotebook(browser, server.address, "reload.ipynb");
   const cell = (place) => reload.locator(".jp-Notebook .jp-CodeCell").nth(place);
   const ran = async (code) => {
