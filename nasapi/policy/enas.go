@@ -329,4 +329,4 @@ func (l *learner) step() (float64, error) {
 	return loss, nil
 }
 
-func (l *learner) close() error { return l.machine.Close() }
+func (l *learner) close() error { return closeMachine(l.machine) }

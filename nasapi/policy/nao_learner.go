@@ -162,7 +162,7 @@ func (l *naoLearner) step(m *naoMachine) (float64, error) {
 func (l *naoLearner) close() error {
 	var errs []error
 	for _, m := range l.machines {
-		errs = append(errs, m.vm.Close())
+		errs = append(errs, closeMachine(m.vm))
 	}
 	return errors.Join(errs...)
 }
