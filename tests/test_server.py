@@ -101,7 +101,7 @@ class ServerTest(unittest.TestCase):
 class ServerDeathTest(unittest.TestCase):
     """A server that is killed can shut down no kernel: the kernel ends by itself, and its jobs go on."""
 
-    budget = 3_000
+    budget = 1000
 
     def test_the_kernel_ends_and_its_jobs_go_on(self):
         folder = self.enterContext(support.scratch_folder())
