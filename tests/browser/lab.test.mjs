@@ -115,7 +115,7 @@ test("the table of a training follows it, and its curves appear", async () => {
   const texts = await lab.recordOutputs(training, "table");
   await lab.runAll(training, minutes);
   const states = () => training.$$eval(".jp-OutputArea-output table tr", (rows) => rows.slice(1).map((row) => row.cells[2].textContent.trim()));
-  await lab.until(async () => (await states()).join() === "done,done", "both networks are trained", 2 * minutes);
+  await lab.until(async () => (await states()).join() === "done,done", "both networks are trained", 5 * minutes);
   assert.ok(new Set(Object.values(await texts()).flat()).size >= 2, "the table did not move");
   const width = await training.$eval('.jp-OutputArea-output img[alt="training curves"]', (picture) => picture.decode().then(() => picture.naturalWidth));
   assert.ok(width > 100, `the curves are ${width} pixels wide`);
