@@ -22,7 +22,7 @@ def free_port():
 def jupyter_server(folder):
     """A server with its settings and files in the folder: its process, and its address without the scheme."""
     port = free_port()
-    environment = {**os.environ, "EVALNAS_STUDY": str(folder / "study"), "JUPYTER_CONFIG_DIR": str(folder / "config"), "JUPYTER_RUNTIME_DIR": str(folder / "runtime")}
+    environment = {**os.environ, "EVALNAS_STUDY": str(folder / "study"), "EVALNAS_SLOT_DIR": str(folder / "slots"), "JUPYTER_CONFIG_DIR": str(folder / "config"), "JUPYTER_RUNTIME_DIR": str(folder / "runtime")}
     with open(folder / "server.log", "w") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
