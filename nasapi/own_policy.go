@@ -23,7 +23,16 @@ type CellPolicy struct {
 	Name string `json:"name"` // of the function in Source
 	// Source is all that it needs: the values and functions that it used of its notebook,
 	// as they were when the search was asked for, and itself.
-	Source string `json:"source"`
+	Source string     `json:"source"`
+	Files  []CellFile `json:"files,omitempty"`
+}
+
+// CellFile is what a function uses of a file that its notebook loads.
+type CellFile struct {
+	Name   string `json:"name"`
+	SHA256 string `json:"sha256"`           // of the whole file
+	Values string `json:"values,omitempty"` // what its functions use, run before them
+	Source string `json:"source"`           // its functions, each in its line
 }
 
 // OwnName is what a policy of one's own is called: never as one of this program's is, whose

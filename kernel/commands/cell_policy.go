@@ -40,11 +40,15 @@ func frozenPolicy(c *starlark.Call, fn *lib.Function) (*nasapi.OwnPolicy, error)
 	if err := takes(fn, len(names)); err != nil {
 		return nil, fmt.Errorf("%w: a policy in a cell is def %s(%s): ..., and keywords of search(...) that it has besides", err, fn.Name(), strings.Join(names, ", "))
 	}
-	source, err := c.Freeze(fn, cellLanguage().Has)
+	frozen, err := c.Freeze(fn, cellLanguage().Has)
 	if err != nil {
 		return nil, err
 	}
-	return &nasapi.OwnPolicy{Cell: &nasapi.CellPolicy{Name: fn.Name(), Source: source}}, nil
+	cell := &nasapi.CellPolicy{Name: frozen.Function, Source: frozen.Source}
+	for _, f := range frozen.Files {
+		cell.Files = append(cell.Files, nasapi.CellFile(f))
+	}
+	return &nasapi.OwnPolicy{Cell: cell}, nil
 }
 
 // takes says that a function cannot be given n arguments.
@@ -93,7 +97,11 @@ func runCellPolicy(ctx context.Context, c nasapi.CellPolicy, params policy.Confi
 	}
 	args := lib.Tuple{newSpaceValue(p.Space), newRandom(p.Rand(nasapi.OwnStreams, "space")), ask, lib.MakeInt(p.Budget)}
 	cell := &kernel.Cell{Silent: true, Out: &logOutput{os.Stderr}}
-	_, err := cellLanguage().CallFrozen(ctx, cell, c.Source, c.Name, args, keywords)
+	frozen := &starlark.Frozen{Function: c.Name, Source: c.Source}
+	for _, f := range c.Files {
+		frozen.Files = append(frozen.Files, starlark.FrozenFile(f))
+	}
+	_, err := cellLanguage().CallFrozen(ctx, cell, frozen, args, keywords)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

@@ -69,6 +69,7 @@ func (in *Interpreter) cellError(err error) *kernel.CellError {
 	if errors.As(err, &done) {
 		return done
 	}
+	outer, err := in.loadFrames(err)
 	var placed *placedError
 	var syn syntax.Error
 	var list resolve.ErrorList
@@ -78,11 +79,11 @@ func (in *Interpreter) cellError(err error) *kernel.CellError {
 		if name == "" {
 			name = "SyntaxError"
 		}
-		return in.report(name, placed.msg, []frame{{src: placed.src, pos: placed.pos, column: true}})
+		return in.report(name, placed.msg, append(outer, frame{src: placed.src, pos: placed.pos, column: true}))
 	case errors.As(err, &syn):
-		return in.syntaxError(syn.Pos, syn.Msg)
+		return in.syntaxError(outer, syn.Pos, syn.Msg)
 	case errors.As(err, &list):
-		return in.syntaxError(list[0].Pos, list[0].Msg)
+		return in.syntaxError(outer, list[0].Pos, list[0].Msg)
 	}
 	var broken *panicError
 	if errors.As(err, &broken) {
@@ -99,15 +100,30 @@ func (in *Interpreter) cellError(err error) *kernel.CellError {
 	if n := len(stack); n > 1 && strings.HasPrefix(eval.Msg, "function "+stack[n-1].Name+" ") {
 		stack = stack[:n-1] // arguments that do not fit are the caller's mistake
 	}
-	return in.report(name, msg, in.frames(stack))
+	return in.report(name, msg, append(outer, in.frames(stack)...))
+}
+
+// loadFrames are the levels from the cell to the load statement whose file failed, and that
+// file's own error.
+func (in *Interpreter) loadFrames(err error) ([]frame, error) {
+	var outer []frame
+	var failed *loadError
+	for errors.As(err, &failed) {
+		var eval *lib.EvalError
+		if errors.As(err, &eval) {
+			outer = append(outer, in.frames(eval.CallStack)...)
+		}
+		err = failed.err
+	}
+	return outer, err
 }
 
 // syntaxError points at the place in what the person wrote, and says what to
 // write instead where the construct is Python's.
-func (in *Interpreter) syntaxError(pos syntax.Position, msg string) *kernel.CellError {
+func (in *Interpreter) syntaxError(outer []frame, pos syntax.Position, msg string) *kernel.CellError {
 	src := in.sources[pos.Filename()]
 	if src == nil {
-		return in.report("SyntaxError", msg, nil)
+		return in.report("SyntaxError", msg, outer)
 	}
 	at := src.original(pos)
 	if strings.HasPrefix(msg, "got newline") && at.line > 1 && at.col == 1 {
@@ -117,7 +133,7 @@ func (in *Interpreter) syntaxError(pos syntax.Position, msg string) *kernel.Cell
 	for at.line > 1 && at.line <= len(src.lines) && strings.TrimSpace(src.lines[at.line-1]) == "" {
 		at = src.lineEnd(at.line - 1) // an end of the cell behind blank lines
 	}
-	return in.report("SyntaxError", explain(msg), []frame{{src: src, pos: at, column: true}})
+	return in.report("SyntaxError", explain(msg), append(outer, frame{src: src, pos: at, column: true}))
 }
 
 // classify finds the exception's name and message.
@@ -178,6 +194,10 @@ var classes = []struct {
 		say("a format in a variable knows no width or precision here: write it as \"%.3f\" % x, as an f-string or with .format()")},
 	{re(`^invalid call of non-function \((.*)\)`), "TypeError",
 		func(_ *Interpreter, m []string) error { return fmt.Errorf("a value of type %s cannot be called", m[1]) }},
+	{re(`^(?:\S+: )?cannot .* frozen (.+)$`), "TypeError",
+		func(_ *Interpreter, m []string) error {
+			return fmt.Errorf("this %s belongs to a loaded file and cannot be changed: change a copy, list(x), dict(x) or set(x)", strings.Replace(m[1], "hash table", "dict or set", 1))
+		}},
 	{re(`during iteration`), "RuntimeError",
 		func(_ *Interpreter, m []string) error { return nil }},
 	{re(`^function (\S+) (missing|accepts|got) (.*)`), "TypeError",
@@ -282,7 +302,7 @@ func (f frame) lines() []string {
 	if f.src == nil || f.pos.line == 0 {
 		return nil
 	}
-	where := f.src.name
+	where := f.src.shown()
 	if f.name != "" {
 		where += " in " + cyan + f.name + "()" + plain
 	}

@@ -40,8 +40,8 @@ type run struct {
 	result  lib.Value
 	started []time.Time   // of the %time statements that run
 	full    atomic.Uint64 // the heap's size when the memory watch stopped it
+	before  uint64        // steps that other threads took for it: those of loaded files
 	counted uint64        // steps from which the step limit counts
-	file    *loaded       // that is run, nil for a cell
 }
 
 const runKey = "run"
@@ -125,6 +125,7 @@ func (in *Interpreter) runIn(r *run, src *source, env lib.StringDict) (v lib.Val
 	// It stays, because functions read through it after their file has run.
 	env[globalsName] = &globals{in: in, run: r, env: env}
 	_, err = prog.Init(th, env)
+	r.before += th.ExecutionSteps()
 	if err == nil {
 		return r.result, nil
 	}
@@ -156,13 +157,16 @@ func (r *run) thread(name string) *lib.Thread {
 		switch limit := r.in.maxSteps; {
 		case th.CallStackDepth() > maxDepth:
 			r.stop(th, Named("RecursionError", fmt.Errorf("more than %d calls deep: does the function ever stop calling itself?", maxDepth)))
-		case limit > 0 && th.ExecutionSteps()-r.counted >= limit:
+		case limit > 0 && r.steps(th)-r.counted >= limit:
 			r.stop(th, Named("TimeoutError", fmt.Errorf("the cell ran for more than %d steps", limit)))
 		}
 		th.SetMaxExecutionSteps(th.ExecutionSteps() + checkEvery)
 	}
 	return th
 }
+
+// steps are those of a run until now. The thread is the one that it is on.
+func (r *run) steps(th *lib.Thread) uint64 { return r.before + th.ExecutionSteps() }
 
 // stop cancels the thread for a reason of our own. It is called on the
 // thread's goroutine.

@@ -82,8 +82,8 @@ func (in *Interpreter) addHidden() {
 	hidden(fromName, "import", func(r *run, _ *lib.Thread, args lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
 		return r.in.importNames(args)
 	})
-	hidden(loadName, "load", func(r *run, _ *lib.Thread, args lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
-		return r.load(args)
+	hidden(loadName, "load", func(r *run, th *lib.Thread, args lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
+		return r.load(th, str(args[0]), args[1:])
 	})
 	hidden(magicName, "magic", func(r *run, _ *lib.Thread, args lib.Tuple, _ []lib.Tuple) (lib.Value, error) {
 		return lib.None, r.magic(str(args[0]), str(args[1]))

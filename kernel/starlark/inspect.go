@@ -25,7 +25,7 @@ func (in *Interpreter) page(path string, v lib.Value, owner lib.Value) *docPage 
 	last := path[strings.LastIndexByte(path, '.')+1:]
 	switch v := v.(type) {
 	case *lib.Function:
-		return functionPage(path, v)
+		return in.functionPage(path, v)
 	case *lib.Builtin:
 		if cmd := in.commandOf(v); cmd != nil {
 			return &docPage{title: path + cmd.signature(), kind: "function", doc: cmd.Doc, cmd: cmd}
@@ -60,9 +60,11 @@ func (in *Interpreter) attrDoc(path, name string, owner lib.Value) string {
 	return moduleDocs[path]
 }
 
-func functionPage(path string, f *lib.Function) *docPage {
+func (in *Interpreter) functionPage(path string, f *lib.Function) *docPage {
 	p := &docPage{title: path + functionSignature(f), kind: "function", doc: dedent(f.Doc())}
-	p.where = fmt.Sprintf("%s, line %d", f.Position().Filename(), f.Position().Line)
+	if src := in.sources[f.Position().Filename()]; src != nil {
+		p.where = fmt.Sprintf("%s, line %d", src.shown(), f.Position().Line)
+	}
 	return p
 }
 

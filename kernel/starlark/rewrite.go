@@ -33,16 +33,22 @@ type rewriter struct {
 // rewrite changes file in place. It resolves the names once to learn which are
 // global: scopes are the resolver's business.
 func (rw *rewriter) rewrite(file *syntax.File) error {
-	w := &walker{expr: operations, target: func(id *syntax.Ident) syntax.Expr { return id }, stmt: statements}
-	file.Stmts = w.block(file.Stmts)
-	if err := resolve.File(file, anyName, noName); err != nil {
+	if err := resolveNames(file); err != nil {
 		return err
 	}
 	rw.defs = map[string]bool{}
 	eachDef(file.Stmts, func(def *syntax.DefStmt) { rw.defs[def.Name.Name] = true })
-	w = &walker{expr: rw.globalUse, target: rw.globalTarget, stmt: rw.globalStmt}
+	w := &walker{expr: rw.globalUse, target: rw.globalTarget, stmt: rw.globalStmt}
 	file.Stmts = w.block(file.Stmts)
 	return rw.err
+}
+
+// resolveNames puts calls in the place of operations and load statements, whose names are
+// global then as all others are, and finds the scope of each name.
+func resolveNames(file *syntax.File) error {
+	w := &walker{expr: operations, target: func(id *syntax.Ident) syntax.Expr { return id }, stmt: statements}
+	file.Stmts = w.block(file.Stmts)
+	return resolve.File(file, anyName, noName)
 }
 
 func anyName(string) bool { return true }

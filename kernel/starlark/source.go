@@ -12,7 +12,8 @@ import (
 
 // A source is one cell's text, as it was written and as Starlark parses it.
 type source struct {
-	name  string
+	name  string  // what positions carry
+	file  *loaded // whose text it is; nil for a cell
 	code  string
 	lines []string
 	text  string      // what is parsed; it has as many lines as code
@@ -35,7 +36,15 @@ func newSource(name, code string) *source {
 	return &source{name: name, code: code, lines: strings.Split(code, "\n")}
 }
 
-// maxCode bounds a cell, in bytes. The compiler's recursion grows with the
+// shown is what tracebacks call it.
+func (src *source) shown() string {
+	if src.file != nil {
+		return src.file.name
+	}
+	return src.name
+}
+
+// maxCode bounds a cell, and a file, in bytes. The compiler's recursion grows with the
 // length of an expression.
 const maxCode = 1 << 20
 
@@ -212,7 +221,7 @@ type placedError struct {
 }
 
 func (e *placedError) Error() string {
-	return fmt.Sprintf("%s:%d:%d: %s", e.src.name, e.pos.line, e.pos.col, e.msg)
+	return fmt.Sprintf("%s:%d:%d: %s", e.src.shown(), e.pos.line, e.pos.col, e.msg)
 }
 
 // fail records the first error of preparing.

@@ -35,7 +35,12 @@ type Interpreter struct {
 	base     lib.StringDict      // env as it was before any cell
 	commands map[string]*Command // documentation of every builtin in base
 	modules  map[string]lib.Value
-	loads    map[string]*loaded // files that load() has run, by path
+
+	loads   map[string]*loaded // files that load() has run, by path
+	loading []*loaded          // those that are running, each loaded by the one before
+	runs    int                // numbers the runs of files
+	read    func(path string, asked request) (string, error)
+	taken   map[string]FrozenFile // what load() has in the place of files; nil: files
 
 	sources map[string]*source // the cells that ran, by the name that positions carry
 	results map[int]lib.Value  // by execution count, what _3 means
@@ -65,6 +70,7 @@ func New(o Options) *Interpreter {
 		env:         lib.StringDict{},
 		commands:    map[string]*Command{},
 		loads:       map[string]*loaded{},
+		read:        readFile,
 		sources:     map[string]*source{},
 		results:     map[int]lib.Value{},
 	}
