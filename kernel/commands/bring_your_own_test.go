@@ -45,7 +45,7 @@ func TestBringYourOwn(t *testing.T) {
 	if cells < 6 {
 		t.Fatalf("the page has %d cells, want one a part", cells)
 	}
-	if got := n.value(`[s.errors for s in [found, small, mine, best_of_9, program, guided, chance]]`); got != "[{}, {}, {}, {}, {}, {}, {}]" {
+	if got := n.value(`[s.errors for s in [found, small, mine, best_of_9, wanders, program, guided, chance]]`); got != "[{}, {}, {}, {}, {}, {}, {}, {}]" {
 		t.Error(got)
 	}
 }

@@ -1,12 +1,15 @@
 package commands
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"evalnas/kernel/starlark"
 )
 
 // climbProgram is a policy as a process: it changes one choice of the best so far at a time.
@@ -120,7 +123,11 @@ func python3(t *testing.T) {
 
 func (n *notebook) write(name, text string) {
 	n.t.Helper()
-	if err := os.WriteFile(filepath.Join(n.env.Dir, name), []byte(text), 0o644); err != nil {
+	path := filepath.Join(n.env.Dir, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		n.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		n.t.Fatal(err)
 	}
 }
@@ -315,6 +322,80 @@ wait(list(bad.values()))`)
 		if _, _, err := n.try(code); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v does not say %q", code, err, want)
 		}
+	}
+}
+
+// A policy from files is the policy in a cell, and its files are in the job and in the manifest.
+func TestPoliciesFromFiles(t *testing.T) {
+	n := ownTable(t)
+	n.write("steps.star", "step = 7\nturn = {\"by\": [5, step]}\ndef at(n, seed, m):\n    return (n * turn[\"by\"][0] + seed) % m\n")
+	_, climb, _ := strings.Cut(climbCell, "def climb")
+	text := "load(\"steps.star\", \"step\", \"at\")\n\ndef climb" + climb + "\n"
+	n.write("policies.star", text)
+	n.run(`load("policies.star", mine="climb")
+step, turn = 3, None # not the file's
+found = search(mine, space, valid, seeds=[1], budget=40, seed=1)
+wait(found)`)
+	want := `({}, "climb", ` + climbGo(1, 40, climbValue) + `)`
+	if got := n.value(`found.errors, found.policy, found.traces[1]`); got != want {
+		t.Errorf("a policy from a file: %s, want %s", got, want)
+	}
+	digest := func(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
+	if got := n.value(`[f["name"] for f in found.config["own"]["cell"]["files"]]`); got != `["policies.star", "steps.star"]` {
+		t.Errorf("the configuration has the files %s", got)
+	}
+	if raw, err := os.ReadFile(filepath.Join(n.env.Dir, ".evalnas", "jobs", strings.Trim(n.value(`found.jobs[0]`), `"`), "job.json")); err != nil || !strings.Contains(string(raw), digest(text)) {
+		t.Errorf("job.json has no digest %s: %s, %v", digest(text), raw, err)
+	}
+	changed := text + "# another comment\n"
+	n.write("policies.star", changed)
+	if got := n.value("load(\"policies.star\", \"climb\")\nsearch(climb, space, valid, seeds=[1], budget=40, seed=1) == found"); got != "False" {
+		t.Error("the search of a changed file is the same one")
+	}
+	n.run(`r = report(compare(found, sample_random(space, seeds=range(3)), by=truth.metric("test")))`)
+	manifest := n.value(`str(r.tables["manifest"])`)
+	for _, want := range []string{"policies.star " + digest(text), "loaded file policies.star, SHA-256", digest(changed), "loaded file steps.star, SHA-256"} {
+		if !strings.Contains(manifest, want) {
+			t.Errorf("the manifest does not say %q: %s", want, manifest)
+		}
+	}
+	n.write("policies.star", text)
+	if got := n.value("load(\"policies.star\", \"climb\")\nsearch(climb, space, valid, seeds=[1], budget=40, seed=1) == found"); got != "True" {
+		t.Error("the same file again is another search")
+	}
+}
+
+// A job that waits while its policy's file goes runs what was there, also for another kernel.
+func TestPoliciesFromFilesThatChange(t *testing.T) {
+	t.Setenv("EVALNAS_SLOTS", "1")
+	n := ownTable(t)
+	n.write("climb.star", climbCell)
+	n.write("bad.star", "\n\ndef bad(space, rng, ask, budget):\n    return 1 // (budget - 3)\n")
+	n.run(`going = search("enas", nasbench101(), params(), seeds=[1], budget=100000)`)
+	n.until(`going.states`, `{1: "running"}`)
+	n.run(`load("climb.star", "climb")
+load("bad.star", "bad")
+def wrapped(space, rng, ask, budget): # of the cell that loads
+    return bad(space, rng, ask, budget)
+found = search(climb, space, valid, seeds=[2], budget=40, seed=2)
+failed = search(wrapped, space, valid, seeds=[1], budget=3)
+ids = [going.id, found.id, failed.id]`)
+	ids := n.value(`ids`)
+	n.write("climb.star", "climb = None")
+	if err := os.Remove(filepath.Join(n.env.Dir, "bad.star")); err != nil {
+		t.Fatal(err)
+	}
+	env := NewEnv(n.env.Dir) // another kernel
+	defer env.Close()
+	n.in = starlark.New(starlark.Options{Dir: n.env.Dir, Commands: env.Commands(), Version: "test"})
+	n.run(`going, found, failed = [attach(id) for id in ` + ids + `]
+cancel(going)
+wait(found, failed)`)
+	if got, want := n.value(`found.traces[2]`), climbGo(2, 40, climbValue); got != want {
+		t.Errorf("a policy whose file has changed: %s, want %s", got, want)
+	}
+	if got := n.value(`str(failed.errors)`); !strings.Contains(got, "ZeroDivisionError") || !strings.Contains(got, "bad.star in bad(), line 4") {
+		t.Errorf("the error of a policy from a file: %s", got)
 	}
 }
 

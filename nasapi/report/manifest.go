@@ -3,6 +3,7 @@ package report
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -67,7 +68,7 @@ func (m *maker) manifest() (Section, error) {
 
 // provenance is what jobs say of where their results came from.
 func (m *maker) provenance(add func(what, is string), name string, all []jobs.Outcome) {
-	var configs, data, versions, hosts, devices []string
+	var configs, data, files, versions, hosts, devices []string
 	began, ended := all[0].Started, all[0].Ended
 	for _, o := range all {
 		sum := sha256.Sum256(o.Config)
@@ -79,6 +80,9 @@ func (m *maker) provenance(add func(what, is string), name string, all []jobs.Ou
 		slices.Sort(names)
 		for _, n := range names {
 			data = appendNew(data, n+" "+o.Data[n])
+		}
+		for _, f := range policyFiles(o.Config) {
+			files = appendNew(files, f.Name+" "+f.SHA256)
 		}
 		versions = appendNew(versions, fmt.Sprintf("%s, %s", o.Version, o.Go))
 		hosts = appendNew(hosts, fmt.Sprintf("%s (%s, %s)", o.Host, o.OS, o.CPU))
@@ -94,10 +98,24 @@ func (m *maker) provenance(add func(what, is string), name string, all []jobs.Ou
 	if len(data) > 0 {
 		add(name+": data read", listed(data))
 	}
+	if len(files) > 0 {
+		add(name+": policy from files, SHA-256", listed(files))
+	}
 	add(name+": program", listed(versions))
 	add(name+": host", listed(hosts))
 	add(name+": device", listed(devices))
 	add(name+": from, to", began.UTC().Format(time.RFC3339)+", "+ended.UTC().Format(time.RFC3339))
+}
+
+// policyFiles are those from which the policy of a search has its functions.
+func policyFiles(config json.RawMessage) []nasapi.CellFile {
+	var c struct {
+		Own *nasapi.OwnPolicy `json:"own"`
+	}
+	if json.Unmarshal(config, &c) != nil || c.Own == nil || c.Own.Cell == nil {
+		return nil // of another kind of job, or of no such policy
+	}
+	return c.Own.Cell.Files
 }
 
 // listed shows a few and counts the rest.
