@@ -117,6 +117,9 @@ func (s *server) runCell(ctx context.Context, m *message) (reply object, stop bo
 	if err := decode(m, &req); err != nil {
 		reply := errorContent(AsCellError(err))
 		reply["execution_count"] = s.count
+		if !req.Silent { // where it was readable
+			s.publishError(m.rawHeader, err)
+		}
 		return reply, true
 	}
 	if req.stores() {
@@ -147,11 +150,16 @@ func (s *server) evaluateCell(ctx context.Context, cell *Cell, out *output, req 
 		}
 	}
 	if err != nil && !req.Silent {
-		content := errorContent(AsCellError(err))
-		delete(content, "status")
-		s.iopub.state("error", out.parent, content)
+		s.publishError(out.parent, err)
 	}
 	return err
+}
+
+// publishError shows an error where the cell's output is.
+func (s *server) publishError(parent json.RawMessage, err error) {
+	content := errorContent(AsCellError(err))
+	delete(content, "status")
+	s.iopub.state("error", parent, content)
 }
 
 // protect calls into the language: the only place where its panics and its

@@ -202,7 +202,7 @@ func TestExecuteFlags(t *testing.T) {
 		{"silent error", map[string]any{"code": "error E x", "silent": true}, "error", 1, []string{"busy", "idle"}},
 		{"not stored", map[string]any{"code": "value 2", "store_history": false}, "ok", 1, []string{"busy", `in[1] "value 2"`, `out[1] "2"`, "idle"}},
 		{"stored", map[string]any{"code": "value 3", "store_history": true}, "ok", 2, []string{"busy", `in[2] "value 3"`, `out[2] "3"`, "idle"}},
-		{"wrong type", map[string]any{"code": 7}, "error", 2, []string{"busy", "idle"}},
+		{"silent wrong type", map[string]any{"code": 7, "silent": true}, "error", 2, []string{"busy", "idle"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			reply, published, err := c.Ask(c.Shell, "execute_request", row.content)
@@ -212,6 +212,20 @@ func TestExecuteFlags(t *testing.T) {
 				t.Errorf("reply %v, want status %s and count %v", reply.Content, row.status, row.count)
 			}
 		})
+	}
+}
+
+// A request that cannot be read is a cell that fails, as a notebook shows it.
+func TestUnreadableExecuteIsShown(t *testing.T) {
+	k := start(t, nil)
+	c := k.client(t)
+	for _, content := range []any{map[string]any{"code": 7}, map[string]any{"code": "value 1", "user_expressions": []string{}}, []string{}} {
+		reply, published, err := c.Ask(c.Shell, "execute_request", content)
+		check(t, err)
+		wantLines(t, published, "busy", fmt.Sprintf("error ProtocolError: %s", reply.Text("evalue")), "idle")
+		if reply.Text("status") != "error" || reply.Content["execution_count"] != 0.0 {
+			t.Errorf("%v is answered by %v", content, reply.Content)
+		}
 	}
 }
 
