@@ -279,8 +279,8 @@ func newNotebookVerifyCommand() *cobra.Command {
 		Use:   "verify X.ipynb",
 		Short: "Run a notebook again and say which numbers differ from its outputs",
 		Long: `Run an executed notebook again, as it stands, and say which numbers differ from those in its
-outputs. The notebook is not changed. Its jobs run in a new study that is removed afterwards,
-so everything is computed anew; --study names one whose results are taken.
+outputs. The notebook is not changed. Its jobs run in a new study beside it that is removed
+afterwards, so everything is computed anew; --study names one whose results are taken.
 
 Numbers are compared exactly where the outputs say that they are of this version of numerics
 and of the same devices, or do not say; else within --tolerance, which the report states.
@@ -328,7 +328,7 @@ func runNotebookVerify(ctx context.Context, path string, o *notebookVerifyOption
 		return trouble(err)
 	}
 	if o.study == "" {
-		dir, err := os.MkdirTemp("", "evalnas-verify-")
+		dir, err := verifyStudy(path)
 		if err != nil {
 			return trouble(err)
 		}
@@ -390,6 +390,17 @@ func printRows(out io.Writer, head []string, rows [][]string, all bool) {
 	if left := len(rows) - mostDifferences; left > 0 && !all {
 		fmt.Fprintf(out, "... and %d more (--all)\n", left)
 	}
+}
+
+// verifyStudy makes the folder of a study beside the notebook, as its own is: the way from there
+// to the notebook's folder is part of jobs that start programs, which are the same jobs then.
+// Where nothing can be written it is a temporary folder.
+func verifyStudy(path string) (string, error) {
+	const name = ".evalnas-verify-"
+	if dir, err := os.MkdirTemp(filepath.Dir(path), name); err == nil {
+		return dir, nil
+	}
+	return os.MkdirTemp("", name)
 }
 
 // removeStudy ends the jobs of a study and removes it.

@@ -263,8 +263,10 @@ func TestNotebookVerifyRunsSearchesAnew(t *testing.T) {
 	if status != 0 || !strings.Contains(stdout, "device cpu as here") {
 		t.Errorf("status %d: %s%s", status, stdout, stderr)
 	}
-	if left, err := filepath.Glob(filepath.Join(temp, "evalnas-verify-*")); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v, %v", left, err)
+	for _, dir := range []string{temp, filepath.Dir(path)} {
+		if left, err := filepath.Glob(filepath.Join(dir, ".evalnas-verify-*")); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
 	}
 	if err := os.RemoveAll(study); err != nil {
 		t.Fatal(err)
@@ -274,6 +276,19 @@ func TestNotebookVerifyRunsSearchesAnew(t *testing.T) {
 	}
 	if jobs, err := os.ReadDir(filepath.Join(study, "jobs")); err != nil || len(jobs) != 2 {
 		t.Errorf("the named study has %v, %v", jobs, err)
+	}
+}
+
+// The jobs of a program are the same in the study that verify makes: by configuration and by id,
+// which is printed digit by digit, because ids are not compared.
+func TestNotebookVerifyKeepsJobsOfPrograms(t *testing.T) {
+	own(t)
+	path := notebookFile(t, "x.ipynb", "found = search(exec(\"true\"), nasbench101(max_vertices=4), params(), seeds=[1], budget=5)\nwait(found)", `print(" ".join(found.jobs[0].elems()))`, "found.config")
+	if _, stderr, status := command(t, "notebook", "run", path, "-o", path); status != 0 {
+		t.Fatal(stderr)
+	}
+	if stdout, stderr, status := command(t, "notebook", "verify", path); status != 0 {
+		t.Errorf("status %d: %s%s", status, stdout, stderr)
 	}
 }
 
