@@ -167,6 +167,9 @@ func (f *freezer) function(p *frozenPart, fn *lib.Function) error {
 	if err != nil {
 		return err
 	}
+	if err := p.sameDefaults(fn, def); err != nil {
+		return err
+	}
 	var names []string
 	loads := false
 	syntax.Walk(def, func(n syntax.Node) bool {
@@ -187,6 +190,34 @@ func (f *freezer) function(p *frozenPart, fn *lib.Function) error {
 		}
 	}
 	p.functions = append(p.functions, frozenFunction{fn, text})
+	return nil
+}
+
+// sameDefaults says which default is no more what its name stands for: def runs again where the
+// function does, and would take the new value without a word.
+func (p *frozenPart) sameDefaults(fn *lib.Function, def *syntax.DefStmt) error {
+	taken := map[string]*syntax.Ident{}
+	for _, param := range def.Params {
+		if b, ok := param.(*syntax.BinaryExpr); ok {
+			if id, ok := b.Y.(*syntax.Ident); ok && fromOutside(id) && !reserved(id.Name) {
+				taken[b.X.(*syntax.Ident).Name] = id
+			}
+		}
+	}
+	for i := range fn.NumParams() {
+		name, _ := fn.Param(i)
+		id := taken[name]
+		if id == nil {
+			continue
+		}
+		now, same := p.env[id.Name], false
+		if now != nil {
+			same, _ = lib.Equal(now, fn.ParamDefault(i)) // what cannot be compared is another value
+		}
+		if !same {
+			return Named("TypeError", fmt.Errorf("%s took the default of %s from %s, which is something else now: run its def again", fn.Name(), name, id.Name))
+		}
+	}
 	return nil
 }
 

@@ -355,6 +355,7 @@ func TestFreezeRefuses(t *testing.T) {
 		"deep.star":   "def outer(n):\n    def inner(m): return n + m\n    return inner\nmade = outer(1)\nshort = lambda n: n",
 		"late.star":   "def late(n):\n    load('twice.star', 'f')\n    return f(n)",
 		"uses.star":   "def uses(n): return display(n)\nxs = [len, 1]\ndef value(n): return xs",
+		"moved.star":  "by, like = 1, [2]\ndef moved(n, by=by): return n * by\ndef kept(n, *, like=like, none=None): return n + like[0]\nby = 3",
 		"absent.star": "def absent(n): return nothing(n)",
 	})}
 	nb.gives(`load("twice.star", "f", "old")
@@ -362,23 +363,30 @@ load("deep.star", "made", "short")
 load("late.star", "late")
 load("uses.star", "uses", "value")
 load("absent.star", "absent")
+load("moved.star", "moved", "kept")
 def both(n): return f(n) + old(n)
 same = f
 def alias(n): return same(n)
 def again(n): return alias_of_cell(n)
 def cell(n): return n
-alias_of_cell = cell`, "")
+alias_of_cell = cell
+by = 1
+def late_cell(n, by=by): return n * by
+by = 2`, "")
+	nb.calls(nb.freeze("kept"), "4")
 	nb.calls(nb.freeze("f"), "2")
 	nb.calls(nb.freeze("old"), "1")
 	nb.calls(nb.freeze("alias"), "2")
 	for name, want := range map[string]string{
-		"both":   "f is used as it is now and as it was before it was defined again",
-		"made":   "inner is no function that a def at the top level of a cell or file made",
-		"short":  "lambda is no function that a def",
-		"late":   "late loads a file, which is not there where it will run",
-		"value":  "value uses xs, a builtin_function_or_method, which cannot be taken along",
-		"absent": "name 'nothing' is not defined",
-		"again":  "alias_of_cell is another name of the function cell",
+		"both":      "f is used as it is now and as it was before it was defined again",
+		"made":      "inner is no function that a def at the top level of a cell or file made",
+		"short":     "lambda is no function that a def",
+		"late":      "late loads a file, which is not there where it will run",
+		"value":     "value uses xs, a builtin_function_or_method, which cannot be taken along",
+		"absent":    "name 'nothing' is not defined",
+		"moved":     "moved took the default of by from by, which is something else now: run its def again",
+		"late_cell": "late_cell took the default of by",
+		"again":     "alias_of_cell is another name of the function cell",
 	} {
 		if _, err := nb.try(name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v does not say %q", name, err, want)
