@@ -964,3 +964,12 @@ func TestUnsignedConnection(t *testing.T) {
 		t.Errorf("reply %v", reply.Content)
 	}
 }
+
+// notShort skips a test that takes long under the race detector, which sees nothing in it
+// that others do not show.
+func notShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("megabytes of output and of history are not at hand in short tests")
+	}
+}

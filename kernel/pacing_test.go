@@ -56,6 +56,7 @@ func printed(t *testing.T, c *kerneltest.Client, request string, each func(so in
 // TestBatchOutputIsNotPaced: a client that allows no questions has no server
 // before it, and waits for no limits.
 func TestBatchOutputIsNotPaced(t *testing.T) {
+	notShort(t)
 	c := start(t, writes).client(t)
 	began := time.Now()
 	id, err := c.Send(c.Shell, "execute_request", map[string]any{"code": "text " + strconv.Itoa(beyond), "allow_stdin": false})
@@ -71,6 +72,7 @@ func TestBatchOutputIsNotPaced(t *testing.T) {
 // TestPacedOutputAtTheEnd: the end of the kernel does not wait for the limits,
 // and nothing is lost.
 func TestPacedOutputAtTheEnd(t *testing.T) {
+	notShort(t)
 	k := start(t, writes)
 	c := k.client(t)
 	const all = 4 << 20 // its rest is no more than what clients take in a moment
@@ -96,6 +98,7 @@ func TestPacedOutputAtTheEnd(t *testing.T) {
 // TestInterruptDropsPacedOutput: what waits for the limits when a cell is
 // interrupted, in it or when only its output is left, does not come.
 func TestInterruptDropsPacedOutput(t *testing.T) {
+	notShort(t)
 	c := start(t, writes).client(t)
 	id, err := c.Execute("text " + strconv.Itoa(beyond))
 	check(t, err)
@@ -112,6 +115,7 @@ func TestInterruptDropsPacedOutput(t *testing.T) {
 // TestInterruptOfPacedOutput: a cell that prints faster than the limits let
 // out is interrupted at once, in its prints and when only its output is left.
 func TestInterruptOfPacedOutput(t *testing.T) {
+	notShort(t)
 	for code, status := range map[string]string{"endless": "error", "text " + strconv.Itoa(beyond): "ok"} {
 		t.Run(code, func(t *testing.T) {
 			c := start(t, writes).client(t)

@@ -79,6 +79,7 @@ func TestCellSpaces(t *testing.T) {
 
 // Searches and trainings are jobs that build the space again from its specification.
 func TestSearchesOfCellSpaces(t *testing.T) {
+	notShort(t)
 	n := newNotebook(t)
 	n.run(`space = cell_space(nodes=2, ops=["sep_conv_3x3", "max_pool_3x3", "skip_connect"], edges_per_node=3)`)
 	for _, policy := range []string{"random", "evolution", "local_search", "reinforce", "bananas", "enas", "nao"} {

@@ -227,6 +227,7 @@ found = search("evolution", space, params(), seeds=range(1268, 1272), budget=200
 }
 
 func TestOracleIsWatermarkedEverywhere(t *testing.T) {
+	notShort(t)
 	n := newNotebook(t)
 	n.run(`space = nasbench101(max_vertices=5)
 metric = nasbench101_table().metric("test")
@@ -278,6 +279,7 @@ found = search("random", space, metric, seeds=range(3), budget=20)`)
 
 // TestMinimiseTurnsTheComparison: the same architectures, judged both ways.
 func TestMinimiseTurnsTheComparison(t *testing.T) {
+	notShort(t)
 	n := newNotebook(t)
 	n.run(`found = search("random", nasbench101(max_vertices=4), params(), seeds=range(10), budget=10, minimise=True)
 up   = compare(found, by=params())
@@ -296,6 +298,7 @@ down = compare(found, by=params(), minimise=True)`)
 }
 
 func TestSpacesThatCannotBeListedHaveNoNull(t *testing.T) {
+	notShort(t)
 	n := newNotebook(t)
 	_, out := n.run(`space = darts_space(nodes=4)
 r = compare(search("random", space, params(), seeds=range(3), budget=4), sample_random(space, seeds=range(3)), by=params())
@@ -634,6 +637,7 @@ func TestComparisonOfNothingFinished(t *testing.T) {
 // TestEverythingIsDocumented: each command has a summary and an example, each
 // parameter a line; each attribute of each value has a line and can be read.
 func TestEverythingIsDocumented(t *testing.T) {
+	notShort(t)
 	n := newNotebook(t)
 	for _, c := range n.env.Commands() {
 		first, rest, _ := strings.Cut(c.Doc, "\n")
@@ -678,5 +682,14 @@ func TestValuesOfTheLanguage(t *testing.T) {
 	}
 	if lib.Len(shownList{List: lib.NewList(nil)}) != 0 {
 		t.Error("a shown list has no length")
+	}
+}
+
+// notShort skips a test that takes long under the race detector, which sees nothing in it
+// that others do not show.
+func notShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("searches by the dozen are not at hand in short tests")
 	}
 }

@@ -10,6 +10,7 @@ import (
 )
 
 func TestCorrelate(t *testing.T) {
+	notShort(t)
 	n := newNotebook(t)
 	b, _ := n.run(`
 space = nasbench101(max_vertices=5)

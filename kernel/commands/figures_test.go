@@ -52,6 +52,7 @@ func TestFigureFollowsTheTheme(t *testing.T) {
 }
 
 func TestSavedThemes(t *testing.T) {
+	notShort(t)
 	fig := smallFigure(t)
 	files := map[string][]byte{}
 	for _, ext := range []string{".svg", ".png"} {

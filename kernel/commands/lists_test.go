@@ -70,6 +70,7 @@ func TestTablesAreSortedAndFiltered(t *testing.T) {
 }
 
 func TestTablesAreSaved(t *testing.T) {
+	notShort(t)
 	n := tabled(t)
 	n.run(`seeds.save("s.csv")
 seeds.save("s.jsonl")

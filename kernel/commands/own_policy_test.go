@@ -134,6 +134,7 @@ func (n *notebook) write(name, text string) {
 
 // The same policy as a process, in a cell and in Go gives the same trace.
 func TestOnePolicyInThreeForms(t *testing.T) {
+	notShort(t)
 	n := ownTable(t)
 	n.write("climb.py", climbProgram)
 	n.run(climbCell)
@@ -189,6 +190,7 @@ for line in sys.stdin:
 }
 
 func TestProgramsThatSearchBadly(t *testing.T) {
+	notShort(t)
 	n := ownTable(t)
 	for name, c := range map[string]struct{ text, want string }{
 		"outside":  {program(`        say({"architecture": {"a": 9, "b": 0, "c": "x"}})`), "answered question 1 with"},

@@ -48,6 +48,7 @@ const openOwnCell = `own = table(%q, choices=["depth", "width", "op", "flag"], v
 // A search on somebody's own table, guided by valid and judged by test, in jobs that know
 // the table by its digest; each format gives the same.
 func TestOwnTableQuestion(t *testing.T) {
+	notShort(t)
 	n := withOwnTables(t)
 	first := ""
 	for _, name := range []string{"own.csv", "own.jsonl", "own.parquet"} {
@@ -157,6 +158,7 @@ percent = table("percent.csv", choices=["a"], test="loss")`)
 // A search bounded by simulated seconds shows its clock in the comparison, and the report
 // fills the line about it.
 func TestClockOnAnOwnTable(t *testing.T) {
+	notShort(t)
 	n := withOwnTables(t)
 	n.run(fmt.Sprintf(openOwnCell, "own.csv"))
 	n.run(`found = [search(p, own.space, own.metric("valid", repeat="drawn"), seeds=range(3), seconds=2000) for p in ["random", "evolution"]]

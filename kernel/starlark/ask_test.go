@@ -389,6 +389,7 @@ func TestCommandsAreNotLeft(t *testing.T) {
 
 // A cell that fills the memory is stopped, and the kernel lives on.
 func TestMemory(t *testing.T) {
+	notShort(t)
 	nb := newNotebook(t, Options{MemoryLimit: 256 << 20})
 	_, err := nb.run("s = 'x' * 1000\nwhile True: s += s")
 	if err == nil || nb.cellError(err).Name != "MemoryError" {
@@ -400,6 +401,7 @@ func TestMemory(t *testing.T) {
 }
 
 func TestDeepNesting(t *testing.T) {
+	notShort(t)
 	nb := newNotebook(t, Options{})
 	for _, test := range []struct{ code, want string }{
 		{strings.Repeat("(", 100_000), "SyntaxError"},

@@ -274,3 +274,12 @@ func TestHugeValuesAreCutShort(t *testing.T) {
 		t.Errorf("100 million elements show as %d bytes", len(text))
 	}
 }
+
+// notShort skips a test that takes long under the race detector, which sees nothing in it
+// that others do not show.
+func notShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("gigabytes of values are not at hand in short tests")
+	}
+}
