@@ -17,6 +17,9 @@ import (
 // tiny is a protocol of shared weights that takes a second.
 const tiny = `synthetic(train=160, test=32), epochs=2, batch=32, valid_batch=32, channels=8, cells=3, images=96, valid=64, pool=6, save_every=1`
 
+// least is the same for cells of DARTS, which take ten times as long.
+const least = `synthetic(train=96, test=32), epochs=1, batch=32, valid_batch=32, channels=4, cells=3, images=64, valid=32, pool=4, save_every=1`
+
 // Every policy trains its supernet in every space that it has one in.
 func TestSearchesWithSharedWeights(t *testing.T) {
 	n := newNotebook(t)
@@ -35,11 +38,12 @@ spos`)
 		n.run(`others += [search("darts", space, w, seeds=[1]), search("fbnet", space, w, seeds=[1]),
     search("enas", space, w, seeds=[1], controller_steps=2), search("nao", space, w, seeds=[1], pool=20, predictor_epochs=3)]`)
 		n.run(`wait(spos, others)`) // a cell has a minute
+		n.run(`least = shared_weights(` + least + `)`)
 		n.run(`cells = darts_space()`)
-		n.run(`others += [search(p, cells, w, seeds=[1]) for p in ["darts", "spos", "fbnet", "fairnas", "random"]]`)
+		n.run(`others += [search(p, cells, least, seeds=[1]) for p in ["darts", "spos", "fbnet", "fairnas", "random"]]`)
 		n.run(`wait(others)`)
 		n.run(`five = darts_space(nodes=5)`)
-		n.run(`others += [search("enas", five, w, seeds=[1], controller_steps=2), search("nao", five, w, seeds=[1], pool=20, predictor_epochs=3), search("random", five, w, seeds=[1]), search("spos", five, w, seeds=[1])]`)
+		n.run(`others += [search("enas", five, least, seeds=[1], controller_steps=2), search("nao", five, least, seeds=[1], pool=20, predictor_epochs=3), search("random", five, least, seeds=[1]), search("spos", five, least, seeds=[1])]`)
 	}
 	n.run(`wait(spos, others)`)
 	if got := n.value(`[[s.policy, str(s.space), s.errors] for s in [spos] + others if s.errors]`); got != "[]" {
