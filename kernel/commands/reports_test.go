@@ -40,6 +40,7 @@ r = report(result)`)
 var tags = regexp.MustCompile(`<[^>]*>`)
 
 func TestReportIsFilled(t *testing.T) {
+	notShort(t)
 	n := newNotebook(t)
 	markup := reported(t, n)
 	for _, want := range []string{"ORACLE", "Percentiles in the space", "p (exact)", "Cliff&#39;s delta", "device-hours", "Manifest", "Checklist", "@inproceedings{yu2020evaluating", "ying2019nasbench101", "@misc{evalnas", "data:image/svg+xml"} {
@@ -76,6 +77,7 @@ func TestReportIsFilled(t *testing.T) {
 }
 
 func TestReportIsSaved(t *testing.T) {
+	notShort(t)
 	n := newNotebook(t)
 	reported(t, n)
 	n.run(`r.save("full report.md")
@@ -114,6 +116,7 @@ r.save("report.bib")`)
 }
 
 func TestReportOfUnequalSearchesIsMarked(t *testing.T) {
+	notShort(t)
 	n := newNotebook(t)
 	n.run(`space = nasbench101(max_vertices=5)
 by = nasbench101_table().metric("test")
@@ -159,6 +162,7 @@ r.tables["baselines"].save("b.tex")`)
 
 // One seed, all results equal, nothing finished, results without architectures.
 func TestReportsOfLittle(t *testing.T) {
+	notShort(t)
 	n := newNotebook(t)
 	write := func(name, text string) {
 		if err := os.WriteFile(filepath.Join(n.env.Dir, name), []byte(text), 0o600); err != nil {

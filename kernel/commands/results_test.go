@@ -34,6 +34,7 @@ func save(t *testing.T, dir, name string, shown map[int][]*kernel.Bundle) {
 
 // TestResultsOfANotebook: what a colleague's notebook shows is compared with one's own.
 func TestResultsOfANotebook(t *testing.T) {
+	notShort(t)
 	n := newNotebook(t)
 	n.run("space = nasbench101(max_vertices=4)\ntruth = nasbench101_table()\nmine = sample_random(space, seeds=range(3))\ntheirs = sample_random(space, seeds=range(5, 9))")
 	_, one := n.run(`first = compare(theirs, by=truth.metric("test"))`)

@@ -141,6 +141,7 @@ func TestSharedWeightsInTheForeground(t *testing.T) {
 }
 
 func TestSharedWeightsThatCannotBe(t *testing.T) {
+	notShort(t)
 	n := newNotebook(t)
 	n.run(`s = nasbench101(max_vertices=4)`)
 	n.run(`w = shared_weights(` + tiny + `)`)
@@ -190,6 +191,7 @@ func TestSharedWeightsThatCannotBe(t *testing.T) {
 
 // Rankings are held against a table with repeats, whose noise ceiling is worked out again here.
 func TestRankingsAgainstAnImportedTable(t *testing.T) {
+	notShort(t)
 	n := tableNotebook(t)
 	n.run(`spos = search("spos", space, shared_weights(` + tiny + `), seeds=[1])
 wait(spos)`)

@@ -338,6 +338,7 @@ wait(t)`, gate))
 // Trainings as an objective: each architecture once, and a killed search is the one that nobody
 // killed.
 func TestTrainedAsObjective(t *testing.T) {
+	notShort(t)
 	n := newTrainerNotebook(t)
 	gate, log := filepath.Join(n.env.Dir, "gate"), filepath.Join(n.env.Dir, "log")
 	if err := os.WriteFile(gate, nil, 0o644); err != nil {

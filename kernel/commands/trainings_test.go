@@ -14,6 +14,7 @@ import (
 const small = `epochs=2, batch=32, channels=4, cells=3, auxiliary=False`
 
 func TestTrainingsAreComparedByWhereTheirArchitecturesCameFrom(t *testing.T) {
+	notShort(t)
 	n := newNotebook(t)
 	n.run(`space = darts_space()`)
 	n.run(`found = search("random", space, params(), seeds=[1, 2], budget=3)`)
@@ -91,6 +92,7 @@ func TestTrainingInTheForeground(t *testing.T) {
 }
 
 func TestTrainingsThatCannotBe(t *testing.T) {
+	notShort(t)
 	n := newNotebook(t)
 	n.run(`g = genotype("DARTS_V2")`)
 	for code, want := range map[string]string{
