@@ -41,6 +41,10 @@ type handle interface {
 	Wait(ctx context.Context) error
 }
 
+// finalTables is how many displays of finished works can be sent again by a wait: a kernel
+// that searches for days must not keep them all.
+const finalTables = 100
+
 // liveTables keeps the displays of searches and trainings up to date until their last
 // job has finished. One goroutine works while something is live; close ends it.
 type liveTables struct {
@@ -56,9 +60,10 @@ type liveTables struct {
 // liveTable is one display of one work.
 type liveTable struct {
 	id    string
+	n     int // its place in the order of showing
 	work  work
 	out   kernel.Output
-	last  string    // what was sent
+	last  string    // what was sent, while it is not final
 	final bool      // the last state was sent while it was final
 	due   time.Time // of the next look: the longer one takes, the later
 }
@@ -79,13 +84,37 @@ func (l *liveTables) show(w work, cell *kernel.Cell) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.next++
-	t := &liveTable{id: fmt.Sprintf("evalnas-%s-%s-%d", w.Type(), w.handle().ID(), l.next), work: w, out: cell.Out, last: b.Data["text/html"].(string), final: final}
+	t := &liveTable{id: fmt.Sprintf("evalnas-%s-%s-%d", w.Type(), w.handle().ID(), l.next), n: l.next, work: w, out: cell.Out}
+	t.sent(b, final)
 	cell.Out.Display(b, t.id)
 	l.shown[t.id] = t
+	l.forget()
 	if !final {
 		l.start()
 	}
 	return nil
+}
+
+// forget drops the oldest of the final tables that are too many; l.mu is held.
+func (l *liveTables) forget() {
+	var final []*liveTable
+	for _, t := range l.shown {
+		if t.final {
+			final = append(final, t)
+		}
+	}
+	slices.SortFunc(final, func(a, b *liveTable) int { return a.n - b.n })
+	for _, t := range final[:max(0, len(final)-finalTables)] {
+		delete(l.shown, t.id)
+	}
+}
+
+// sent notes what the front end has now.
+func (t *liveTable) sent(b *kernel.Bundle, final bool) {
+	t.last, t.final = b.Data["text/html"].(string), final
+	if final {
+		t.last = "" // nothing is compared with it any more
+	}
 }
 
 // shows says whether some display of the work exists.
@@ -131,9 +160,8 @@ func (t *liveTable) send(always bool) error {
 	}
 	if always || text != t.last {
 		t.out.UpdateDisplay(b, t.id)
-		t.last = text
 	}
-	t.final = final
+	t.sent(b, final)
 	return nil
 }
 
