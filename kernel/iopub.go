@@ -44,8 +44,8 @@ type publication struct {
 
 	stream    string // stdout or stderr, for a stream
 	text      []byte
-	encoded   int    // size of a stream that is to be sent next, and so is joined no more
-	displayID string // of update_display_data, and of display_data if it has one
+	encoded   json.RawMessage // the content of a stream that is to be sent next, and so is joined no more
+	displayID string          // of update_display_data, and of display_data if it has one
 	// vital messages carry the protocol's state and are never held up.
 	vital bool
 	seq   uint64 // its place in the order, from 1
@@ -58,13 +58,16 @@ func (p *publication) counted() int {
 	if p.stream == "" {
 		return 0
 	}
-	return max(len(p.text), p.encoded) + len(p.parent) + headerSize
+	return max(len(p.text), len(p.encoded)) + len(p.parent) + headerSize
 }
 
 // body is the message's content.
 func (p *publication) body() (json.RawMessage, error) {
-	if p.stream == "" {
+	switch {
+	case p.stream == "":
 		return p.content, nil
+	case p.encoded != nil:
+		return p.encoded, nil
 	}
 	return encodeJSON(object{"name": p.stream, "text": string(p.text)})
 }
@@ -220,7 +223,7 @@ func (q *iopub) joinStream(p *publication) bool {
 		return false
 	}
 	last := q.queue[len(q.queue)-1]
-	if last.stream != p.stream || last.encoded > 0 || string(last.parent) != string(p.parent) || len(last.text)+len(p.text) > streamBytes {
+	if last.stream != p.stream || last.encoded != nil || string(last.parent) != string(p.parent) || len(last.text)+len(p.text) > streamBytes {
 		return false
 	}
 	last.text = append(last.text, p.text...)
@@ -389,16 +392,16 @@ func (q *iopub) hold(now time.Time) time.Duration {
 		return -1
 	}
 	p := q.queue[0]
-	joins := p.stream != "" && p.encoded == 0 && len(q.queue) == 1 && q.hurry == 0 && !q.closed && len(p.text) < streamBytes/2
+	joins := p.stream != "" && p.encoded == nil && len(q.queue) == 1 && q.hurry == 0 && !q.closed && len(p.text) < streamBytes/2
 	if wait := streamGap - now.Sub(q.lastOut); joins && wait > 0 {
 		return wait
 	}
-	if q.paced && p.stream != "" && p.encoded == 0 {
+	if q.paced && p.stream != "" && p.encoded == nil {
 		body, err := p.body()
 		if err != nil {
 			return 0 // transmit reports it
 		}
-		p.encoded = len(body)
+		p.encoded = body
 	}
 	return q.paceWait(now)
 }
@@ -451,7 +454,7 @@ func (q *iopub) drop(parent json.RawMessage) {
 		size := p.size()
 		if keep < size {
 			dropped, at = dropped+1, i
-			p.content, p.text, p.encoded = nil, lastLines(p.text, keep), 0
+			p.content, p.text, p.encoded = nil, lastLines(p.text, keep), nil
 			q.bytes -= size - p.size()
 		}
 		keep = max(0, keep-size)

@@ -181,7 +181,7 @@ func exhausted(t *testing.T) *held {
 	q.put(context.Background(), stream(parentA, "stdout", "held"))
 	for { // the stream's gap
 		q.mu.Lock()
-		held := q.paceWait(time.Now()) > 0 && q.queue[0].encoded > 0
+		held := q.paceWait(time.Now()) > 0 && q.queue[0].encoded != nil
 		q.mu.Unlock()
 		if held {
 			return q
