@@ -374,6 +374,29 @@ found`, budget))
 	}
 }
 
+// A kernel that shows finished searches for days keeps few of their displays, the newest.
+func TestOldFinalTablesAreForgotten(t *testing.T) {
+	n := newNotebook(t)
+	n.run(`found = search("random", nasbench101(max_vertices=4), params(), seeds=[1], budget=5)
+wait(found)`)
+	_, shown := n.run(fmt.Sprintf(`for i in range(%d): display(found)`, finalTables+5))
+	if len(shown.displays) != finalTables+5 {
+		t.Fatalf("%d displays, want %d", len(shown.displays), finalTables+5)
+	}
+	n.env.live.mu.Lock()
+	kept := len(n.env.live.shown)
+	oldest := n.env.live.next
+	for _, table := range n.env.live.shown {
+		oldest = min(oldest, table.n)
+	}
+	newest := n.env.live.next
+	n.env.live.mu.Unlock()
+	if kept != finalTables || oldest != newest-finalTables+1 {
+		t.Errorf("%d are kept, the oldest is %d of %d; want the last %d", kept, oldest, newest, finalTables)
+	}
+	n.run(`wait(found)`)
+}
+
 func TestInterruptEndsTheWaitingNotTheJobs(t *testing.T) {
 	n := newNotebook(t)
 	n.run(`budget = 600
