@@ -481,6 +481,17 @@ func (k *running) shutdown(c *kerneltest.Client) error {
 	return nil
 }
 
+// endsInASecond shuts the kernel down.
+func (k *running) endsInASecond(t *testing.T, c *kerneltest.Client) {
+	t.Helper()
+	began := time.Now()
+	check(t, k.shutdown(c))
+	check(t, k.ended(t))
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("the end took %v, want less than 1 s", took)
+	}
+}
+
 func TestShutdownOnShell(t *testing.T) {
 	k := start(t, nil)
 	c := k.client(t)
@@ -513,12 +524,7 @@ func TestShutdownLosesNothing(t *testing.T) {
 	check(t, err)
 	_, err = c.Recv(c.Shell)
 	check(t, err)
-	began := time.Now()
-	check(t, k.shutdown(c))
-	check(t, k.ended(t))
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("the end took %v, want less than 1 s", took)
-	}
+	k.endsInASecond(t, c)
 	var got int
 	for {
 		m, err := c.Published()
@@ -570,12 +576,7 @@ func TestShutdownAmidUpdates(t *testing.T) {
 		_, err = c.Recv(c.Shell)
 		check(t, err)
 	}
-	began := time.Now()
-	check(t, k.shutdown(c))
-	check(t, k.ended(t))
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("the end took %v, want less than 1 s", took)
-	}
+	k.endsInASecond(t, c)
 	published, err := c.Until(last)
 	check(t, err)
 	if !strings.Contains(strings.Join(lines(published), "\n"), `stdout "the last words\n"`) {
@@ -597,12 +598,7 @@ func TestShutdownOfACellThatDoesNotEnd(t *testing.T) {
 	_, err := c.Execute("stuck")
 	check(t, err)
 	<-at
-	began := time.Now()
-	check(t, k.shutdown(c))
-	check(t, k.ended(t))
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("the end took %v, want less than 1 s", took)
-	}
+	k.endsInASecond(t, c)
 	if k.lang.Closed() {
 		t.Error("the language was closed while a cell ran")
 	}
