@@ -123,11 +123,12 @@ export async function kernelIsIdle(page) {
 }
 
 // openNotebook opens the notebook and waits until its kernel is idle: a Run All
-// that is sent earlier is lost.
+// that is sent earlier is lost. Each page has a workspace of its own: a page that is loaded again
+// would open what others have open, too.
 export async function openNotebook(browser, address, name) {
   const page = await browser.newPage({ viewport: { width: 1400, height: 1000 } });
   page.setDefaultTimeout(patience);
-  await page.goto(`${address}/lab/tree/${encodeURIComponent(name)}?reset`);
+  await page.goto(`${address}/lab/workspaces/${path.parse(name).name}/tree/${encodeURIComponent(name)}?reset`);
   await notebookIsOpen(page);
   return page;
 }
