@@ -74,8 +74,9 @@ func (s *server) handleExecute(ctx context.Context, r request) {
 		s.idle(r.message)
 		return
 	}
-	started := timestamp(time.Now())
 	running := s.running.begin(ctx) // before anybody can know: an interrupt may follow at once
+	s.awaitAudience(running, r.message)
+	started := timestamp(time.Now())
 	s.busy(r.message)
 	reply, stop := s.runCell(running, r.message)
 	if running.Err() != nil {

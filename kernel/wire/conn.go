@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,6 +29,10 @@ type conn struct {
 
 	// subscribed is a topic that zmq4 has read and may not have noted yet.
 	subscribed *string
+	// hears says that a subscription is in effect.
+	hears atomic.Bool
+	// joined is when the peer had shaken hands.
+	joined time.Time
 
 	out       *outbox
 	assembler *assembler
@@ -35,7 +40,7 @@ type conn struct {
 }
 
 func newConn(l *listener, raw net.Conn, in *bufio.Reader, sealed *secure, peer hello, key []byte) *conn {
-	c := &conn{Conn: raw, l: l, peer: key, socket: peer.socketType, in: in,
+	c := &conn{Conn: raw, l: l, peer: key, socket: peer.socketType, in: in, joined: time.Now(),
 		bounds: bounds{limits: l.opts.Limits}, out: newOutbox(raw, l.opts.Limits, sealed)}
 	if l.kind.name == routerKind.name { // zmq4 locks the other peers out while one is written to
 		c.out.longest = l.opts.Limits.Stall
@@ -96,6 +101,7 @@ func (c *conn) announce() {
 	}
 	topic := []byte(*c.subscribed)
 	c.subscribed = nil
+	c.hears.Store(true)
 	if c.l.opts.OnSubscribe != nil {
 		c.l.opts.OnSubscribe(topic, c.sendAlone)
 	}

@@ -223,14 +223,20 @@ func (l *listener) find(identity []byte) ([]byte, bool) {
 
 // alive says whether the connection with this key is open.
 func (l *listener) alive(key []byte) bool {
+	_, open := l.joined(key)
+	return open
+}
+
+// joined is when the connection with this key was made; false if it is not open.
+func (l *listener) joined(key []byte) (time.Time, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for c := range l.conns {
 		if string(c.peer) == string(key) {
-			return true
+			return c.joined, true
 		}
 	}
-	return false
+	return time.Time{}, false
 }
 
 func (l *listener) list() []*conn {

@@ -54,6 +54,17 @@ func (p *Publisher) Send(frames [][]byte) error {
 	}
 }
 
+// Subscribers is how many peers are connected that have subscribed to something.
+func (p *Publisher) Subscribers() int {
+	n := 0
+	for _, c := range p.l.list() {
+		if c.hears.Load() {
+			n++
+		}
+	}
+	return n
+}
+
 // Flush waits until everything sent is handed to the connections. The pacer
 // sees the marker only when zmq4 is done with the message before it.
 func (p *Publisher) Flush() error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/go-zeromq/zmq4"
 )
@@ -66,6 +67,12 @@ func (r *Router) resolve(key []byte) ([]byte, bool) {
 	}
 	return r.Find(Identity(key))
 }
+
+// Peers is how many peers are connected.
+func (r *Router) Peers() int { return len(r.l.list()) }
+
+// Joined is when the peer with this key connected; false if it has left.
+func (r *Router) Joined(key []byte) (time.Time, bool) { return r.l.joined(key) }
 
 // Find returns the key of the newest connection with an identity. Peers that
 // chose none are not found.
