@@ -86,6 +86,7 @@ func (in *Interpreter) execute(ctx context.Context, cell *kernel.Cell, code stri
 func (in *Interpreter) runCell(ctx context.Context, cell *kernel.Cell, name, code string) (lib.Value, *source, error) {
 	src := newSource(name, code)
 	in.sources[name] = src
+	defer in.forget(src)
 	r := &run{in: in, ctx: ctx, cell: cell}
 	r.tic()
 	v, err := in.runSource(r, src)
@@ -96,6 +97,14 @@ func (in *Interpreter) runCell(ctx context.Context, cell *kernel.Cell, name, cod
 		return nil, src, in.cellError(err)
 	}
 	return v, src, nil
+}
+
+// forget drops the text of a cell that has run, unless it made functions: their tracebacks
+// and their help point into it.
+func (in *Interpreter) forget(src *source) {
+	if !src.defines {
+		delete(in.sources, src.name)
+	}
 }
 
 // runSource compiles and runs a cell.
@@ -225,7 +234,6 @@ func (g *globals) SetKey(k, v lib.Value) error {
 
 // remember keeps a shown value for _, __, ___, _3 and Out[3].
 func (in *Interpreter) remember(n int, v lib.Value) {
-	in.results[n] = v
 	for _, pair := range [][2]string{{"___", "__"}, {"__", "_"}} {
 		if older := in.env[pair[1]]; older != nil {
 			in.env[pair[0]] = older

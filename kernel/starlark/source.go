@@ -20,7 +20,9 @@ type source struct {
 	spans [][]segment // by line of text, where its columns come from
 	quiet bool        // the last statement ends in a semicolon
 	timed bool        // by %%time
-	err   error       // what preparing found, reported by compile
+	// defines says that it has a def or a lambda, once it is compiled.
+	defines bool
+	err     error // what preparing found, reported by compile
 }
 
 // A segment says that columns of the parsed text from new on come from old on
@@ -54,12 +56,25 @@ func (src *source) compile() (*lib.Program, error) {
 	if err != nil {
 		return nil, err
 	}
+	src.defines = hasFunctions(file)
 	keepResult(file.Stmts)
 	rw := &rewriter{}
 	if err := rw.rewrite(file); err != nil {
 		return nil, err
 	}
 	return lib.FileProgram(file, anyName)
+}
+
+func hasFunctions(file *syntax.File) bool {
+	found := false
+	syntax.Walk(file, func(n syntax.Node) bool {
+		switch n.(type) {
+		case *syntax.DefStmt, *syntax.LambdaExpr:
+			found = true
+		}
+		return !found
+	})
+	return found
 }
 
 // keepResult makes the last expression's value the cell's. The end of a %time

@@ -43,7 +43,6 @@ type Interpreter struct {
 	taken   map[string]FrozenFile // what load() has in the place of files; nil: files
 
 	sources map[string]*source // the cells that ran, by the name that positions carry
-	results map[int]lib.Value  // by execution count, what _3 means
 	silent  int                // numbers silent cells
 
 	inCommand atomic.Int32  // the commands that the cell is in, one inside the other
@@ -72,7 +71,6 @@ func New(o Options) *Interpreter {
 		loads:       map[string]*loaded{},
 		read:        readFile,
 		sources:     map[string]*source{},
-		results:     map[int]lib.Value{},
 	}
 	in.addBuiltins()
 	for _, cmd := range o.Commands {
