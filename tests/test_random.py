@@ -27,7 +27,7 @@ class ShortNotebook:
 
     @classmethod
     def setUpClass(cls):
-        folder = cls.enterClassContext(support.scratch_folder())
+        folder = cls.folder = cls.enterClassContext(support.scratch_folder())
         text = (support.ROOT / "notebooks" / f"{cls.name}.ipynb").read_text(encoding="utf-8")
         for was, now in cls.replaced.items():
             if was not in text:
@@ -63,6 +63,15 @@ class ShortNotebook:
         for output in self.outputs:
             for text in (output.get("text", ""), output.get("data", {}).get("text/plain", "")):
                 self.assertNotRegex(text, r"(?i)\bnan\b|\binf\b")
+
+
+    @unittest.skipUnless(os.environ.get("EVALNAS_TORTURE") == "1", "EVALNAS_TORTURE=1 runs it: it executes the notebook again")
+    def test_nbval_finds_the_same_outputs(self):
+        run = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", "--nbval-cell-timeout=600", "done.ipynb"],
+            cwd=self.folder, capture_output=True, text=True, timeout=900, env={**os.environ, "EVALNAS_STUDY": str(self.folder / "again")},
+        )
+        self.assertIn(f"{len(self.cells)} passed", run.stdout, run.stdout + run.stderr)
 
 
 class HowGoodIsRandom(ShortNotebook, unittest.TestCase):
