@@ -274,6 +274,9 @@ func TestOddContent(t *testing.T) {
 			if reply.Text("status") == "ok" && (msgType == "execute_request" || msgType == "complete_request") {
 				t.Errorf("%s with %s is well", msgType, content)
 			}
+			if value := reply.Text("evalue"); strings.Contains(value, "Go ") || i == 4 && reply.Text("status") == "error" && !strings.Contains(value, "must be") {
+				t.Errorf("%s with %s: %q", msgType, content, value)
+			}
 		}
 	}
 	alive(t, k)
