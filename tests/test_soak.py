@@ -377,7 +377,8 @@ class SoakTest(unittest.TestCase):
         errors = folder / "stderr"
         with open(errors, "wb") as file:
             trace = f"gctrace=1,scheddetail=1,schedtrace={1000 * SAMPLE}"
-            manager, client = self.enterContext(support.kernel(folder, stderr=file, GODEBUG=trace))
+            # Slots for both: a client that waits for its search keeps the other from cancelling one that has all of them.
+            manager, client = self.enterContext(support.kernel(folder, stderr=file, GODEBUG=trace, EVALNAS_SLOTS="6"))
         fill(client, filling)
         client.stop_channels()  # it would read nothing from now on
         filled = len(text_of(errors))
