@@ -3,7 +3,8 @@
 
 {"argv": [...]} starts a kernel with that command line, in which {connection_file} is filled in, and
 answers {"seconds": s}: from the start of the process to the reply of the first executed cell.
-The client asks for kernel_info at once and runs 1+1 when that is answered."""
+The client asks for kernel_info at once and runs 1+1 when that is answered. It listens to IOPub, as
+every front end does: our kernel holds the first cell back until it does."""
 import json
 import os
 import subprocess
@@ -29,7 +30,7 @@ def start(argv):
         process = subprocess.Popen([a.replace("{connection_file}", path) for a in argv], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            client.start_channels(iopub=False, stdin=False, hb=False)
+            client.start_channels(stdin=False, hb=False)
             reply(client, client.kernel_info())
             answer = reply(client, client.execute("1+1"))
             seconds = time.perf_counter() - began
