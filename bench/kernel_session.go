@@ -56,6 +56,9 @@ func openKernels(ctx context.Context, script string) (_ *kernels, err error) {
 	if text, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building the kernel: %w\n%s", err, text)
 	}
+	if err := uncache(exe); err != nil {
+		return nil, err
+	}
 	p, err := startPeer(ctx, script)
 	if err != nil {
 		return nil, err

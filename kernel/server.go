@@ -42,7 +42,8 @@ type Config struct {
 
 	// OwnProcess makes Run the owner of the process: SIGINT interrupts the
 	// running cell, SIGTERM and SIGHUP shut down, and so does the end of the
-	// process that JPY_PARENT_PID names.
+	// process that JPY_PARENT_PID names. The garbage collector is set too: for
+	// few collections while cells run, and little memory at rest.
 	OwnProcess bool
 
 	// Ready, if not nil, is called when all sockets are bound, with the ports
@@ -100,6 +101,7 @@ type server struct {
 	history  *history
 	input    *input
 	audience audience
+	garbage  *garbage
 	running  execution
 	// served says that a Jupyter server is known to pass on our output: it set
 	// JPY_SESSION_NAME, or asked for kernel_info on the control channel, as
@@ -232,6 +234,9 @@ func (s *server) start(ctx context.Context) {
 	s.goOther(func() { s.receive(s.control, s.handleControl) })
 	s.goOther(func() { s.receive(s.stdin, s.input.deliver) })
 	s.goOther(s.echo)
+	if s.cfg.OwnProcess {
+		s.garbage = newGarbage()
+	}
 	s.executor.Add(1)
 	go func() {
 		defer s.executor.Done()
@@ -297,6 +302,7 @@ func (s *server) execute(ctx context.Context) {
 			return
 		}
 		s.handleShell(ctx, r)
+		s.garbage.worked()
 	}
 }
 
@@ -336,6 +342,7 @@ func (s *server) finish() error {
 	s.iopub.close()
 	err = errors.Join(err, s.closeSockets())
 	s.others.Wait()
+	s.garbage.close()
 	s.history.close()
 	if closer, ok := s.lang.(io.Closer); ok && ended {
 		err = errors.Join(err, closer.Close())
