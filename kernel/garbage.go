@@ -12,7 +12,7 @@ import (
 const (
 	// restAfter is how long the executor has nothing to do before garbage is collected.
 	restAfter = 200 * time.Millisecond
-	// restWorth is how many bytes must have been allocated since for that to pay.
+	// restWorth is how many bytes, at least, must have been allocated since for that to pay.
 	restWorth = 2 << 20
 	// spare is how much a small heap may grow from one collection to the next. Go's own 4 MB
 	// are forty cells that show a value, so that one cell in forty would meet a collection.
@@ -73,8 +73,9 @@ func (g *garbage) worked() {
 // rest collects what the last cells left.
 func (g *garbage) rest() {
 	allocated := read("/gc/heap/allocs:bytes")
+	worth := max(restWorth, read("/gc/heap/live:bytes")/2) // going through a large heap takes long
 	g.mu.Lock()
-	pays := !g.closed && allocated-g.known >= restWorth
+	pays := !g.closed && allocated-g.known >= worth
 	if pays {
 		g.known = allocated
 	}
