@@ -72,3 +72,24 @@ func TestCellsWithoutSubscriber(t *testing.T) {
 		t.Errorf("a later cell took %v: it waits again", took)
 	}
 }
+
+// TestCellsDoNotWaitForWhoHasLeft: a Jupyter server's passing sockets leave IOPub and shell one after the other.
+func TestCellsDoNotWaitForWhoHasLeft(t *testing.T) {
+	k := start(t, nil)
+	for range 20 {
+		began := time.Now()
+		c, passing := k.client(t), k.client(t)
+		passing.IOPub.Close()
+		time.Sleep(50 * time.Millisecond) // for the kernel to see that
+		_, err := c.Execute("print here")
+		check(t, err)
+		time.Sleep(50 * time.Millisecond)
+		passing.Shell.Close()
+		_, err = c.Recv(c.Shell)
+		check(t, err)
+		if time.Since(began) < 700*time.Millisecond {
+			return
+		}
+	}
+	t.Error("cells wait the whole second for a client that has left")
+}

@@ -100,7 +100,6 @@ type server struct {
 	requests *requests
 	history  *history
 	input    *input
-	audience audience
 	garbage  *garbage
 	running  execution
 	// served says that a Jupyter server is known to pass on our output: it set
@@ -139,7 +138,7 @@ func newServer(cfg Config) (*server, error) {
 		return nil, fmt.Errorf("kernel: %w", err)
 	}
 	s := &server{cfg: cfg, log: cfg.Log, connection: c, session: session, lang: cfg.Language,
-		requests: newRequests(), history: &history{}, audience: newAudience(), stop: make(chan struct{})}
+		requests: newRequests(), history: &history{}, stop: make(chan struct{})}
 	if s.log == nil {
 		s.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
@@ -213,7 +212,6 @@ func (s *server) bindPublisher(port *int, opts wire.Options) error {
 // welcome greets a new subscriber of IOPub, and it alone, so that it knows
 // that it will miss nothing from here on.
 func (s *server) welcome(topic []byte, send func([][]byte)) {
-	s.audience.joined()
 	frames, err := s.session.frames("iopub_welcome", nil, nil, object{"subscription": string(topic)})
 	if err != nil {
 		s.log.Error("no welcome sent", "error", err)
