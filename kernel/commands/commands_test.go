@@ -129,6 +129,7 @@ func (n *notebook) value(expr string) string {
 }
 
 func TestTheQuestion(t *testing.T) {
+	notShort(t)
 	n := newNotebook(t)
 	n.run(`space = nasbench101()
 truth = nasbench101_table()

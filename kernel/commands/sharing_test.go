@@ -22,6 +22,7 @@ const least = `synthetic(train=96, test=32), epochs=1, batch=32, valid_batch=32,
 
 // Every policy trains its supernet in every space that it has one in.
 func TestSearchesWithSharedWeights(t *testing.T) {
+	notShort(t)
 	n := newNotebook(t)
 	n.run(`space = nasbench101(max_vertices=4)`)
 	n.run(`truth = nasbench101_table()`)
