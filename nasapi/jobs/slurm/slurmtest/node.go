@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 var node struct {
@@ -86,30 +85,12 @@ func Unshared(t *testing.T, folder string) string {
 	return unshared
 }
 
-// Control stops or starts the node's controller. One that starts may know the node as it was
-// when its state was last saved, drained by an earlier test: then it is resumed.
+// Control stops or starts the node's controller.
 func Control(t *testing.T, folder, what string) {
 	t.Helper()
 	if out, err := exec.Command(script(), "controller", folder, what).CombinedOutput(); err != nil {
 		t.Fatalf("controller %s: %v: %s", what, err, out)
 	}
-	if what != "start" {
-		return
-	}
-	var out []byte
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		var err error
-		if out, err = exec.Command("sinfo", "-h", "-N", "-o", "%N %T").CombinedOutput(); err != nil {
-			continue
-		}
-		name, state, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
-		if !strings.HasPrefix(state, "dr") && !strings.HasPrefix(state, "down") {
-			return
-		}
-		t.Logf("the node is %s: resumed", state)
-		_ = exec.Command("scontrol", "update", "nodename="+name, "state=resume").Run() // what it says counts
-	}
-	t.Fatalf("the node does not come back: %s", out)
 }
 
 // Main runs the tests and stops the node.
