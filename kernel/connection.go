@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"reflect"
 	"strconv"
 
 	"evalnas/kernel/wire"
@@ -71,11 +70,7 @@ func ReadConnection(path string) (Connection, error) {
 	if !isObject(data) && json.Valid(data) {
 		return c, fmt.Errorf("connection file %s: it is not a JSON object", path)
 	}
-	if err := json.Unmarshal(data, &c); err != nil {
-		var wrong *json.UnmarshalTypeError
-		if errors.As(err, &wrong) {
-			return c, fmt.Errorf("connection file %s: %s has a value of the type %s; it must be a %s", path, wrong.Field, wrong.Value, jsonKind(wrong.Type))
-		}
+	if err := unmarshal(data, &c); err != nil {
 		return c, fmt.Errorf("connection file %s: %w", path, err)
 	}
 	c.EnsureDefaults()
@@ -89,14 +84,6 @@ func ReadConnection(path string) (Connection, error) {
 		}
 	}
 	return c, nil
-}
-
-// jsonKind is what JSON calls a field's type.
-func jsonKind(t reflect.Type) string {
-	if t.Kind() == reflect.Int {
-		return "whole number"
-	}
-	return t.String()
 }
 
 // EnsureDefaults fills the fields that old clients leave out.

@@ -1,14 +1,12 @@
 package kernel
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
-	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -155,30 +153,8 @@ func decode(m *message, into any) error {
 	if !isObject(m.content) {
 		return &CellError{Name: "ProtocolError", Value: m.header.MsgType + ": the content is not a JSON object"}
 	}
-	if err := json.Unmarshal(m.content, into); err != nil {
-		return &CellError{Name: "ProtocolError", Value: m.header.MsgType + ": " + misfit(err)}
+	if err := unmarshal(m.content, into); err != nil {
+		return &CellError{Name: "ProtocolError", Value: fmt.Sprintf("%s: %v", m.header.MsgType, err)}
 	}
 	return nil
-}
-
-// misfit says in JSON's words what json.Unmarshal found.
-func misfit(err error) string {
-	var typed *json.UnmarshalTypeError
-	if !errors.As(err, &typed) {
-		return err.Error()
-	}
-	wanted := typed.Type.String()
-	switch typed.Type.Kind() {
-	case reflect.String:
-		wanted = "a string"
-	case reflect.Bool:
-		wanted = "true or false"
-	case reflect.Int, reflect.Int64:
-		wanted = "a whole number"
-	case reflect.Map, reflect.Struct:
-		wanted = "an object"
-	case reflect.Slice:
-		wanted = "a list"
-	}
-	return fmt.Sprintf("%s: %s given; it must be %s", cmp.Or(typed.Field, "the content"), typed.Value, wanted)
 }

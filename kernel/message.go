@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 )
 
 // delimiter stands between the routing identities and the message.
@@ -152,6 +153,25 @@ func decodeHeader(raw json.RawMessage) (header, error) {
 		return h, errors.New("message header has no msg_type")
 	}
 	return h, nil
+}
+
+// unmarshal reads an object into a struct. Its errors say in JSON's words which field does not fit.
+func unmarshal(data []byte, into any) error {
+	err := json.Unmarshal(data, into)
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	wanted := "a " + wrong.Type.String()
+	switch wrong.Type.Kind() {
+	case reflect.Bool:
+		wanted = "true or false"
+	case reflect.Int:
+		wanted = "a whole number"
+	case reflect.Map, reflect.Struct:
+		wanted = "an object"
+	}
+	return fmt.Errorf("%s has a value of the type %s; it must be %s", wrong.Field, wrong.Value, wanted)
 }
 
 func isObject(b []byte) bool {
