@@ -3,20 +3,7 @@ package kernel_test
 import (
 	"testing"
 	"time"
-
-	"evalnas/kernel"
-	"evalnas/kernel/kerneltest"
 )
-
-// subscribeAgain gives a client another subscription in place of the one it has closed.
-func subscribeAgain(t *testing.T, k kernel.Connection, c *kerneltest.Client) {
-	t.Helper()
-	to, err := k.Dialer()
-	check(t, err)
-	network, addr := k.Address(k.IOPubPort)
-	c.IOPub, err = to.Sub(network, addr, "")
-	check(t, err)
-}
 
 // TestCellsWaitForTheirSubscriber has a client whose shell is connected before its IOPub, as
 // libzmq's sockets are where they come before the kernel: beside one that hears all, too.
@@ -31,7 +18,7 @@ func TestCellsWaitForTheirSubscriber(t *testing.T) {
 		id, err := c.Execute("print here")
 		check(t, err)
 		time.Sleep(100 * time.Millisecond)
-		subscribeAgain(t, k.Connection, c)
+		check(t, c.Subscribe(k.Connection))
 		if time.Since(began) > 500*time.Millisecond {
 			continue // too slow: the kernel may have waited long enough
 		}

@@ -52,7 +52,7 @@ func (g *garbage) each(sentinel *[32]byte) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		if !g.closed {
-			debug.SetGCPercent(percent(read("/gc/heap/live:bytes")))
+			debug.SetGCPercent(percent(metric("/gc/heap/live:bytes")))
 			g.each(s)
 		}
 	})
@@ -72,8 +72,8 @@ func (g *garbage) worked() {
 
 // rest collects what the last cells left.
 func (g *garbage) rest() {
-	allocated := read("/gc/heap/allocs:bytes")
-	worth := max(restWorth, read("/gc/heap/live:bytes")/2) // going through a large heap takes long
+	allocated := metric("/gc/heap/allocs:bytes")
+	worth := max(restWorth, metric("/gc/heap/live:bytes")/2) // going through a large heap takes long
 	g.mu.Lock()
 	pays := !g.closed && allocated-g.known >= worth
 	if pays {
@@ -96,7 +96,7 @@ func (g *garbage) close() {
 	debug.SetGCPercent(g.before)
 }
 
-func read(name string) uint64 {
+func metric(name string) uint64 {
 	sample := []metrics.Sample{{Name: name}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()

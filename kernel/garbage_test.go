@@ -9,6 +9,13 @@ import (
 
 var bulk []byte // escapes
 
+// setGC has the test begin with GOGC and the percentage that it makes.
+func setGC(t *testing.T, env string, percent int) {
+	t.Setenv("GOGC", env)
+	before := debug.SetGCPercent(percent)
+	t.Cleanup(func() { debug.SetGCPercent(before) })
+}
+
 func forced() uint32 {
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
@@ -17,9 +24,7 @@ func forced() uint32 {
 
 // TestGarbageIsCollectedAtRest: once, and only if there may be some.
 func TestGarbageIsCollectedAtRest(t *testing.T) {
-	t.Setenv("GOGC", "")
-	before := debug.SetGCPercent(100)
-	defer debug.SetGCPercent(before)
+	setGC(t, "", 100)
 	g := newGarbage()
 	until := func(n uint32) {
 		t.Helper()
@@ -55,9 +60,7 @@ func TestHeapsThatGrowAreCollectedAsEver(t *testing.T) {
 			t.Errorf("of %d bytes alive %d %%, want %d %%", live, got, want)
 		}
 	}
-	t.Setenv("GOGC", "")
-	before := debug.SetGCPercent(100)
-	defer debug.SetGCPercent(before)
+	setGC(t, "", 100)
 	g := newGarbage()
 	defer g.close()
 	bulk = make([]byte, 64<<20)
@@ -76,9 +79,7 @@ func TestHeapsThatGrowAreCollectedAsEver(t *testing.T) {
 }
 
 func TestGarbageIsTheUsersToSet(t *testing.T) {
-	t.Setenv("GOGC", "70")
-	before := debug.SetGCPercent(70)
-	defer debug.SetGCPercent(before)
+	setGC(t, "70", 70)
 	g := newGarbage()
 	g.worked()
 	if got := debug.SetGCPercent(70); got != 70 {

@@ -64,7 +64,6 @@ class ShortNotebook:
             for text in (output.get("text", ""), output.get("data", {}).get("text/plain", "")):
                 self.assertNotRegex(text, r"(?i)\bnan\b|\binf\b")
 
-
     @unittest.skipUnless(os.environ.get("EVALNAS_TORTURE") == "1", "EVALNAS_TORTURE=1 runs it: it executes the notebook again")
     def test_nbval_finds_the_same_outputs(self):
         run = subprocess.run(

@@ -121,11 +121,21 @@ func (c *Client) dial(k kernel.Connection) error {
 		return err
 	}
 	c.HB = hb
-	network, addr = k.Address(k.IOPubPort)
-	if c.IOPub, err = to.Sub(network, addr, ""); err != nil {
+	if err := c.Subscribe(k); err != nil {
 		return err
 	}
 	return c.welcomed()
+}
+
+// Subscribe connects to IOPub, again if that connection was closed.
+func (c *Client) Subscribe(k kernel.Connection) error {
+	to, err := k.Dialer()
+	if err != nil {
+		return err
+	}
+	network, addr := k.Address(k.IOPubPort)
+	c.IOPub, err = to.Sub(network, addr, "")
+	return err
 }
 
 // welcomed waits for IOPub's welcome. What other clients' cells publish between
